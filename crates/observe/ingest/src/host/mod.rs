@@ -1,0 +1,1 @@
+//! Metrics of this machine, under node_exporter's names.

@@ -1,0 +1,1 @@
+//! Scraping: discovery, targets, the loop.
