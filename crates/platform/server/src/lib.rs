@@ -1,1 +1,34 @@
-//! Placeholder while the house is being raised.
+//! The running system: listens, takes telemetry in, answers, and keeps the lake in shape.
+//!
+//! The only crate that knows wire formats going out, and the one that wires the others together. One [`Server`] listens on
+//! one main port for pages and all APIs, and on OTLP's two ports; [`Options`] say where, for whom and within which limits.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), kandela_server::StartError> {
+//! use kandela_server::{Options, Server};
+//!
+//! let server = Server::start(Options::default(), None).await?;
+//! println!("open http://{}", server.addresses().http);
+//! server.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod admission;
+mod app;
+mod guard;
+mod http;
+mod net;
+mod options;
+mod refusal;
+mod server;
+mod sources;
+mod telemetry;
+
+pub use app::{Addresses, OptionsSource};
+pub use guard::{Credentials, Role};
+pub use net::body::BodyLimits;
+pub use net::{TlsError, TlsFiles};
+pub use options::{Options, QueryOptions};
+pub use server::{Server, StartError};
+pub use sources::SourceStatus;

@@ -1,0 +1,144 @@
+//! The door: which requests get in at all, and as whom.
+
+mod credentials;
+mod host;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::{HeaderMap, Method, StatusCode};
+
+pub use credentials::{Credentials, Role};
+use host::HostRules;
+
+use crate::net::Peer;
+use crate::refusal::{Dialect, Refusal};
+use crate::telemetry::Telemetry;
+use crate::telemetry::events::RequestRefused;
+
+/// The rules of one server. Credentials and names may change while it runs.
+pub(crate) struct Guard {
+    rules: ArcSwap<Rules>,
+    telemetry: Telemetry,
+}
+
+struct Rules {
+    credentials: Credentials,
+    hosts: HostRules,
+}
+
+/// The guard of one listener, and the language in which it refuses.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub guard: Arc<Guard>,
+    pub listener: &'static str,
+    pub dialect: Dialect,
+}
+
+impl Guard {
+    pub(crate) fn new(credentials: Credentials, names: &[String], telemetry: Telemetry) -> Self {
+        let rules = Rules { credentials, hosts: HostRules::new(names) };
+        Self { rules: ArcSwap::from_pointee(rules), telemetry }
+    }
+
+    /// Puts other rules in force, from the next request on.
+    pub(crate) fn replace(&self, credentials: Credentials, names: &[String]) {
+        self.rules.store(Arc::new(Rules { credentials, hosts: HostRules::new(names) }));
+    }
+
+    /// Lets a request in, as a role, or says why not.
+    fn admit(&self, request: &Request) -> Result<Role, (&'static str, Refusal)> {
+        let rules = self.rules.load();
+        let headers = request.headers();
+        let Some(peer) = request.extensions().get::<Peer>() else {
+            return Err((
+                "host",
+                Refusal::new(StatusCode::BAD_REQUEST, "the request came in by no connection"),
+            ));
+        };
+        let host = host_of(request).ok_or_else(|| {
+            ("host", Refusal::new(StatusCode::BAD_REQUEST, "the request names no host; send a Host header"))
+        })?;
+        if !rules.hosts.is_own(host, peer.local.ip()) {
+            let message = format!(
+                "this server does not answer to the host {host:?}; use localhost or its address, or add the name to \
+                 kandela.http.hosts"
+            );
+            return Err(("host", Refusal::new(StatusCode::MISDIRECTED_REQUEST, message)));
+        }
+        if changes_state(request.method()) && is_foreign(headers, host, &rules.hosts) {
+            let message = "a web page of another origin may not change anything here";
+            return Err(("origin", Refusal::new(StatusCode::FORBIDDEN, message)));
+        }
+        let authorization = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
+        rules
+            .credentials
+            .authenticate(authorization)
+            .map_err(|error| ("credentials", Refusal::new(StatusCode::UNAUTHORIZED, error.to_string())))
+    }
+}
+
+/// HTTP/2 names the host in its pseudo-header, HTTP/1 in a header that must stand once.
+fn host_of(request: &Request) -> Option<&str> {
+    let mut named = request.headers().get_all(HOST).iter();
+    let header = named.next().and_then(|value| value.to_str().ok());
+    if named.next().is_some() {
+        return None;
+    }
+    match (request.uri().authority(), header) {
+        (Some(authority), Some(header)) if authority.as_str() != header => None,
+        (Some(authority), _) => Some(authority.as_str()),
+        (None, header) => header,
+    }
+}
+
+fn changes_state(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Browsers send `Origin` with every request that may change state, and `Sec-Fetch-Site` beside it.
+fn is_foreign(headers: &HeaderMap, host: &str, rules: &HostRules) -> bool {
+    let foreign_origin = headers.get_all(ORIGIN).iter().any(|origin| {
+        let origin = origin.to_str().unwrap_or_default();
+        !rules.is_own_origin(origin, host)
+    });
+    let site = headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes);
+    let cross_site_without_origin = site == Some(b"cross-site") && !headers.contains_key(ORIGIN);
+    foreign_origin || cross_site_without_origin
+}
+
+/// Middleware: refuses foreign hosts and origins and unknown credentials, and marks the request with its role.
+pub(crate) async fn stand(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+    match door.guard.admit(&request) {
+        Ok(role) => {
+            request.extensions_mut().insert(role);
+            next.run(request).await
+        }
+        Err((reason, refusal)) => {
+            let event = RequestRefused { listener: door.listener, reason, detail: &refusal.message };
+            door.guard.telemetry.emit(event);
+            refusal.into_response_in(door.dialect, request.headers())
+        }
+    }
+}
+
+/// Middleware of one route: refuses a role that is too weak for it.
+pub(crate) async fn require(
+    State((door, needed)): State<(Door, Role)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let held = request.extensions().get::<Role>().copied();
+    if held.is_some_and(|role| role >= needed) {
+        return next.run(request).await;
+    }
+    let held = held.map_or("nobody", Role::as_str);
+    let message = format!("this needs the role {needed}, and these credentials hold {held}");
+    let event = RequestRefused { listener: door.listener, reason: "role", detail: &message };
+    door.guard.telemetry.emit(event);
+    Refusal::new(StatusCode::FORBIDDEN, message).into_response_in(door.dialect, request.headers())
+}
