@@ -160,6 +160,13 @@ impl Refusal {
         response
     }
 
+    /// The message as a line of text.
+    pub(crate) fn plain_response(&self) -> Response {
+        let mut response = (self.status, format!("{}\n", self.message)).into_response();
+        self.add_headers(response.headers_mut());
+        response
+    }
+
     fn add_headers(&self, headers: &mut HeaderMap) {
         if let Some(delay) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));

@@ -61,6 +61,16 @@ impl Encoding {
     }
 }
 
+/// The bytes that a body may turn out to have: its declared length, else the limit.
+pub(crate) fn claimed(headers: &HeaderMap, limits: &BodyLimits) -> usize {
+    let declared = declared_length(headers).and_then(|length| usize::try_from(length).ok());
+    declared.unwrap_or(limits.wire).min(limits.wire)
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// Reads a body of at most `limits.wire` bytes.
 ///
 /// # Errors
@@ -70,8 +80,7 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: &BodyLimits) -
         let message = format!("the body is larger than {} bytes; send smaller batches", limits.wire);
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     };
-    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > limits.wire as u64) {
+    if declared_length(headers).is_some_and(|length| length > limits.wire as u64) {
         return Err(too_large());
     }
     let collected = tokio::time::timeout(limits.timeout, Limited::new(body, limits.wire).collect()).await;
