@@ -100,14 +100,10 @@ function ways(status) {
   const at = (address) => `${scheme}://${location.hostname}:${port(address)}`;
   const listed = [["Prometheus: remote_write in prometheus.yml",
     `remote_write:\n  - url: ${at(status.addresses.http)}/api/v1/write`]];
-  if (status.addresses.otlp_http) {
-    listed.push(["OpenTelemetry over HTTP: environment of your service",
-      `OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\nOTEL_EXPORTER_OTLP_ENDPOINT=${at(status.addresses.otlp_http)}`]);
-  }
-  if (status.addresses.otlp_grpc) {
-    listed.push(["OpenTelemetry over gRPC",
-      `OTEL_EXPORTER_OTLP_PROTOCOL=grpc\nOTEL_EXPORTER_OTLP_ENDPOINT=${at(status.addresses.otlp_grpc)}`]);
-  }
+  listed.push(["OpenTelemetry over HTTP: environment of your service",
+    `OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\nOTEL_EXPORTER_OTLP_ENDPOINT=${at(status.addresses.otlp_http)}`]);
+  listed.push(["OpenTelemetry over gRPC",
+    `OTEL_EXPORTER_OTLP_PROTOCOL=grpc\nOTEL_EXPORTER_OTLP_ENDPOINT=${at(status.addresses.otlp_grpc)}`]);
   listed.push(["Scraping: kandela.yaml, then kandela up --config kandela.yaml",
     "scrape_configs:\n  - job_name: shop\n    static_configs:\n      - targets: ['localhost:9100']"]);
   return listed.map(([title, text]) => {
@@ -124,7 +120,7 @@ function kept(status) {
     `${bytes(lake.memory_bytes)} of ${bytes(lake.memory_limit_bytes)} memory · ${bytes(lake.disk_bytes)} on disk`;
   by("tables").replaceChildren(...lake.tables.map((table) => {
     const row = element("tr");
-    row.append(cell(table.name), cell(count.format(table.memory_rows), "n"), cell(count.format(table.files), "n"),
+    row.append(cell(table.name), cell(count.format(table.rows), "n"), cell(count.format(table.files), "n"),
       cell(bytes(table.bytes), "n"));
     return row;
   }));

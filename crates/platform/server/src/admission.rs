@@ -34,20 +34,9 @@ impl Admission {
         }
     }
 
-    /// Waits for room for a body of `bytes`. One that is larger than all room takes all of it.
-    ///
-    /// # Errors
-    /// 503 with a delay where no room comes free.
-    pub(crate) async fn body(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units);
-        let room = self.bytes.clone().acquire_many_owned(units);
-        match tokio::time::timeout(self.patience, room).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => {
-                let message = "too many requests are being received at once; send again later, or raise the memory limit";
-                Err(Refusal::retry(StatusCode::SERVICE_UNAVAILABLE, message, RETRY))
-            }
-        }
+    /// Room that grows with a body and is given back when dropped.
+    pub(crate) fn room(&self) -> Room {
+        Room { bytes: self.bytes.clone(), most: self.units, patience: self.patience, held: None, used: 0 }
     }
 
     /// Runs blocking work of one request on a thread of its own, a bounded number at a time.
@@ -71,6 +60,41 @@ impl Admission {
     }
 }
 
+/// The room that one body takes up. It grows as bytes arrive, so that a sender holds no more than it has really sent.
+pub(crate) struct Room {
+    bytes: Arc<Semaphore>,
+    most: u32,
+    patience: Duration,
+    held: Option<OwnedSemaphorePermit>,
+    used: usize,
+}
+
+impl Room {
+    /// Waits for room for `more` bytes. A body that is larger than all room takes all of it.
+    ///
+    /// # Errors
+    /// 503 with a delay where no room comes free.
+    pub(crate) async fn grow(&mut self, more: usize) -> Result<(), Refusal> {
+        self.used = self.used.saturating_add(more);
+        let wanted = u32::try_from(self.used.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.most);
+        let held = self.held.as_ref().map_or(0, |permit| permit.num_permits() as u32);
+        let missing = wanted.saturating_sub(held);
+        if missing == 0 {
+            return Ok(());
+        }
+        let room = self.bytes.clone().acquire_many_owned(missing);
+        let Ok(Ok(permit)) = tokio::time::timeout(self.patience, room).await else {
+            let message = "too many requests are being received at once; send again later, or raise the memory limit";
+            return Err(Refusal::retry(StatusCode::SERVICE_UNAVAILABLE, message, RETRY));
+        };
+        match &mut self.held {
+            Some(held) => held.merge(permit),
+            None => self.held = Some(permit),
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,12 +102,16 @@ mod tests {
     #[tokio::test]
     async fn a_body_without_room_is_sent_away_with_a_delay() {
         let admission = Admission::new(10 * UNIT, 1, Duration::from_millis(20));
-        let held = admission.body(8 * UNIT).await.unwrap();
-        let refusal = admission.body(3 * UNIT).await.unwrap_err();
+        let mut first = admission.room();
+        first.grow(5 * UNIT).await.unwrap();
+        first.grow(3 * UNIT).await.unwrap();
+        let mut second = admission.room();
+        second.grow(2 * UNIT).await.unwrap();
+        let refusal = second.grow(1).await.unwrap_err();
         assert_eq!(refusal.status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(refusal.retry_after.is_some());
-        drop(held);
-        assert!(admission.body(usize::MAX).await.is_ok());
+        drop((first, second));
+        assert!(admission.room().grow(usize::MAX).await.is_ok());
     }
 
     #[tokio::test]

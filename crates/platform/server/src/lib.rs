@@ -16,19 +16,24 @@
 
 mod admission;
 mod app;
+mod background;
 mod guard;
 mod http;
 mod net;
 mod options;
+mod otlp;
+mod receive;
 mod refusal;
 mod server;
 mod sources;
+mod sql;
 mod telemetry;
+mod tenants;
 
 pub use app::{Addresses, OptionsSource};
-pub use guard::{Credentials, Role};
-pub use net::body::BodyLimits;
+pub use guard::CredentialError;
 pub use net::{TlsError, TlsFiles};
-pub use options::{Options, QueryOptions};
+pub use options::Options;
 pub use server::{Server, StartError};
 pub use sources::SourceStatus;
+pub use sql::{RowEncoder, RowFormat};

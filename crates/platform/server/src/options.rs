@@ -1,97 +1,132 @@
-//! What a server is started with.
+//! What a server is started with, and what of it holds while it runs.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::guard::Credentials;
+use kandela_config::kandela::Durability as ConfiguredDurability;
+use kandela_config::{Config, Kandela, Otlp, Translation};
+use kandela_ingest::otlp::metrics::{Options as OtlpMetrics, Promote};
+use kandela_ingest::otlp::{Limits as OtlpLimits, TranslationStrategy};
+use kandela_lake::{Durability, LakeConfig, Retention};
+
 use crate::net::TlsFiles;
 use crate::net::body::BodyLimits;
 
-/// The settings of one server. The defaults need no configuration, no account and no other service.
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a server is started with. The default needs no configuration, no account and no other service.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Pages and all APIs.
-    pub http: SocketAddr,
-    /// OTLP over gRPC; `None` leaves it closed.
-    pub otlp_grpc: Option<SocketAddr>,
-    /// OTLP over HTTP; `None` leaves it closed.
-    pub otlp_http: Option<SocketAddr>,
-    /// The folder that keeps everything.
+    /// All that the config says.
+    pub config: Config,
+    /// The folder that keeps everything, one lake a tenant.
     pub data: PathBuf,
-    /// Bytes that head, queries, compaction and caches may take together.
-    pub memory_limit: usize,
-    /// Who may do what; empty lets everybody in, which only loopback allows without `insecure`.
-    pub credentials: Credentials,
-    /// Host names that the server answers to besides loopback and its own addresses.
-    pub hosts: Vec<String>,
-    /// The certificate to serve with; `None` serves plain HTTP.
-    pub tls: Option<TlsFiles>,
-    /// Listen beyond loopback without credentials.
+    /// Listen beyond loopback although nobody has to prove who they are.
     pub insecure: bool,
-    /// How large a request may be.
-    pub body: BodyLimits,
-    /// What a query may cost.
-    pub query: QueryOptions,
-    /// Lakes that may be open at a time, one a tenant.
-    pub max_tenants: usize,
-    /// How often this machine's own metrics are read; `None` leaves them out.
-    pub host_metrics: Option<Duration>,
-    /// How often the server's own metrics are written into its lake.
-    pub own_metrics: Duration,
-}
-
-/// What a query may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueryOptions {
-    /// How long it may run.
-    pub timeout: Duration,
-    /// How many rows it may answer with.
-    pub rows: usize,
-    /// How many run at a time; more wait within their timeout.
-    pub concurrency: usize,
 }
 
 impl Default for Options {
+    /// An empty config, and the folder `data` below the current one.
     fn default() -> Self {
-        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Self {
-            http: SocketAddr::new(loopback, 7676),
-            otlp_grpc: Some(SocketAddr::new(loopback, 4317)),
-            otlp_http: Some(SocketAddr::new(loopback, 4318)),
-            data: PathBuf::from("data"),
-            memory_limit: 1 << 30,
-            credentials: Credentials::default(),
-            hosts: Vec::new(),
-            tls: None,
-            insecure: false,
-            body: BodyLimits::default(),
-            query: QueryOptions::default(),
-            max_tenants: 8,
-            host_metrics: Some(Duration::from_secs(15)),
-            own_metrics: Duration::from_secs(15),
-        }
-    }
-}
-
-impl Default for QueryOptions {
-    /// Two minutes, ten million rows, four at a time.
-    fn default() -> Self {
-        Self { timeout: Duration::from_secs(120), rows: 10_000_000, concurrency: 4 }
+        Self { config: Config::default(), data: PathBuf::from("data"), insecure: false }
     }
 }
 
 impl Options {
-    /// Every address that the server will listen on.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        [Some(self.http), self.otlp_grpc, self.otlp_http].into_iter().flatten()
+    pub(crate) fn kandela(&self) -> &Kandela {
+        &self.config.kandela
     }
 
     /// The address that would open the server to others although nobody has to prove who they are.
     pub(crate) fn unguarded(&self) -> Option<SocketAddr> {
-        if self.insecure || !self.credentials.is_empty() {
+        if self.insecure || !self.kandela().users.is_empty() {
             return None;
         }
-        self.addresses().find(|address| !address.ip().to_canonical().is_loopback())
+        let listen = self.kandela().listen;
+        let addresses = [listen.http, listen.otlp_grpc, listen.otlp_http];
+        addresses.into_iter().find(|address| !address.ip().to_canonical().is_loopback())
     }
+
+    pub(crate) fn tls_files(&self) -> Option<TlsFiles> {
+        let tls = self.kandela().tls.as_ref()?;
+        Some(TlsFiles { cert: tls.cert_file.clone(), key: tls.key_file.clone() })
+    }
+
+    pub(crate) fn memory_limit(&self) -> usize {
+        saturated(self.kandela().memory_limit)
+    }
+
+    /// A body may have as many bytes on the wire as decompressed: senders that don't compress are no worse off.
+    pub(crate) fn body_limits(&self) -> BodyLimits {
+        let size = saturated(self.kandela().limits.body_size);
+        BodyLimits { wire: size, decompressed: size, timeout: BODY_TIMEOUT }
+    }
+
+    /// The set-up of each lake; its root and memory limit stand for all lakes together.
+    pub(crate) fn lake_config(&self) -> LakeConfig {
+        let Kandela { durability, out_of_order_window, flush_interval, retention, limits, .. } = self.kandela();
+        LakeConfig {
+            memory_limit: self.memory_limit(),
+            durability: match durability {
+                ConfiguredDurability::Process => Durability::Process,
+                ConfiguredDurability::Fsync => Durability::Fsync,
+            },
+            out_of_order_window: *out_of_order_window,
+            flush_interval: *flush_interval,
+            max_series: saturated(limits.series),
+            retention: Retention {
+                metrics: retention.metrics,
+                spans: retention.spans,
+                logs: retention.logs,
+                profiles: retention.profiles,
+                events: retention.events,
+                max_bytes: retention.size,
+            },
+            ..LakeConfig::at(&self.data)
+        }
+    }
+}
+
+/// What of the options a reload may change between two requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub otlp_metrics: OtlpMetrics,
+    pub otlp_limits: OtlpLimits,
+}
+
+impl Settings {
+    pub(crate) fn of(options: &Options) -> Self {
+        let limits = OtlpLimits {
+            batch_bytes: saturated(options.kandela().limits.body_size).saturating_mul(2),
+            ..OtlpLimits::default()
+        };
+        Self { otlp_metrics: otlp_metrics(&options.config.otlp, limits), otlp_limits: limits }
+    }
+}
+
+fn otlp_metrics(otlp: &Otlp, limits: OtlpLimits) -> OtlpMetrics {
+    let promote = if otlp.promote_all_resource_attributes {
+        Promote::AllBut(otlp.ignore_resource_attributes.iter().cloned().collect())
+    } else {
+        Promote::Only(otlp.promote_resource_attributes.iter().cloned().collect())
+    };
+    OtlpMetrics {
+        translation_strategy: match otlp.translation_strategy {
+            Translation::UnderscoreEscapingWithSuffixes => TranslationStrategy::UnderscoreEscapingWithSuffixes,
+            Translation::UnderscoreEscapingWithoutSuffixes => TranslationStrategy::UnderscoreEscapingWithoutSuffixes,
+            Translation::NoUtf8EscapingWithSuffixes => TranslationStrategy::NoUtf8EscapingWithSuffixes,
+            Translation::NoTranslation => TranslationStrategy::NoTranslation,
+        },
+        promote_resource_attributes: promote,
+        keep_identifying_resource_attributes: otlp.keep_identifying_resource_attributes,
+        convert_histograms_to_nhcb: otlp.convert_histograms_to_nhcb,
+        limits,
+        ..OtlpMetrics::default()
+    }
+}
+
+fn saturated(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

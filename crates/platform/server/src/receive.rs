@@ -10,7 +10,7 @@ use kandela_model::{MetricBatch, TenantId};
 use crate::app::App;
 use crate::refusal::Refusal;
 use crate::telemetry::events::{PayloadRefused, TelemetryDropped, TelemetryReceived};
-use crate::tenants::{Access, Tenants, refusal_of};
+use crate::tenants::{Tenants, refusal_of};
 
 /// A payload's way in: over which protocol, from whom, for whom.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl App {
     /// # Errors
     /// 503 while the server recovers, else as [`Tenants::lake`].
     pub(crate) async fn lake_for(&self, delivery: &Delivery) -> Result<Lake, Refusal> {
-        self.lake(&delivery.tenant, Access::Write).await
+        self.lake(&delivery.tenant).await
     }
 
     /// Counts what was kept and who sent it.

@@ -20,19 +20,10 @@ const TENANT_HEADER: &str = "x-scope-orgid";
 /// When a client should come again while a lake recovers or its disk is full.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// What a request wants of its tenant's lake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Only what is there.
-    Read,
-    /// Opens a lake for a tenant that has none.
-    Write,
-}
-
 /// The lakes that are open.
 pub(crate) struct Tenants {
     config: LakeConfig,
-    max: usize,
+    known: Vec<TenantId>,
     telemetry: Telemetry,
     lakes: Mutex<BTreeMap<TenantId, Arc<OnceCell<Lake>>>>,
     opened: Box<dyn Fn(&TenantId, &Lake) + Send + Sync>,
@@ -40,14 +31,14 @@ pub(crate) struct Tenants {
 
 impl Tenants {
     /// No lake is open yet. `config.root` will hold one folder a tenant and `config.memory_limit` is for all of them;
-    /// `opened` hears of each lake once.
+    /// `known` are the tenants beside the default one; `opened` hears of each lake once.
     pub(crate) fn new(
         config: LakeConfig,
-        max: usize,
+        known: &[TenantId],
         telemetry: Telemetry,
         opened: impl Fn(&TenantId, &Lake) + Send + Sync + 'static,
     ) -> Self {
-        Self { config, max: max.max(1), telemetry, lakes: Mutex::default(), opened: Box::new(opened) }
+        Self { config, known: known.to_vec(), telemetry, lakes: Mutex::default(), opened: Box::new(opened) }
     }
 
     /// The tenant that a request names, else the default one.
@@ -63,44 +54,20 @@ impl Tenants {
     /// The lake of a tenant, opened if need be.
     ///
     /// # Errors
-    /// 404 where there is nothing to read, 429 where no more lakes may be open, else what [`refusal_of`] makes of the
-    /// lake's error.
-    pub(crate) async fn lake(&self, tenant: &TenantId, access: Access) -> Result<Lake, Refusal> {
-        let cell = self.place_for(tenant, access)?;
-        let opened = cell.get_or_try_init(|| self.open(tenant)).await;
-        opened.cloned().map_err(|error| {
-            let mut lakes = self.lakes.lock();
-            if lakes.get(tenant).is_some_and(|cell| cell.get().is_none()) {
-                lakes.remove(tenant);
-            }
-            refusal_of(&error)
-        })
-    }
-
-    /// As [`Tenants::lake`] of the default tenant, with the lake's own error.
-    pub(crate) async fn open_default(&self) -> Result<Lake, LakeError> {
-        let tenant = TenantId::default();
-        let cell = self.lakes.lock().entry(tenant.clone()).or_default().clone();
-        cell.get_or_try_init(|| self.open(&tenant)).await.cloned()
-    }
-
-    fn place_for(&self, tenant: &TenantId, access: Access) -> Result<Arc<OnceCell<Lake>>, Refusal> {
-        let mut lakes = self.lakes.lock();
-        if let Some(cell) = lakes.get(tenant) {
-            return Ok(cell.clone());
-        }
-        if access == Access::Read && !self.folder(tenant).is_dir() {
-            let message = format!("tenant {tenant} has sent nothing yet; check X-Scope-OrgID");
+    /// 404 for a tenant that is not configured, else what [`refusal_of`] makes of the lake's error.
+    pub(crate) async fn lake(&self, tenant: &TenantId) -> Result<Lake, Refusal> {
+        if *tenant != TenantId::default() && !self.known.contains(tenant) {
+            let message = format!("tenant {tenant} is not known; add it to kandela.tenants, or check X-Scope-OrgID");
             return Err(Refusal::new(StatusCode::NOT_FOUND, message));
         }
-        if lakes.len() >= self.max {
-            let message = format!(
-                "{} tenants are open, which is the limit; raise kandela.tenants.max for tenant {tenant}",
-                self.max
-            );
-            return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, message));
-        }
-        Ok(lakes.entry(tenant.clone()).or_default().clone())
+        self.open_once(tenant).await.map_err(|error| refusal_of(&error))
+    }
+
+    /// As [`Tenants::lake`] for a tenant that is known, with the lake's own error. A failed opening is tried again by the
+    /// next caller.
+    pub(crate) async fn open_once(&self, tenant: &TenantId) -> Result<Lake, LakeError> {
+        let cell = self.lakes.lock().entry(tenant.clone()).or_default().clone();
+        cell.get_or_try_init(|| self.open(tenant)).await.cloned()
     }
 
     async fn open(&self, tenant: &TenantId) -> Result<Lake, LakeError> {
@@ -121,10 +88,10 @@ impl Tenants {
     }
 
     /// An eighth of all memory stays with the server. Of the rest the default tenant has three quarters and the others
-    /// share a quarter evenly; where only one lake may be open, it has all.
+    /// share a quarter evenly; where there are no others, it has all.
     fn memory_for(&self, tenant: &TenantId) -> usize {
         let lakes = self.config.memory_limit / 8 * 7;
-        match (self.max - 1, *tenant == TenantId::default()) {
+        match (self.known.len(), *tenant == TenantId::default()) {
             (0, _) => lakes,
             (_, true) => lakes / 4 * 3,
             (others, false) => lakes / 4 / others,

@@ -12,12 +12,15 @@ use http::uri::Authority;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HostRules {
     names: Vec<String>,
+    origins: Vec<String>,
 }
 
 impl HostRules {
-    /// Rules that know loopback, the address a connection came in on, and `names` (without port).
-    pub(crate) fn new(names: &[String]) -> Self {
-        Self { names: names.iter().map(|name| name.to_ascii_lowercase()).collect() }
+    /// Rules that know loopback, the address a connection came in on, `names` (without port), and `origins`, whose pages
+    /// may change state besides the server's own.
+    pub(crate) fn new(names: &[String], origins: &[String]) -> Self {
+        let lower = |texts: &[String]| texts.iter().map(|text| text.to_ascii_lowercase()).collect();
+        Self { names: lower(names), origins: lower(origins) }
     }
 
     /// Whether `host`, a `Host` header's value or an HTTP/2 authority, names this server; `local` is the address that
@@ -36,8 +39,11 @@ impl HostRules {
         inherent || self.names.contains(&name)
     }
 
-    /// Whether `origin` is the page's own server: the same host and port that the request names, or a configured name.
+    /// Whether `origin` is the page's own server, which is the host and port that the request names, or a configured one.
     pub(crate) fn is_own_origin(&self, origin: &str, host: &str) -> bool {
+        if self.origins.contains(&origin.to_ascii_lowercase()) {
+            return true;
+        }
         let Ok(uri) = origin.parse::<Uri>() else { return false };
         let (Some(scheme), Some(from)) = (uri.scheme_str(), uri.authority()) else { return false };
         let Ok(to) = host.parse::<Authority>() else { return false };
@@ -47,8 +53,7 @@ impl HostRules {
             _ => return false,
         };
         let same_host = from.host().eq_ignore_ascii_case(to.host());
-        let same_port = from.port_u16().unwrap_or(default_port) == to.port_u16().unwrap_or(default_port);
-        (same_host && same_port) || self.names.contains(&from.host().to_ascii_lowercase())
+        same_host && from.port_u16().unwrap_or(default_port) == to.port_u16().unwrap_or(default_port)
     }
 }
 
@@ -58,7 +63,7 @@ mod tests {
 
     #[test]
     fn loopback_the_bound_address_and_configured_names_are_own() {
-        let rules = HostRules::new(&["Kandela.example.org".to_owned()]);
+        let rules = HostRules::new(&["Kandela.example.org".to_owned()], &[]);
         let local: IpAddr = "10.1.2.3".parse().unwrap();
         for host in [
             "localhost",
@@ -77,7 +82,7 @@ mod tests {
 
     #[test]
     fn any_other_host_is_foreign() {
-        let rules = HostRules::new(&[]);
+        let rules = HostRules::new(&[], &[]);
         let local: IpAddr = "127.0.0.1".parse().unwrap();
         for host in [
             "evil.example",
@@ -96,7 +101,7 @@ mod tests {
 
     #[test]
     fn an_origin_is_own_only_with_the_same_host_and_port() {
-        let rules = HostRules::new(&[]);
+        let rules = HostRules::new(&[], &[]);
         assert!(rules.is_own_origin("http://localhost:7676", "localhost:7676"));
         assert!(rules.is_own_origin("https://localhost", "localhost:443"));
         for origin in

@@ -12,7 +12,11 @@ use axum::response::Response;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{HeaderMap, Method, StatusCode};
 
-pub use credentials::{Credentials, Role};
+use kandela_config::Kandela;
+use kandela_config::kandela::Role;
+
+pub use credentials::CredentialError;
+use credentials::Credentials;
 use host::HostRules;
 
 use crate::net::Peer;
@@ -31,6 +35,13 @@ struct Rules {
     hosts: HostRules,
 }
 
+impl Rules {
+    fn of(kandela: &Kandela) -> Result<Self, CredentialError> {
+        let hosts = HostRules::new(&kandela.allowed_hosts, &kandela.allowed_origins);
+        Ok(Self { credentials: Credentials::load(&kandela.users)?, hosts })
+    }
+}
+
 /// The guard of one listener, and the language in which it refuses.
 #[derive(Clone)]
 pub(crate) struct Door {
@@ -40,19 +51,24 @@ pub(crate) struct Door {
 }
 
 impl Guard {
-    pub(crate) fn new(credentials: Credentials, names: &[String], telemetry: Telemetry) -> Self {
-        let rules = Rules { credentials, hosts: HostRules::new(names) };
-        Self { rules: ArcSwap::from_pointee(rules), telemetry }
+    /// # Errors
+    /// When a secret's file cannot be read.
+    pub(crate) fn new(kandela: &Kandela, telemetry: Telemetry) -> Result<Self, CredentialError> {
+        Ok(Self { rules: ArcSwap::from_pointee(Rules::of(kandela)?), telemetry })
     }
 
     /// Puts other rules in force, from the next request on.
-    pub(crate) fn replace(&self, credentials: Credentials, names: &[String]) {
-        self.rules.store(Arc::new(Rules { credentials, hosts: HostRules::new(names) }));
+    ///
+    /// # Errors
+    /// When a secret's file cannot be read; the rules before stay in force.
+    pub(crate) fn reload(&self, kandela: &Kandela) -> Result<(), CredentialError> {
+        self.rules.store(Arc::new(Rules::of(kandela)?));
+        Ok(())
     }
 
     /// Lets a request in, as a role, or says why not.
-    fn admit(&self, request: &Request) -> Result<Role, (&'static str, Refusal)> {
-        let rules = self.rules.load();
+    async fn admit(&self, request: &Request) -> Result<Role, (&'static str, Refusal)> {
+        let rules = self.rules.load_full();
         let headers = request.headers();
         let Some(peer) = request.extensions().get::<Peer>() else {
             return Err((
@@ -66,7 +82,7 @@ impl Guard {
         if !rules.hosts.is_own(host, peer.local.ip()) {
             let message = format!(
                 "this server does not answer to the host {host:?}; use localhost or its address, or add the name to \
-                 kandela.http.hosts"
+                 kandela.allowed_hosts"
             );
             return Err(("host", Refusal::new(StatusCode::MISDIRECTED_REQUEST, message)));
         }
@@ -113,7 +129,7 @@ fn is_foreign(headers: &HeaderMap, host: &str, rules: &HostRules) -> bool {
 
 /// Middleware: refuses foreign hosts and origins and unknown credentials, and marks the request with its role.
 pub(crate) async fn stand(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    match door.guard.admit(&request) {
+    match door.guard.admit(&request).await {
         Ok(role) => {
             request.extensions_mut().insert(role);
             next.run(request).await

@@ -3,7 +3,9 @@
 mod health;
 mod own_metrics;
 mod page;
+mod sql;
 mod status;
+pub(crate) mod write;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,16 +16,18 @@ use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use http::{HeaderValue, StatusCode};
+use kandela_config::kandela::Role;
 
 use crate::app::App;
-use crate::guard::{self, Door, Role};
+use crate::guard::{self, Door};
+use crate::otlp;
 use crate::refusal::Refusal;
 use crate::telemetry::events::RequestServed;
 use crate::telemetry::{RequestSpan, Telemetry};
 
 /// The route that answered; the response carries it to the middleware that counts.
 #[derive(Clone, Copy)]
-struct RouteName(&'static str);
+pub(crate) struct RouteName(pub &'static str);
 
 /// Routes of one listener. A route cannot be added without saying which role it needs.
 pub(crate) struct Routes {
@@ -49,18 +53,20 @@ impl Routes {
 
     /// Closes the list: the door stands before every route, and before what is no route.
     pub(crate) fn finish(self, app: Arc<App>) -> Router {
-        let counted = (app.telemetry.clone(), self.door.listener);
         let dialect = self.door.dialect;
         let unknown = move |request: Request| async move {
             let message = format!("there is nothing at {}", request.uri().path());
             Refusal::new(StatusCode::NOT_FOUND, message).into_response_in(dialect, request.headers())
         };
-        self.router
-            .fallback(unknown)
-            .layer(from_fn_with_state(self.door, guard::stand))
-            .layer(from_fn_with_state(counted, count))
-            .with_state(app)
+        let telemetry = app.telemetry.clone();
+        behind(self.door, &telemetry, self.router.fallback(unknown).with_state(app))
     }
+}
+
+/// Puts the door before all that a router serves, and counts what goes through.
+pub(crate) fn behind(door: Door, telemetry: &Telemetry, router: Router) -> Router {
+    let counted = (telemetry.clone(), door.listener);
+    router.layer(from_fn_with_state(door, guard::stand)).layer(from_fn_with_state(counted, count))
 }
 
 /// Middleware: counts, times and traces every request, and forbids browsers to guess at content.
@@ -92,4 +98,15 @@ pub(crate) fn main_routes(door: Door) -> Routes {
         .add("/-/reload", Role::Operator, post(health::reload).put(health::reload))
         .add("/metrics", Role::Viewer, get(own_metrics::expose))
         .add("/api/kandela/v1/status", Role::Viewer, get(status::status))
+        .add("/api/sql", Role::Viewer, get(sql::sql).post(sql::sql))
+        .add("/api/v1/write", Role::Writer, post(write::write))
+        .add("/api/v1/otlp/v1/metrics", Role::Writer, post(otlp::metrics))
+}
+
+/// OTLP over HTTP, on its own port.
+pub(crate) fn otlp_routes(door: Door) -> Routes {
+    Routes::new(door)
+        .add("/v1/metrics", Role::Writer, post(otlp::metrics))
+        .add("/v1/traces", Role::Writer, post(otlp::traces))
+        .add("/v1/logs", Role::Writer, post(otlp::logs))
 }

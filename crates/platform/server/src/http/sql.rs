@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::net::body::{self, BodyLimits};
 use crate::refusal::Refusal;
 use crate::sql::RowFormat;
-use crate::tenants::{Access, Tenants, refusal_of};
+use crate::tenants::{Tenants, refusal_of};
 
 /// Bytes that a query's text may have.
 const MAX_QUERY: usize = 1 << 20;
@@ -45,7 +45,7 @@ pub(super) async fn sql(
             Refusal::new(StatusCode::BAD_REQUEST, format!("format {word:?} is not known; use json, csv or arrow"))
         })?,
     };
-    let lake = app.lake(&tenant, Access::Read).await?;
+    let lake = app.lake(&tenant).await?;
     let mut pieces = app.queries.start(lake, query, format);
     // Most errors come before the first row; they get a status of their own.
     let first = match pieces.recv().await {
@@ -72,8 +72,8 @@ async fn asked(
         return Ok((parameters.query.ok_or_else(missing)?, parameters.format));
     }
     let (head, body) = request.into_parts();
-    let limits = BodyLimits { wire: MAX_QUERY, ..app.options.body };
-    let text = body::read(&head.headers, body, &limits).await?;
+    let limits = BodyLimits { wire: MAX_QUERY, ..app.body_limits };
+    let text = body::read(&head.headers, body, &limits, &mut app.admission.room()).await?;
     let text = std::str::from_utf8(&text)
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("the query is not UTF-8: {error}")))?;
     let (query, format) = if is_json(&head.headers) {

@@ -90,9 +90,8 @@ async fn take(
     let (head, body) = request.into_parts();
     let mut delivery = Delivery::by_request(PROTOCOL, &head.headers, Some(peer.remote))?;
     let lake = app.lake_for(&delivery).await?;
-    let limits = &app.options.body;
-    let _room = app.admission.body(body::claimed(&head.headers, limits)).await?;
-    let body = body::read(&head.headers, body, limits).await?;
+    let mut room = app.admission.room();
+    let body = body::read(&head.headers, body, &app.body_limits, &mut room).await?;
     delivery.bytes = body.len() as u64;
     let shared = app.clone();
     let work = move || {

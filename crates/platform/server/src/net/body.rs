@@ -1,33 +1,31 @@
 //! Bodies of bounded size, before and after decompression.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
+use futures::StreamExt as _;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
+use crate::admission::{Admission, Room};
 use crate::refusal::Refusal;
 
 /// How large a request body may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyLimits {
+pub(crate) struct BodyLimits {
     /// Bytes as they come over the wire.
     pub wire: usize,
     /// Bytes after decompression.
     pub decompressed: usize,
     /// How long the client may take to send it.
     pub timeout: Duration,
-}
-
-impl Default for BodyLimits {
-    /// 32 MiB on the wire, 128 MiB decompressed, 30 seconds.
-    fn default() -> Self {
-        Self { wire: 32 << 20, decompressed: 128 << 20, timeout: Duration::from_secs(30) }
-    }
 }
 
 /// A zstd frame's window is at most 8 MiB, as HTTP requires (RFC 9659): a frame's header must not claim more memory.
@@ -61,38 +59,72 @@ impl Encoding {
     }
 }
 
-/// The bytes that a body may turn out to have: its declared length, else the limit.
-pub(crate) fn claimed(headers: &HeaderMap, limits: &BodyLimits) -> usize {
-    let declared = declared_length(headers).and_then(|length| usize::try_from(length).ok());
-    declared.unwrap_or(limits.wire).min(limits.wire)
-}
-
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// Reads a body of at most `limits.wire` bytes.
+/// Reads a body of at most `limits.wire` bytes, into room that is taken as they arrive.
 ///
 /// # Errors
-/// 413 where it is larger, 408 where it comes too slowly, 400 where the connection broke.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: &BodyLimits) -> Result<Bytes, Refusal> {
-    let too_large = || {
-        let message = format!("the body is larger than {} bytes; send smaller batches", limits.wire);
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
-    };
-    if declared_length(headers).is_some_and(|length| length > limits.wire as u64) {
-        return Err(too_large());
+/// 413 where it is larger, 408 where it comes too slowly, 503 where there is no room for it, 400 where the connection broke.
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &BodyLimits,
+    room: &mut Room,
+) -> Result<Bytes, Refusal> {
+    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > limits.wire as u64) {
+        return Err(too_large(limits));
     }
-    let collected = tokio::time::timeout(limits.timeout, Limited::new(body, limits.wire).collect()).await;
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(error)) => Err(Refusal::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}"))),
+    match tokio::time::timeout(limits.timeout, collect(body, limits, room)).await {
+        Ok(collected) => collected,
         Err(_) => {
             let message = format!("the body did not arrive within {:?}", limits.timeout);
             Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, message))
         }
     }
+}
+
+async fn collect(body: Body, limits: &BodyLimits, room: &mut Room) -> Result<Bytes, Refusal> {
+    let mut chunks = body.into_data_stream();
+    let mut collected = BytesMut::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk
+            .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")))?;
+        if collected.len() + chunk.len() > limits.wire {
+            return Err(too_large(limits));
+        }
+        room.grow(chunk.len()).await?;
+        collected.extend_from_slice(&chunk);
+    }
+    Ok(collected.freeze())
+}
+
+fn too_large(limits: &BodyLimits) -> Refusal {
+    let message = format!("the body is larger than {} bytes (kandela.limits.body_size); send smaller batches", limits.wire);
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+}
+
+/// Middleware: meters a body that somebody else reads, within its limits and into room that is given back with the answer.
+pub(crate) async fn meter(
+    State((admission, limits)): State<(Arc<Admission>, BodyLimits)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let room = Arc::new(tokio::sync::Mutex::new(admission.room()));
+    let (head, body) = request.into_parts();
+    let metered = body.into_data_stream().then({
+        let room = room.clone();
+        move |chunk| {
+            let room = room.clone();
+            async move {
+                let chunk = chunk.map_err(|error| tonic::Status::cancelled(error.to_string()))?;
+                room.lock().await.grow(chunk.len()).await.map_err(|refusal| refusal.to_grpc())?;
+                Ok::<Bytes, tonic::Status>(chunk)
+            }
+        }
+    });
+    let request = Request::from_parts(head, Body::from_stream(metered));
+    let answered = tokio::time::timeout(limits.timeout, next.run(request)).await;
+    drop(room);
+    answered.unwrap_or_else(|_| tonic::Status::deadline_exceeded("the request took too long").into_http())
 }
 
 /// Decompresses at most `limit` bytes; memory grows with what really comes out, never with what a header claims.

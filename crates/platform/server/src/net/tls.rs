@@ -22,7 +22,7 @@ pub struct TlsFiles {
 #[non_exhaustive]
 pub enum TlsError {
     /// A file could not be read, or holds no PEM of the right kind.
-    #[error("{what} {path}: {reason}; point kandela.http.tls at readable PEM files", path = path.display())]
+    #[error("{what} {path}: {reason}; point kandela.tls at readable PEM files", path = path.display())]
     File {
         /// Which of the two files.
         what: &'static str,

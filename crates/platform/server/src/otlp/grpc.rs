@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use http::HeaderValue;
+use kandela_config::kandela::Role;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
@@ -21,13 +23,20 @@ use tonic::{Code, Request, Status};
 
 use super::{Logs, Metrics, Signal, Traces, export, refused};
 use crate::app::App;
-use crate::net::Peer;
+use crate::guard::{self, Door};
+use crate::http::RouteName;
+use crate::net::{Peer, body};
 use crate::receive::Delivery;
 
 const PROTOCOL: &str = "otlp_grpc";
+const METHODS: [&str; 3] = [
+    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+];
 
-/// The three services, with gzip and zstd, and messages of at most the decompressed limit.
-pub(crate) fn grpc_router(app: &Arc<App>) -> Router {
+/// The three services for writers, with gzip and zstd, and messages of at most the decompressed limit.
+pub(crate) fn grpc_router(app: &Arc<App>, door: Door) -> Router {
     let limit = app.options.body.decompressed;
     macro_rules! service {
         ($server:ident) => {
@@ -42,12 +51,19 @@ pub(crate) fn grpc_router(app: &Arc<App>) -> Router {
         .add_service(service!(TraceServiceServer))
         .add_service(service!(LogsServiceServer))
         .into_axum_router()
-        .layer(axum::middleware::map_response(final_if_too_large))
+        .layer(from_fn_with_state((app.admission.clone(), app.body_limits), body::meter))
+        .layer(from_fn_with_state((door, Role::Writer), guard::require))
+        .layer(from_fn(mark))
 }
 
-/// A message that is too large is `OUT_OF_RANGE` to tonic, which OTLP clients repeat for ever; `RESOURCE_EXHAUSTED` without
-/// `RetryInfo` they drop.
-async fn final_if_too_large(mut response: Response) -> Response {
+/// Middleware: names the method for own metrics, and makes a refusal for size final. A message that is too large is
+/// `OUT_OF_RANGE` to tonic, which OTLP clients repeat for ever; `RESOURCE_EXHAUSTED` without `RetryInfo` they drop.
+async fn mark(request: axum::extract::Request, next: Next) -> Response {
+    let route = METHODS.into_iter().find(|method| *method == request.uri().path());
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(RouteName(route));
+    }
     let too_large = HeaderValue::from(Code::OutOfRange as i32);
     if let Some(status) = response.headers_mut().get_mut("grpc-status").filter(|status| **status == too_large) {
         *status = HeaderValue::from(Code::ResourceExhausted as i32);

@@ -55,9 +55,9 @@ async fn take<S: Signal>(
     let mut delivery = Delivery::by_request(PROTOCOL, &head.headers, Some(peer.remote))?;
     let taken = async {
         let compression = Encoding::of(&head.headers)?;
-        let limits = app.options.body;
-        let _room = app.admission.body(body::claimed(&head.headers, &limits)).await?;
-        let body = body::read(&head.headers, body, &limits).await?;
+        let limits = app.body_limits;
+        let mut room = app.admission.room();
+        let body = body::read(&head.headers, body, &limits, &mut room).await?;
         delivery.bytes = body.len() as u64;
         let decode = move || {
             let bytes = body::decompress(compression, body, limits.decompressed)?;

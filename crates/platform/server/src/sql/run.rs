@@ -10,18 +10,21 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::encode::{RowEncoder, RowFormat};
-use crate::options::QueryOptions;
 use crate::telemetry::Telemetry;
 use crate::telemetry::events::QueryFinished;
 
+/// Queries that run at a time; more wait within their timeout.
+const CONCURRENT: usize = 4;
 /// Pieces of an answer that wait for a slow reader.
 const WAITING: usize = 4;
 
 /// Threads for queries and upkeep, apart from those that receive and answer.
 pub(crate) struct Queries {
+    /// There until it is dropped.
     runtime: Option<Runtime>,
+    threads: Handle,
     slots: Arc<Semaphore>,
-    limits: QueryOptions,
+    timeout: Duration,
     telemetry: Telemetry,
 }
 
@@ -29,15 +32,17 @@ pub(crate) struct Queries {
 pub(crate) type Pieces = mpsc::Receiver<Result<Bytes, LakeError>>;
 
 impl Queries {
-    pub(crate) fn new(limits: QueryOptions, telemetry: Telemetry) -> std::io::Result<Self> {
+    /// Threads for queries that may each take `timeout`.
+    pub(crate) fn new(timeout: Duration, telemetry: Telemetry) -> std::io::Result<Self> {
         let runtime = Builder::new_multi_thread().thread_name("kandela-query").enable_all().build()?;
-        let slots = Arc::new(Semaphore::new(limits.concurrency.max(1)));
-        Ok(Self { runtime: Some(runtime), slots, limits, telemetry })
+        let slots = Arc::new(Semaphore::new(CONCURRENT));
+        let threads = runtime.handle().clone();
+        Ok(Self { runtime: Some(runtime), threads, slots, timeout, telemetry })
     }
 
     /// The threads, for upkeep that computes.
-    pub(crate) fn handle(&self) -> Option<Handle> {
-        self.runtime.as_ref().map(|runtime| runtime.handle().clone())
+    pub(crate) fn handle(&self) -> Handle {
+        self.threads.clone()
     }
 
     /// Starts a query. It waits for its turn within its timeout, and ends when nobody reads its answer any more.
@@ -49,12 +54,10 @@ impl Queries {
             format,
             sender,
             slots: self.slots.clone(),
-            limits: self.limits,
+            timeout: self.timeout,
             telemetry: self.telemetry.clone(),
         };
-        if let Some(handle) = self.handle() {
-            handle.spawn(query.run());
-        }
+        self.threads.spawn(query.run());
         receiver
     }
 }
@@ -74,7 +77,7 @@ struct Query {
     format: RowFormat,
     sender: mpsc::Sender<Result<Bytes, LakeError>>,
     slots: Arc<Semaphore>,
-    limits: QueryOptions,
+    timeout: Duration,
     telemetry: Telemetry,
 }
 
@@ -100,11 +103,11 @@ impl Query {
     }
 
     async fn answer(&self, began: Instant, rows: &mut u64) -> Result<(), LakeError> {
-        let timed_out = || LakeError::QueryTimeout { seconds: self.limits.timeout.as_secs() };
-        let turn = tokio::time::timeout(self.limits.timeout, self.slots.acquire()).await;
+        let timed_out = || LakeError::QueryTimeout { seconds: self.timeout.as_secs() };
+        let turn = tokio::time::timeout(self.timeout, self.slots.acquire()).await;
         let _turn = turn.map_err(|_| timed_out())?.map_err(|_| LakeError::Closed)?;
-        let left = self.limits.timeout.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
-        let limits = QueryLimits { timeout: left, max_rows: Some(self.limits.rows) };
+        let left = self.timeout.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
+        let limits = QueryLimits { timeout: left, max_rows: None };
         let mut batches = self.lake.sql(&self.sql, &limits).await?;
         let unwritable = |error: arrow_schema::ArrowError| LakeError::BadQuery {
             message: format!("its rows cannot be written as {:?}: {error}", self.format),

@@ -2,10 +2,12 @@
 //!
 //! Log text and metric names of this crate live here and nowhere else.
 
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use kandela_ingest::host::CollectorError;
+use kandela_lake::Recovery;
 use tracing::{debug, error, info, warn};
 
 use super::Metrics;
@@ -156,13 +158,13 @@ pub(crate) struct UpkeepFinished<'a> {
     pub pass: &'static str,
     pub tenant: &'a str,
     pub took: Duration,
-    pub report: &'a dyn Display,
+    pub report: &'a dyn Debug,
 }
 
 impl InternalEvent for UpkeepFinished<'_> {
     fn emit(self, metrics: &Metrics) {
         let Self { pass, tenant, took, report } = self;
-        debug!(pass, tenant, ?took, %report, "upkeep finished");
+        debug!(pass, tenant, ?took, ?report, "upkeep finished");
         metrics.upkeep.add([pass, "ok"], 1);
         metrics.upkeep_seconds.record([pass], took.as_secs_f64());
     }
@@ -187,13 +189,36 @@ impl InternalEvent for UpkeepFailed<'_> {
 pub(crate) struct TenantOpened<'a> {
     pub tenant: &'a str,
     pub took: Duration,
+    pub recovery: &'a Recovery,
 }
 
 impl InternalEvent for TenantOpened<'_> {
     fn emit(self, metrics: &Metrics) {
-        let Self { tenant, took } = self;
-        info!(tenant, ?took, "lake open");
+        let Self { tenant, took, recovery } = self;
+        let Recovery { records, points, torn_bytes, .. } = recovery;
+        info!(tenant, ?took, records, points, torn_bytes, "lake open");
+        for damaged in &recovery.damaged {
+            error!(tenant, damaged, "part of the write-ahead log is damaged");
+        }
+        for missing in &recovery.missing {
+            error!(tenant, ?missing, "acknowledged log sequences are missing");
+        }
         metrics.tenants_opened.add([] as [&'static str; 0], 1);
+        metrics.recovered_points.add([] as [&'static str; 0], recovery.points);
+        metrics.damaged_log_parts.add([] as [&'static str; 0], recovery.damaged.len() as u64);
+    }
+}
+
+/// A part of this machine's own metrics could not be read.
+pub(crate) struct HostReadFailed<'a> {
+    pub error: &'a CollectorError,
+}
+
+impl InternalEvent for HostReadFailed<'_> {
+    fn emit(self, metrics: &Metrics) {
+        let CollectorError { collector, source, .. } = self.error;
+        debug!(collector, error = %source, "host metrics not read");
+        metrics.host_failures.add([*collector], 1);
     }
 }
 

@@ -2,12 +2,14 @@
 
 pub(crate) mod events;
 pub(crate) mod exposition;
+mod lakes;
 mod registry;
 mod traces;
 
 use std::sync::Arc;
 
 pub(crate) use events::InternalEvent;
+pub(crate) use lakes::lakes;
 pub(crate) use registry::Family;
 use registry::{Counter, Latency};
 pub(crate) use traces::{RequestSpan, SpanRecorder};
@@ -55,6 +57,9 @@ pub(crate) struct Metrics {
     upkeep: Counter<2>,
     upkeep_seconds: Latency<1>,
     tenants_opened: Counter<0>,
+    recovered_points: Counter<0>,
+    damaged_log_parts: Counter<0>,
+    host_failures: Counter<1>,
     reloads: Counter<1>,
     task_failures: Counter<1>,
 }
@@ -119,6 +124,21 @@ impl Default for Metrics {
                 ["pass"],
             ),
             tenants_opened: Counter::new("kandela_tenants_opened_total", "Lakes opened.", []),
+            recovered_points: Counter::new(
+                "kandela_recovered_points_total",
+                "Samples and histograms read back from the write-ahead log at a start.",
+                [],
+            ),
+            damaged_log_parts: Counter::new(
+                "kandela_damaged_log_parts_total",
+                "Damaged parts of the write-ahead log that were put aside.",
+                [],
+            ),
+            host_failures: Counter::new(
+                "kandela_host_collector_failures_total",
+                "Times a part of this machine's metrics could not be read.",
+                ["collector"],
+            ),
             reloads: Counter::new(
                 "kandela_config_reloads_total",
                 "Times the configuration was read again.",
@@ -149,6 +169,9 @@ impl Metrics {
             self.upkeep.gather(),
             self.upkeep_seconds.gather(),
             self.tenants_opened.gather(),
+            self.recovered_points.gather(),
+            self.damaged_log_parts.gather(),
+            self.host_failures.gather(),
             self.reloads.gather(),
             self.task_failures.gather(),
         ]

@@ -50,11 +50,6 @@ impl Family {
         let point = Point { labels: Vec::new(), value: PointValue::Number(value) };
         Self { name, kind: MetricKind::Gauge, help, points: vec![point] }
     }
-
-    /// A counter without labels that something else counts.
-    pub(crate) fn counter(name: &'static str, help: &'static str, value: f64) -> Self {
-        Self { kind: MetricKind::Counter, ..Self::gauge(name, help, value) }
-    }
 }
 
 /// A family of counters with `N` labels.
