@@ -36,10 +36,9 @@ mod reject;
 mod series;
 mod v1;
 mod v2;
-mod wire;
 
+pub use crate::protobuf::Malformed;
 pub use decode::Decoder;
 pub use encode::Encoder;
 pub use message::{Limits, Message, WriteError, Written};
 pub use reject::{Reason, Rejection, Rejections};
-pub use wire::Malformed;

@@ -6,7 +6,7 @@ use super::histogram;
 use super::labels::LabelScratch;
 use super::reject::Reason;
 use super::series::{Fault, Sink, exemplar};
-use super::wire::{Malformed, Prefixed, Reader, Tag, Wire};
+use crate::protobuf::{Malformed, Prefixed, Reader, Tag, Wire};
 
 /// Reads the whole request into `sink`.
 pub(super) fn read(body: &[u8], sink: &mut Sink<'_>) -> Result<(), Fault> {
