@@ -43,7 +43,6 @@ pub enum CredentialError {
 
 /// Users and their roles. Tokens and passwords in the clear are kept as SHA-256 digests; comparing takes the same time
 /// wherever they differ.
-#[derive(Default)]
 pub(crate) struct Credentials {
     tokens: Vec<(Digest, Role)>,
     passwords: Vec<(Digest, Role)>,
@@ -83,7 +82,13 @@ impl Credentials {
     /// # Errors
     /// When a secret's file cannot be read or is empty.
     pub(crate) fn load(users: &[User]) -> Result<Self, CredentialError> {
-        let mut credentials = Self { checking: Semaphore::new(1), ..Self::default() };
+        let mut credentials = Self {
+            tokens: Vec::new(),
+            passwords: Vec::new(),
+            hashes: HashMap::new(),
+            confirmed: Mutex::default(),
+            checking: Semaphore::new(1),
+        };
         for User { name, role, credential, .. } in users {
             match credential {
                 Credential::BearerToken(token) => credentials.add_token(token.expose(), *role),

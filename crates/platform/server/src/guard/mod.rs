@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use kandela_config::Kandela;
 use kandela_config::kandela::Role;
@@ -66,35 +66,43 @@ impl Guard {
         Ok(())
     }
 
-    /// Lets a request in, as a role, or says why not.
-    async fn admit(&self, request: &Request) -> Result<Role, (&'static str, Refusal)> {
-        let rules = self.rules.load_full();
+    /// The rules in force.
+    fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+}
+
+/// Why a request is turned away: a word for own metrics, and the answer.
+type Turned = (&'static str, Refusal);
+
+impl Rules {
+    /// Refuses a request that names a foreign host or comes from a foreign page.
+    fn check_names(&self, request: &Request) -> Result<(), Turned> {
         let headers = request.headers();
+        let refuse = |reason, status, message: &str| Err((reason, Refusal::new(status, message)));
         let Some(peer) = request.extensions().get::<Peer>() else {
-            return Err((
-                "host",
-                Refusal::new(StatusCode::BAD_REQUEST, "the request came in by no connection"),
-            ));
+            return refuse("host", StatusCode::BAD_REQUEST, "the request came in by no connection");
         };
-        let host = host_of(request).ok_or_else(|| {
-            ("host", Refusal::new(StatusCode::BAD_REQUEST, "the request names no host; send a Host header"))
-        })?;
-        if !rules.hosts.is_own(host, peer.local.ip()) {
+        let Some(host) = host_of(request) else {
+            return refuse("host", StatusCode::BAD_REQUEST, "the request names no host; send one Host header");
+        };
+        if !self.hosts.is_own(host, peer.local.ip()) {
             let message = format!(
                 "this server does not answer to the host {host:?}; use localhost or its address, or add the name to \
                  kandela.allowed_hosts"
             );
-            return Err(("host", Refusal::new(StatusCode::MISDIRECTED_REQUEST, message)));
+            return refuse("host", StatusCode::MISDIRECTED_REQUEST, &message);
         }
-        if changes_state(request.method()) && is_foreign(headers, host, &rules.hosts) {
+        if changes_state(request.method()) && is_foreign(headers, host, &self.hosts) {
             let message = "a web page of another origin may not change anything here";
-            return Err(("origin", Refusal::new(StatusCode::FORBIDDEN, message)));
+            return refuse("origin", StatusCode::FORBIDDEN, message);
         }
-        let authorization = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-        rules
-            .credentials
-            .authenticate(authorization)
-            .map_err(|error| ("credentials", Refusal::new(StatusCode::UNAUTHORIZED, error.to_string())))
+        Ok(())
+    }
+
+    async fn check_credentials(&self, authorization: Option<HeaderValue>) -> Result<Role, Turned> {
+        let proven = self.credentials.authenticate(authorization.as_ref().map(HeaderValue::as_bytes)).await;
+        proven.map_err(|error| ("credentials", Refusal::new(StatusCode::UNAUTHORIZED, error.to_string())))
     }
 }
 
@@ -122,14 +130,20 @@ fn is_foreign(headers: &HeaderMap, host: &str, rules: &HostRules) -> bool {
         let origin = origin.to_str().unwrap_or_default();
         !rules.is_own_origin(origin, host)
     });
-    let site = headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes);
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     let cross_site_without_origin = site == Some(b"cross-site") && !headers.contains_key(ORIGIN);
     foreign_origin || cross_site_without_origin
 }
 
 /// Middleware: refuses foreign hosts and origins and unknown credentials, and marks the request with its role.
 pub(crate) async fn stand(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    match door.guard.admit(&request).await {
+    let rules = door.guard.rules();
+    let authorization = request.headers().get(AUTHORIZATION).cloned();
+    let admitted = match rules.check_names(&request) {
+        Ok(()) => rules.check_credentials(authorization).await,
+        Err(turned) => Err(turned),
+    };
+    match admitted {
         Ok(role) => {
             request.extensions_mut().insert(role);
             next.run(request).await

@@ -37,7 +37,7 @@ const METHODS: [&str; 3] = [
 
 /// The three services for writers, with gzip and zstd, and messages of at most the decompressed limit.
 pub(crate) fn grpc_router(app: &Arc<App>, door: Door) -> Router {
-    let limit = app.options.body.decompressed;
+    let limit = app.body_limits.decompressed;
     macro_rules! service {
         ($server:ident) => {
             $server::new(Services { app: app.clone() })

@@ -7,7 +7,6 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use prost::Message as _;
 
 use super::{Logs, Metrics, Signal, Traces, export, refused};
 use crate::app::App;

@@ -1,19 +1,28 @@
 //! Who gets in: hosts, origins, credentials, roles, TLS.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use kandela_server::{Credentials, Options, Role, Server, StartError, TlsFiles};
+use kandela_config::Secret;
+use kandela_config::kandela::{Credential, Role, TlsServer, User};
+use kandela_server::{Options, Server, StartError};
 use reqwest::StatusCode;
 use tempfile::TempDir;
 
 use crate::support::{quiet, raw, start, start_with, status_of};
 
-fn three_roles() -> Credentials {
-    let mut credentials = Credentials::default();
-    credentials.add_token("viewer-token", Role::Viewer);
-    credentials.add_token("writer-token", Role::Writer);
-    credentials.add_user("ana", "operator-password", Role::Operator);
-    credentials
+fn three_roles() -> Vec<User> {
+    let token = |name: &str, role| User {
+        name: name.to_owned(),
+        role,
+        credential: Credential::BearerToken(Secret::new(format!("{name}-token"))),
+    };
+    let hash = "$2b$04$ikaeBqmVbb6sQC491oDdIObEoy/NjHkzfpPKEDex8nkPPGixl4vO2";
+    let ana = User {
+        name: "ana".to_owned(),
+        role: Role::Operator,
+        credential: Credential::PasswordBcrypt(Secret::new(hash)),
+    };
+    vec![token("viewer", Role::Viewer), token("writer", Role::Writer), ana]
 }
 
 #[tokio::test]
@@ -24,7 +33,7 @@ async fn a_forged_host_gets_nowhere() {
         let request = format!("GET {path} HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n");
         let answer = raw(address, &request).await;
         assert_eq!(status_of(&answer), 421, "{path}: {answer}");
-        assert!(answer.contains("rebound.example") && answer.contains("kandela.http.hosts"), "{answer}");
+        assert!(answer.contains("rebound.example") && answer.contains("kandela.allowed_hosts"), "{answer}");
     }
     let answer =
         raw(address, "GET /metrics HTTP/1.1\r\nHost: localhost:1\r\nConnection: close\r\n\r\n").await;
@@ -51,7 +60,7 @@ async fn a_request_that_hides_its_host_gets_nowhere() {
 
 #[tokio::test]
 async fn a_configured_host_name_is_own() {
-    let running = start(|options| options.hosts = vec!["kandela.example".to_owned()]).await;
+    let running = start(|options| options.config.kandela.allowed_hosts = vec!["kandela.example".to_owned()]).await;
     let request = "GET /-/healthy HTTP/1.1\r\nHost: kandela.example:80\r\nConnection: close\r\n\r\n";
     assert_eq!(status_of(&raw(running.server.addresses().http, request).await), 200);
 }
@@ -74,7 +83,7 @@ async fn a_page_of_another_origin_changes_nothing() {
 
 #[tokio::test]
 async fn each_role_reaches_what_it_may_and_no_more() {
-    let running = start(|options| options.credentials = three_roles()).await;
+    let running = start(|options| options.config.kandela.users = three_roles()).await;
     let client = reqwest::Client::new();
     let get = |path: &str| client.get(running.url(path));
     let reload = || client.post(running.url("/-/reload"));
@@ -94,7 +103,7 @@ async fn each_role_reaches_what_it_may_and_no_more() {
 
 #[tokio::test]
 async fn a_browser_is_asked_for_a_password() {
-    let running = start(|options| options.credentials = three_roles()).await;
+    let running = start(|options| options.config.kandela.users = three_roles()).await;
     let answer = reqwest::get(running.url("/")).await.unwrap();
     let asked: Vec<_> = answer.headers().get_all("www-authenticate").iter().collect();
     assert!(asked.iter().any(|value| value.to_str().unwrap().starts_with("Basic ")), "{asked:?}");
@@ -104,15 +113,18 @@ async fn a_browser_is_asked_for_a_password() {
 async fn listening_beyond_loopback_needs_credentials() {
     let folder = TempDir::new().unwrap();
     for address in ["0.0.0.0:0", "[::]:0"] {
-        let options = Options { http: address.parse().unwrap(), ..quiet(&folder) };
-        let error = Server::start(options, None).await.err().expect("an open server started");
-        assert!(matches!(error, StartError::Unguarded(_)), "{error}");
-        assert!(error.to_string().contains("--insecure"), "{error}");
+        for port in 0..3 {
+            let mut options = quiet(&folder);
+            let listen = &mut options.config.kandela.listen;
+            *[&mut listen.http, &mut listen.otlp_grpc, &mut listen.otlp_http][port] = address.parse().unwrap();
+            let error = Server::start(options, None).await.err().expect("an open server started");
+            assert!(matches!(error, StartError::Unguarded(_)), "{error}");
+            assert!(error.to_string().contains("--insecure"), "{error}");
+        }
     }
-    let otlp = Options { otlp_grpc: Some("0.0.0.0:0".parse().unwrap()), ..quiet(&folder) };
-    assert!(matches!(Server::start(otlp, None).await, Err(StartError::Unguarded(_))));
-    let guarded =
-        Options { http: "0.0.0.0:0".parse().unwrap(), credentials: three_roles(), ..quiet(&folder) };
+    let mut guarded = quiet(&folder);
+    guarded.config.kandela.listen.http = "0.0.0.0:0".parse().unwrap();
+    guarded.config.kandela.users = three_roles();
     Server::start(guarded, None).await.unwrap().stop().await;
 }
 
@@ -120,7 +132,8 @@ async fn listening_beyond_loopback_needs_credentials() {
 async fn a_taken_port_is_named() {
     let running = start(|_| ()).await;
     let folder = TempDir::new().unwrap();
-    let options = Options { http: running.server.addresses().http, ..quiet(&folder) };
+    let mut options = quiet(&folder);
+    options.config.kandela.listen.http = running.server.addresses().http;
     let error = Server::start(options, None).await.err().expect("two servers on one port").to_string();
     assert!(error.contains(&running.server.addresses().http.to_string()), "{error}");
 }
@@ -129,10 +142,11 @@ async fn a_taken_port_is_named() {
 async fn tls_serves_clients_that_trust_the_certificate() {
     let folder = TempDir::new().unwrap();
     let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let files = TlsFiles { cert: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
-    std::fs::write(&files.cert, signed.cert.pem()).unwrap();
-    std::fs::write(&files.key, signed.signing_key.serialize_pem()).unwrap();
-    let running = start(|options| options.tls = Some(files)).await;
+    let files =
+        TlsServer { cert_file: folder.path().join("cert.pem"), key_file: folder.path().join("key.pem") };
+    std::fs::write(&files.cert_file, signed.cert.pem()).unwrap();
+    std::fs::write(&files.key_file, signed.signing_key.serialize_pem()).unwrap();
+    let running = start(|options| options.config.kandela.tls = Some(files)).await;
     let port = running.server.addresses().http.port();
     let url = format!("https://localhost:{port}/-/healthy");
 
@@ -147,11 +161,13 @@ async fn tls_serves_clients_that_trust_the_certificate() {
 
 #[tokio::test]
 async fn a_reload_puts_new_credentials_in_force_and_keeps_the_old_on_an_error() {
-    let next = Arc::new(std::sync::Mutex::new(Ok(three_roles())));
+    let next = Arc::new(Mutex::new(Ok(three_roles())));
     let given = next.clone();
     let source = move || {
-        let credentials: Result<Credentials, String> = given.lock().unwrap().clone();
-        Ok(Options { credentials: credentials?, ..Options::default() })
+        let users: Result<Vec<User>, String> = given.lock().unwrap().clone();
+        let mut options = Options::default();
+        options.config.kandela.users = users?;
+        Ok(options)
     };
     let running = start_with(|_| (), Some(Arc::new(source))).await;
     let client = reqwest::Client::new();

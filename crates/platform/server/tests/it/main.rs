@@ -2,4 +2,8 @@
 
 mod door;
 mod health;
+mod otlp;
+mod own_telemetry;
+mod remote_write;
+mod sql;
 mod support;
