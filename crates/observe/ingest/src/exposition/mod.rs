@@ -41,10 +41,11 @@ mod rules;
 mod sink;
 mod text;
 
+use kandela_config::ScrapeProtocol;
 use kandela_model::{MetricBatch, Timestamp};
 
 pub use error::ExpositionError;
-pub use negotiate::{DEFAULT_PROTOCOLS, Escaping, Format, PROTOBUF_FIRST_PROTOCOLS, ScrapeProtocol, accept_header};
+pub use negotiate::{Format, accept_header};
 
 /// How much of OpenMetrics 1.0 is insisted on. Prometheus' own formats know one way of being read only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,7 +132,7 @@ pub fn parse(
     let found = content_type.unwrap_or_default();
     let (format, fell_back) = match (Format::of_content_type(found), options.fallback) {
         (Some(format), _) => (format, false),
-        (None, Some(protocol)) => (protocol.format(), true),
+        (None, Some(protocol)) => (Format::of_protocol(protocol), true),
         (None, None) => return Err(ExpositionError::ContentType { found: found.to_owned() }),
     };
     Ok(Notes { fell_back, ..parse_as(format, body, options, batch)? })

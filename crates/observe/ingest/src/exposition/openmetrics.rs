@@ -19,7 +19,7 @@ pub(super) fn parse(
     options: &ParseOptions,
     batch: &mut MetricBatch,
 ) -> Result<Notes, ExpositionError> {
-    let page = std::str::from_utf8(body).map_err(|error| {
+    let page = simdutf8::compat::from_utf8(body).map_err(|error| {
         Fault::new(error.valid_up_to(), "bytes that are no UTF-8", "encode the page as UTF-8").locate(body)
     })?;
     let reader = Reader {

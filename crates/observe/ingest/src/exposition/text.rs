@@ -26,7 +26,7 @@ pub(super) fn parse(
 
 /// The body as text. Prometheus looks into no comment, so bytes that are no UTF-8 are harmless there.
 fn readable(body: &[u8]) -> Result<Cow<'_, str>, Fault> {
-    if let Ok(page) = std::str::from_utf8(body) {
+    if let Ok(page) = simdutf8::basic::from_utf8(body) {
         return Ok(Cow::Borrowed(page));
     }
     let mut page = String::with_capacity(body.len());

@@ -1,0 +1,27 @@
+//! Side-by-side measurements against other systems, each under the same load in the same run.
+//!
+//! Nothing is installed here: what is missing is named with the command that gets it. `peers/README.md` says how to read
+//! the numbers.
+
+mod ingest;
+mod load;
+mod process;
+mod remote_write;
+mod report;
+mod system;
+
+use std::path::Path;
+
+use clap::Subcommand;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Remote-write ingest: samples per CPU-second, memory and disk
+    Ingest(ingest::Arguments),
+}
+
+pub(crate) fn run(root: &Path, command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Ingest(arguments) => ingest::run(root, arguments),
+    }
+}
