@@ -16,7 +16,8 @@ pub(crate) enum Location {
 /// The suite's folder: in `given`, else in `KANDELA_DATA`, else in `../shared/data` beside the workspace. Each may be that
 /// folder itself or hold it under the suite's name.
 pub(crate) fn locate(suite: &Suite, given: Option<&Path>) -> anyhow::Result<Location> {
-    let from_environment = || env::var_os("KANDELA_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let from_environment =
+        || env::var_os("KANDELA_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(folder) = given.map(Path::to_path_buf).or_else(from_environment) {
         return Ok(Location::Found(suite_folder(suite, &folder)?));
     }

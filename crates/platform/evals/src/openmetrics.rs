@@ -43,8 +43,8 @@ pub(crate) fn run(folder: &Path, name: &str) -> anyhow::Result<Verdict> {
     if description.r#type != "text" {
         bail!("test.json asks for type {:?}; only text is known", description.r#type);
     }
-    let page =
-        fs::read(case.join(&description.file)).with_context(|| format!("cannot read {}", description.file))?;
+    let page = fs::read(case.join(&description.file))
+        .with_context(|| format!("cannot read {}", description.file))?;
 
     let options = ParseOptions::spec(Timestamp::from_millis(0));
     let outcome = parse_as(Format::OpenMetrics, &page, &options, &mut MetricBatch::default());

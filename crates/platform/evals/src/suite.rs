@@ -23,8 +23,7 @@ pub(crate) struct Verdict {
     pub(crate) got: String,
 }
 
-const SUITES: &[Suite] =
-    &[Suite { name: "openmetrics", cases: openmetrics::cases, run: openmetrics::run }];
+const SUITES: &[Suite] = &[Suite { name: "openmetrics", cases: openmetrics::cases, run: openmetrics::run }];
 
 /// The suite of that name.
 pub(crate) fn find(name: &str) -> Result<&'static Suite, String> {

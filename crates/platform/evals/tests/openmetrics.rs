@@ -1,5 +1,7 @@
 //! The runner over small cases of its own.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -55,7 +57,9 @@ fn a_case_that_does_not_hold_is_named_and_fails_the_run() {
     let output = evals(&["openmetrics"], data.path());
     assert_eq!(output.status.code(), Some(1));
     let text = stdout(&output);
-    assert!(text.contains("FAILED wrongly_refused\n  expected: accepted\n  got:      refused: line 1, column 3"));
+    assert!(
+        text.contains("FAILED wrongly_refused\n  expected: accepted\n  got:      refused: line 1, column 3")
+    );
     assert!(text.contains("FAILED wrongly_accepted\n  expected: refused\n  got:      accepted\n"));
     assert!(text.ends_with("1 passed, 2 failed\n"), "{text}");
 }

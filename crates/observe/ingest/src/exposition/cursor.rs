@@ -125,7 +125,8 @@ impl<'p> Cursor<'p> {
 
     /// The quoted string whose opening quote comes next. Text 0.0.4 lets strings run over line ends (`multiline`).
     pub(super) fn quoted(&mut self, multiline: bool) -> Result<Quoted<'p>, Fault> {
-        const ADVICE: &str = "end it with a double quote, and write a line feed as \\n and a backslash as \\\\";
+        const ADVICE: &str =
+            "end it with a double quote, and write a line feed as \\n and a backslash as \\\\";
         let start = self.at;
         self.at += 1;
         let inside = self.rest();

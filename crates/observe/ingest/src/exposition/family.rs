@@ -18,12 +18,9 @@ pub(super) enum Role {
 pub(super) const fn suffixes(kind: MetricKind) -> &'static [(&'static str, Role)] {
     match kind {
         MetricKind::Counter => &[("_total", Role::Total), ("_created", Role::Created)],
-        MetricKind::Summary => &[
-            ("_count", Role::Count),
-            ("_sum", Role::Sum),
-            ("_created", Role::Created),
-            ("", Role::Value),
-        ],
+        MetricKind::Summary => {
+            &[("_count", Role::Count), ("_sum", Role::Sum), ("_created", Role::Created), ("", Role::Value)]
+        }
         MetricKind::Histogram => &[
             ("_bucket", Role::Bucket),
             ("_count", Role::Count),

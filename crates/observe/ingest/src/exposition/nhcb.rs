@@ -57,7 +57,12 @@ impl Classic {
             sum: self.sum,
             positive_spans: vec![BucketSpan { offset: 0, length: u32::try_from(counts.len()).ok()? }],
             positive_buckets: counts,
-            custom_bounds: self.buckets.iter().map(|(bound, _)| *bound).filter(|b| *b < f64::INFINITY).collect(),
+            custom_bounds: self
+                .buckets
+                .iter()
+                .map(|(bound, _)| *bound)
+                .filter(|b| *b < f64::INFINITY)
+                .collect(),
             is_float,
             ..Histogram::default()
         };

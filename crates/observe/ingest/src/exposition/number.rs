@@ -177,7 +177,8 @@ mod tests {
     #[test]
     fn what_other_languages_call_numbers_is_not_one() {
         for text in [
-            "", "+", ".", "e5", "1e", "1_2", "0x1", "0x1p-3", "0b1", "0o1", "1d", "+NaN", "-nan", "1e999", "a", " 1",
+            "", "+", ".", "e5", "1e", "1_2", "0x1", "0x1p-3", "0b1", "0o1", "1d", "+NaN", "-nan", "1e999",
+            "a", " 1",
         ] {
             assert_eq!(parse_number(text), None, "{text}");
         }

@@ -137,7 +137,11 @@ impl<'p> Reader<'p, '_> {
             self.labels.push(Text::Page(METRIC_NAME), Text::Page(name));
         } else if self.rules.is_some() || self.cursor.peek() != Some(b'{') {
             let what = format!("a line starts with {}", self.cursor.upcoming());
-            return Err(Fault::new(at, what, "start it with a metric name or #; empty lines are not allowed"));
+            return Err(Fault::new(
+                at,
+                what,
+                "start it with a metric name or #; empty lines are not allowed",
+            ));
         }
         if self.cursor.eat(b'{') {
             let set = LabelSet { strict: self.rules.is_some(), nameless: name.is_empty(), exemplar: false };
@@ -270,7 +274,11 @@ impl LabelSet {
                     if matches!(cursor.peek(), Some(b',' | b'}')) {
                         if !self.nameless || self.exemplar || quoted.raw.is_empty() {
                             let what = format!("{} stands where a label belongs", Quote(quoted.raw));
-                            return Err(Fault::new(at, what, "name the metric once, and give labels a value"));
+                            return Err(Fault::new(
+                                at,
+                                what,
+                                "name the metric once, and give labels a value",
+                            ));
                         }
                         self.nameless = false;
                         labels.push(Text::Page(METRIC_NAME), text);
@@ -283,7 +291,11 @@ impl LabelSet {
             };
             if labels.resolve(name).is_empty() {
                 let what = format!("{} stands where a label belongs", cursor.upcoming());
-                return Err(Fault::new(at, what, "write labels as name=\"value\", with no blank and no extra comma"));
+                return Err(Fault::new(
+                    at,
+                    what,
+                    "write labels as name=\"value\", with no blank and no extra comma",
+                ));
             }
             if !cursor.eat(b'=') || cursor.peek() != Some(b'"') {
                 let what = format!("label {} has no quoted value", Quote(labels.resolve(name)));

@@ -216,7 +216,11 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn histogram(&mut self, context: &Context<'_>, histogram: Option<&proto::Histogram>) -> Result<(), Fault> {
+    fn histogram(
+        &mut self,
+        context: &Context<'_>,
+        histogram: Option<&proto::Histogram>,
+    ) -> Result<(), Fault> {
         let empty = proto::Histogram::default();
         let histogram = histogram.unwrap_or(&empty);
         if self.options.native_histograms && is_native(histogram) {
@@ -238,7 +242,12 @@ impl Writer<'_> {
     fn native(&mut self, context: &Context<'_>, histogram: &proto::Histogram) -> Result<(), Fault> {
         let series = self.series(context, "", None)?;
         let native = native_histogram(histogram, context.kind)?;
-        self.batch.histograms.push(SeriesHistogram { series, ts: context.ts, histogram: native, delta: false });
+        self.batch.histograms.push(SeriesHistogram {
+            series,
+            ts: context.ts,
+            histogram: native,
+            delta: false,
+        });
         self.histogram_exemplars(context, series, histogram)
     }
 
@@ -256,7 +265,12 @@ impl Writer<'_> {
         converted.reset_hint = reset_hint(context.kind);
         converted.start = histogram.start_timestamp.as_ref().map(time);
         let series = self.series(context, "", None)?;
-        self.batch.histograms.push(SeriesHistogram { series, ts: context.ts, histogram: converted, delta: false });
+        self.batch.histograms.push(SeriesHistogram {
+            series,
+            ts: context.ts,
+            histogram: converted,
+            delta: false,
+        });
         self.histogram_exemplars(context, series, histogram)
     }
 
@@ -334,7 +348,10 @@ impl Writer<'_> {
             return Err(Fault::TooLarge { limit });
         }
         let series = self.batch.add_series(pairs).map_err(|error| {
-            Fault::new(error.to_string(), "give every label of a metric its own name, and none the name le or quantile")
+            Fault::new(
+                error.to_string(),
+                "give every label of a metric its own name, and none the name le or quantile",
+            )
         })?;
         self.batch.describe(series, context.metadata);
         Ok(series)

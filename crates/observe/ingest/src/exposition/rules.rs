@@ -87,7 +87,11 @@ impl<'p> Rules<'p> {
             return Err(repeated(at, "HELP", name));
         }
         if help.ends_with('\r') {
-            return Err(Fault::new(at, "the line ends with a carriage return", "end lines with a line feed alone"));
+            return Err(Fault::new(
+                at,
+                "the line ends with a carriage return",
+                "end lines with a line feed alone",
+            ));
         }
         let backslashes = help.bytes().rev().take_while(|byte| *byte == b'\\').count();
         if backslashes % 2 == 1 {
@@ -181,7 +185,12 @@ impl<'p> Rules<'p> {
             if let Some(other) = same_name.or_else(same_sample) {
                 return Err(Fault::new(
                     family.at,
-                    format_args!("families {} and {} clash over {}", Quote(other), Quote(family.name), Quote(&name)),
+                    format_args!(
+                        "families {} and {} clash over {}",
+                        Quote(other),
+                        Quote(family.name),
+                        Quote(&name)
+                    ),
                     "rename one of them",
                 ));
             }
@@ -192,9 +201,10 @@ impl<'p> Rules<'p> {
     /// A sample line.
     pub(super) fn sample(&mut self, sample: &RuledSample<'_, 'p>) -> Result<(), Fault> {
         check_label_names(sample.at, sample.labels)?;
-        let known = self.family.as_ref().and_then(|family| {
-            role(family.kind.unwrap_or_default(), family.name, sample.name)
-        });
+        let known = self
+            .family
+            .as_ref()
+            .and_then(|family| role(family.kind.unwrap_or_default(), family.name, sample.name));
         let role = match known {
             Some(role) => role,
             None => {
@@ -220,7 +230,7 @@ impl<'p> Rules<'p> {
                 let kind = family.kind.unwrap_or_default();
                 let expected: Vec<&str> = suffixes(kind).iter().map(|(suffix, _)| *suffix).collect();
                 let what = format!(
-                    "a {kind} has no sample called {}; its suffixes are {}",
+                    "a family of kind {kind} has no sample called {}; its suffixes are {}",
                     Quote(sample.name),
                     expected.join(", ")
                 );
@@ -357,7 +367,10 @@ impl Point {
             if sample.value < last_count {
                 return Err(Fault::new(
                     sample.at,
-                    format_args!("the bucket up to {bound} holds {} and the one before {last_count}", sample.value),
+                    format_args!(
+                        "the bucket up to {bound} holds {} and the one before {last_count}",
+                        sample.value
+                    ),
                     "let each bucket count all values up to its bound",
                 ));
             }
@@ -384,25 +397,38 @@ impl Point {
         };
         let refuse = |what: String, advice| Err(Fault::new(self.at, what, advice));
         let Some((last_bound, last_count)) = self.bucket else {
-            return refuse(format!("a {kind} has no buckets"), "write at least the bucket le=\"+Inf\"");
+            return refuse(
+                format!("a point of kind {kind} has no buckets"),
+                "write at least the bucket le=\"+Inf\"",
+            );
         };
         if last_bound != f64::INFINITY {
-            return refuse(format!("a {kind} has no bucket le=\"+Inf\""), "write it after the other buckets");
+            return refuse(
+                format!("a point of kind {kind} has no bucket le=\"+Inf\""),
+                "write it after the other buckets",
+            );
         }
         if self.sum.is_some() != self.count.is_some() {
-            return refuse(format!("a {kind} has only one of {sum} and {count}"), "write both, or neither");
+            return refuse(
+                format!("a point of kind {kind} has only one of {sum} and {count}"),
+                "write both, or neither",
+            );
         }
         if self.count.is_some_and(|stated| stated != last_count) {
-            return refuse(format!("{count} differs from the bucket le=\"+Inf\""), "let both count all values");
+            return refuse(
+                format!("{count} differs from the bucket le=\"+Inf\""),
+                "let both count all values",
+            );
         }
         match (kind, self.sum) {
             (MetricKind::Histogram, Some(_)) if self.negative_bound => refuse(
                 format!("a histogram with negative bounds has a {sum}"),
                 "leave out _sum and _count, since such a sum could fall",
             ),
-            (MetricKind::GaugeHistogram, Some(value)) if value < 0.0 && !self.negative_bound => {
-                refuse(format!("{sum} is negative but no bound is"), "write the buckets that hold negative values")
-            }
+            (MetricKind::GaugeHistogram, Some(value)) if value < 0.0 && !self.negative_bound => refuse(
+                format!("{sum} is negative but no bound is"),
+                "write the buckets that hold negative values",
+            ),
             _ => Ok(()),
         }
     }
@@ -463,7 +489,11 @@ fn check_point_label(
         return Ok(());
     }
     let what = format!("{label}={} is no {}", Quote(text), if label == "le" { "bound" } else { "quantile" });
-    Err(Fault::new(sample.at, what, "write bounds as decimal numbers or +Inf, quantiles as numbers from 0 to 1"))
+    Err(Fault::new(
+        sample.at,
+        what,
+        "write bounds as decimal numbers or +Inf, quantiles as numbers from 0 to 1",
+    ))
 }
 
 fn check_value(sample: &RuledSample<'_, '_>, kind: MetricKind, role: Role) -> Result<(), Fault> {
@@ -475,7 +505,9 @@ fn check_value(sample: &RuledSample<'_, '_>, kind: MetricKind, role: Role) -> Re
         (MetricKind::Summary, Role::Value) => (value.is_nan() || value >= 0.0, "a quantile is not negative"),
         (MetricKind::GaugeHistogram, Role::Sum) => (!value.is_nan(), "a sum is a number"),
         (_, Role::Total | Role::Sum) => (value >= 0.0, "a counter is a number and not negative"),
-        (_, Role::Bucket | Role::Count) => (value >= 0.0 && whole, "a count is a whole number and not negative"),
+        (_, Role::Bucket | Role::Count) => {
+            (value >= 0.0 && whole, "a count is a whole number and not negative")
+        }
         (_, Role::Created) => (value.is_finite(), "a creation time is a time"),
         (_, Role::Value) => (true, ""),
     };
@@ -492,7 +524,7 @@ fn check_exemplar(sample: &RuledSample<'_, '_>, kind: MetricKind, role: Role) ->
     if !matches!(role, Role::Total | Role::Bucket) {
         return Err(Fault::new(
             sample.at,
-            format_args!("sample {} of a {kind} has an exemplar", Quote(sample.name)),
+            format_args!("sample {} of kind {kind} has an exemplar", Quote(sample.name)),
             "give exemplars to the _total of counters and the _bucket of histograms only",
         ));
     }

@@ -162,9 +162,8 @@ impl<'p, 'b> Sink<'p, 'b> {
         let family = self.family.as_ref().map(|family| family.name.as_ref()).unwrap_or_default();
         let of_metric = labels.iter().filter(|(name, _)| *name != "le");
         let renamed = of_metric.map(|(name, value)| (name, if name == "__name__" { family } else { value }));
-        let id = Labels::new(renamed).map_err(|error| {
-            Fault::new(sample.at, error, "give every label of a sample its own name")
-        })?;
+        let id = Labels::new(renamed)
+            .map_err(|error| Fault::new(sample.at, error, "give every label of a sample its own name"))?;
         if !self.collator.collects(&id, ts) {
             self.flush_histogram()?;
             self.collator.start(id, ts, metadata);

@@ -87,13 +87,16 @@ fn comment<'p>(cursor: &mut Cursor<'p>, sink: &mut Sink<'p, '_>) -> Result<(), F
             *cursor = ahead;
             let at = cursor.at();
             let (family, word) = metadata(cursor, "TYPE")?;
-            sink.kind(family, kind(word.trim_matches([' ', '\t'])).ok_or_else(|| {
-                Fault::new(
-                    at,
-                    format_args!("{} is no metric type", Quote(word)),
-                    "write counter, gauge, histogram, summary or untyped",
-                )
-            })?);
+            sink.kind(
+                family,
+                kind(word.trim_matches([' ', '\t'])).ok_or_else(|| {
+                    Fault::new(
+                        at,
+                        format_args!("{} is no metric type", Quote(word)),
+                        "write counter, gauge, histogram, summary or untyped",
+                    )
+                })?,
+            );
             return Ok(());
         }
     }
@@ -236,7 +239,11 @@ fn label_set<'p>(
     }
     cursor.eat(b'}');
     if nameless {
-        return Err(Fault::new(line_at, "a sample has no metric name", "name the metric: {\"name\"} or name{}"));
+        return Err(Fault::new(
+            line_at,
+            "a sample has no metric name",
+            "name the metric: {\"name\"} or name{}",
+        ));
     }
     Ok(())
 }
@@ -380,8 +387,7 @@ mod tests {
 
     #[test]
     fn label_sets_past_the_limit_are_refused() {
-        let options =
-            ParseOptions { max_label_bytes: 40, ..ParseOptions::scrape(Timestamp::from_millis(0)) };
+        let options = ParseOptions { max_label_bytes: 40, ..ParseOptions::scrape(Timestamp::from_millis(0)) };
         let refusal = parse(b"a 1\nb 1\nc 1\nd 1\n", &options, &mut MetricBatch::default()).unwrap_err();
         assert_eq!(refusal, ExpositionError::TooLarge { limit: 40 });
     }
