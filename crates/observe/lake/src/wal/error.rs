@@ -33,6 +33,14 @@ pub enum WalError {
         /// The largest that is taken.
         limit: u32,
     },
+    /// The payload was made for a segment that is written to no more. Make it anew for the present one.
+    #[error("the record was made for log segment {segment}, and {now} is written to by now; make it anew")]
+    Rotated {
+        /// The segment that it was made for.
+        segment: u64,
+        /// The one that is written to.
+        now: u64,
+    },
     /// The record is in the log, but the disk did not confirm it. It may or may not survive the loss of power.
     #[error("record {seq} was written but not made durable: {reason}; send it again")]
     NotDurable {

@@ -52,6 +52,14 @@ pub(super) struct Head {
     pub(super) last_seq: u64,
 }
 
+/// What a record's header will say, but for its sequence. Found before the log is locked.
+#[derive(Clone, Copy)]
+struct Checked {
+    length: u32,
+    kind: u8,
+    payload_crc: u32,
+}
+
 /// The segment that is written to.
 struct Live {
     file: Arc<dyn SegmentFile>,
@@ -110,29 +118,48 @@ impl Wal {
     }
 
     /// Appends one record whose payload is the concatenation of `parts`, and returns its sequence. It then survives the
-    /// death of this process; see [`Wal::sync_through`] for more.
+    /// death of this process; see [`Wal::sync_through`] for more. A payload that leans on earlier records of its segment
+    /// belongs to [`Wal::append_in`]: a segment that the disk spoiled is left behind without asking.
     ///
     /// # Errors
     /// [`WalError::TooLarge`], [`WalError::Full`] or [`WalError::Io`]. The record is not in the log then, and later appends
     /// may succeed.
     pub fn append(&self, kind: u8, parts: &[&[u8]]) -> Result<u64, WalError> {
+        let checked = self.check(kind, parts)?;
+        loop {
+            let mut live = self.log.live.lock();
+            if !live.spoiled {
+                return self.log.append(&mut live, checked, parts);
+            }
+            drop(live);
+            self.log.rotate(|live| live.spoiled)?;
+        }
+    }
+
+    /// As [`Wal::append`], but only into segment `segment`, which [`Wal::segment`] gave: for a payload that a replay can
+    /// read only together with earlier records of that segment.
+    ///
+    /// # Errors
+    /// As [`Wal::append`], and [`WalError::Rotated`] when another segment is written to by now: ask again for the segment,
+    /// and make the payload for it.
+    pub fn append_in(&self, segment: u64, kind: u8, parts: &[&[u8]]) -> Result<u64, WalError> {
+        let checked = self.check(kind, parts)?;
+        let mut live = self.log.live.lock();
+        if live.number == segment && !live.spoiled {
+            return self.log.append(&mut live, checked, parts);
+        }
+        drop(live);
+        self.log.rotate(|live| live.spoiled)?;
+        Err(WalError::Rotated { segment, now: self.segment() })
+    }
+
+    fn check(&self, kind: u8, parts: &[&[u8]]) -> Result<Checked, WalError> {
         let limit = self.log.options.max_record;
         let length = parts.iter().map(|part| part.len()).sum();
         let too_large = WalError::TooLarge { length, limit };
         let length = u32::try_from(length).ok().filter(|length| *length <= limit).ok_or(too_large)?;
         let payload_crc = parts.iter().fold(0, |crc, part| crc32c_append(crc, part));
-        loop {
-            let mut live = self.log.live.lock();
-            if live.spoiled {
-                drop(live);
-                self.log.rotate(|live| live.spoiled)?;
-                continue;
-            }
-            let header = RecordHeader { length, seq: live.next_seq, kind, payload_crc };
-            live.append(header, parts)?;
-            self.log.head.send_replace(live.head());
-            return Ok(header.seq);
-        }
+        Ok(Checked { length, kind, payload_crc })
     }
 
     /// Returns when record `seq` and all before it survive the loss of power. Blocks: concurrent callers share one sync.
@@ -192,6 +219,16 @@ impl Wal {
         segments
     }
 
+    /// The number of the segment that is written to.
+    pub fn segment(&self) -> u64 {
+        self.log.head.borrow().segment
+    }
+
+    /// The folder of the log.
+    pub fn folder(&self) -> &Path {
+        &self.log.dir
+    }
+
     /// Bytes in the segment that is written to: what a caller who rotates by size asks.
     pub fn live_bytes(&self) -> u64 {
         self.log.head.borrow().bytes
@@ -212,6 +249,14 @@ impl Log {
     /// What is known of the segments, oldest first. The last one grows; its size here is that of its header.
     pub(super) fn with_segments<R>(&self, look: impl FnOnce(&[SegmentInfo]) -> R) -> R {
         look(&self.segments.lock())
+    }
+
+    fn append(&self, live: &mut Live, checked: Checked, parts: &[&[u8]]) -> Result<u64, WalError> {
+        let Checked { length, kind, payload_crc } = checked;
+        let header = RecordHeader { length, seq: live.next_seq, kind, payload_crc };
+        live.append(header, parts)?;
+        self.head.send_replace(live.head());
+        Ok(header.seq)
     }
 
     /// Syncs what is written so far.

@@ -129,6 +129,24 @@ fn a_segment_that_cannot_be_cut_back_is_left_behind() {
 }
 
 #[test]
+fn a_record_for_a_spoiled_segment_is_refused_and_the_next_one_is_ready() {
+    let dir = folder();
+    let disk = BadDisk::with_room(100);
+    let wal = disk.open(dir.path(), WalOptions::default());
+    append_many(&wal, 1);
+    disk.no_truncate.store(true, Relaxed);
+    assert!(matches!(wal.append_in(1, 2, &[&[7; 99]]), Err(WalError::Full { .. })));
+    assert!(
+        matches!(wal.append_in(1, 2, &[&payload(2)]), Err(WalError::Full { .. })),
+        "no room for a new segment"
+    );
+    disk.room.store(1_000, Relaxed);
+    assert!(matches!(wal.append_in(1, 2, &[&payload(2)]), Err(WalError::Rotated { segment: 1, now: 2 })));
+    assert_eq!(wal.append_in(2, 2, &[&payload(2)]).unwrap(), 2);
+    assert_eq!(replayed(dir.path()).0, expected(1..=2));
+}
+
+#[test]
 fn a_rotation_without_room_leaves_the_log_as_it_was() {
     for no_remove in [false, true] {
         let dir = folder();

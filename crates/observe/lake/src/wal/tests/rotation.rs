@@ -100,6 +100,19 @@ fn a_crash_within_a_rotation_loses_nothing() {
 }
 
 #[test]
+fn a_record_for_one_segment_never_lands_in_another() {
+    let dir = folder();
+    let wal = open(dir.path());
+    let segment = wal.segment();
+    assert_eq!(wal.append_in(segment, 1, &[&payload(1)]).unwrap(), 1);
+    wal.rotate().unwrap();
+    let refused = wal.append_in(segment, 1, &[&payload(2)]).unwrap_err();
+    assert!(matches!(refused, WalError::Rotated { segment: 1, now: 2 }), "{refused}");
+    assert_eq!(wal.append_in(wal.segment(), 2, &[&payload(2)]).unwrap(), 2);
+    assert_eq!(replayed(dir.path()).0, expected(1..=2));
+}
+
+#[test]
 fn other_files_in_the_folder_are_left_alone() {
     let dir = folder();
     append_many(&open(dir.path()), 2);
