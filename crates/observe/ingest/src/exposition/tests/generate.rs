@@ -69,8 +69,10 @@ pub(super) fn families() -> impl Strategy<Value = Vec<Family>> {
     })
 }
 
-/// The samples of a metric, each with its suffix and the label that only it has.
-fn parts(kind: MetricKind, numbers: &[u32]) -> Vec<(&'static str, Option<(&'static str, String)>, f64)> {
+/// A sample of a metric: its suffix, the label that only it has, its value.
+type Part = (&'static str, Option<(&'static str, String)>, f64);
+
+fn parts(kind: MetricKind, numbers: &[u32]) -> Vec<Part> {
     let value = numbers.first().copied().map(f64::from).unwrap_or_default();
     let cumulative = |(count, sum): (&'static str, &'static str)| {
         let mut total = 0.0;
