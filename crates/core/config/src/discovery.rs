@@ -213,13 +213,26 @@ impl KubernetesNamespaces {
 
 impl Discovery {
     pub(crate) fn read(fields: &mut Fields<'_>) -> Self {
-        let each = |lists: Vec<Option<_>>| lists.into_iter().flatten().collect();
         Self {
             static_configs: fields.list("static_configs", target_group),
             file_sd_configs: fields.list("file_sd_configs", file_sd),
             http_sd_configs: fields.list("http_sd_configs", http_sd).into_iter().flatten().collect(),
             dns_sd_configs: fields.list("dns_sd_configs", dns_sd),
-            kubernetes_sd_configs: each(fields.list("kubernetes_sd_configs", kubernetes_sd)),
+            kubernetes_sd_configs: fields
+                .list("kubernetes_sd_configs", kubernetes_sd)
+                .into_iter()
+                .flatten()
+                .collect(),
+        }
+    }
+
+    /// Reports URLs in the place of addresses, which without relabelling can only be a mistake.
+    pub(crate) fn check_static_targets(&self, fields: &Fields<'_>) {
+        let targets = self.static_configs.iter().flat_map(|group| &group.targets);
+        for target in targets.filter(|target| target.contains('/')) {
+            fields.whole().invalid(format!(
+                "target {target:?} is not host:port; scheme and path have keys of their own"
+            ));
         }
     }
 
@@ -345,10 +358,7 @@ fn kubernetes_sd(mut fields: Fields<'_>) -> Option<KubernetesSd> {
             None
         }
     };
-    let api_server = fields
-        .get("api_server")
-        .filter(|item| item.text() != Some(""))
-        .and_then(|item| item.parse(Url::parse));
+    let api_server = fields.parse_word("api_server", Url::parse);
     let kubeconfig_file = http_client::path(&mut fields, "kubeconfig_file");
     let client = HttpClient::read(&mut fields, true);
     let namespaces = fields.section("namespaces", |mut fields| {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::named::named;
-use crate::read::Fields;
+use crate::read::{Fields, Item};
 use crate::secret::{Secret, Url};
 
 /// Keys of `http_config` that Prometheus knows and Kandela does not serve.
@@ -321,16 +321,13 @@ fn tls(mut fields: Fields<'_>) -> TlsClient {
 }
 
 fn proxy(fields: &mut Fields<'_>) -> Proxy {
-    let header = |(name, item): (&str, crate::read::Item<'_>)| {
+    let header = |(name, item): (&str, Item<'_>)| {
         let values = item.items();
         let secrets = values.iter().filter_map(|value| value.text().map(Secret::new));
         (name.to_owned(), secrets.collect())
     };
     let proxy = Proxy {
-        proxy_url: fields
-            .get("proxy_url")
-            .filter(|item| item.text() != Some(""))
-            .and_then(|i| i.parse(Url::parse)),
+        proxy_url: fields.parse_word("proxy_url", Url::parse),
         no_proxy: fields.word("no_proxy"),
         proxy_from_environment: fields.boolean("proxy_from_environment", false),
         proxy_connect_header: fields

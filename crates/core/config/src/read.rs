@@ -63,25 +63,33 @@ pub(crate) fn document<T>(
     let value = read(root);
     let mut errors = report.errors.into_inner();
     if errors.is_empty() {
-        return Ok((value, report.warnings.into_inner()));
+        let mut warnings = report.warnings.into_inner();
+        warnings.sort_by_key(|warning| warning.place);
+        return Ok((value, warnings));
     }
     errors.sort_by_key(|error| error.place);
     Err(ConfigErrors(errors))
 }
 
+impl Report {
+    fn is_full(&self) -> bool {
+        self.errors.borrow().len() >= MAX_ERRORS
+    }
+}
+
 impl<'a> Item<'a> {
     /// Reports that this value is wrong.
     pub(crate) fn error(&self, problem: Problem) {
-        let mut errors = self.report.errors.borrow_mut();
-        if errors.len() < MAX_ERRORS {
-            let Self { report, place, path, .. } = self;
-            errors.push(ConfigError {
-                file: report.file.clone(),
-                place: *place,
-                path: path.clone(),
-                problem,
-            });
+        let Self { report, place, path, .. } = self;
+        if report.is_full() {
+            return;
         }
+        report.errors.borrow_mut().push(ConfigError {
+            file: report.file.clone(),
+            place: *place,
+            path: path.clone(),
+            problem,
+        });
     }
 
     /// Reports that this value is wrong, in a sentence.
@@ -257,6 +265,17 @@ impl<'a> Fields<'a> {
         self.get(key)?.parse(parse)
     }
 
+    /// [`Fields::parse`], where the empty text is as good as absent.
+    pub(crate) fn parse_word<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let item = self.get(key)?;
+        let text = item.text().filter(|text| !text.is_empty())?;
+        parse(text).map_err(|message| item.invalid(message)).ok()
+    }
+
     /// A boolean, or `default` where the key is absent.
     pub(crate) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
         self.get(key).and_then(|item| item.boolean()).unwrap_or(default)
@@ -328,6 +347,9 @@ impl<'a> Fields<'a> {
             if not_served.contains(&key) {
                 child.warn(Ignored::NotServed);
                 continue;
+            }
+            if self.item.report.is_full() {
+                return;
             }
             let known = self.asked.iter().chain(not_served).copied();
             let nearest = nearest(key, known).map(str::to_owned);
