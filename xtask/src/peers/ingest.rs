@@ -49,7 +49,9 @@ enum Format {
 /// The load ends this long ago, so that no system takes its last samples for the future or holds them back.
 const AGE: Duration = Duration::from_secs(60);
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// Work that a system put off is counted until it rests, but not for longer than this.
+/// Work that a system put off is counted until it rests: not before this (victoria-metrics writes what it holds in memory
+/// every five seconds), and not after the limit.
+const SETTLE_LEAST: Duration = Duration::from_secs(12);
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 /// Asked to come back later, a body is sent again this often.
 const MOST_RETRIES: u32 = 200;
@@ -238,10 +240,11 @@ fn send<'a>(bodies: impl Iterator<Item = &'a Body>, url: &str, interrupt: &Inter
     Ok(retries)
 }
 
-/// Waits until the process has used less than a twentieth of a core for three seconds.
+/// Waits until the process has used less than a twentieth of a core for three seconds, and at least [`SETTLE_LEAST`].
 fn settle(server: &Server, interrupt: &Interrupt) -> anyhow::Result<()> {
     const WINDOW: Duration = Duration::from_secs(3);
     const RESTING: f64 = 0.05;
+    interrupt.sleep(SETTLE_LEAST)?;
     let deadline = Instant::now() + SETTLE_LIMIT;
     let mut before = server.cpu_seconds()?;
     while Instant::now() < deadline {

@@ -136,6 +136,11 @@ impl Load {
         self.bodies.iter().map(|body| body.bytes.len()).sum()
     }
 
+    /// Names of the metrics that the series belong to.
+    pub(crate) fn metrics() -> impl Iterator<Item = &'static str> {
+        METRICS.iter().map(|metric| metric.name)
+    }
+
     /// A time range that ends at `end_ms` and holds every sample, in seconds.
     pub(crate) fn range_s(&self) -> i64 {
         (STEP_MS * self.shape.samples as i64) / 1000 + 15

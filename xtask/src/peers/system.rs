@@ -133,13 +133,7 @@ impl System {
     pub(crate) fn held(self, agent: &Agent, base: &str, load: &Load) -> anyhow::Result<Held> {
         match self {
             Self::Kandela => held_by_sql(agent, base),
-            Self::Prometheus | Self::VictoriaMetrics => {
-                let selector = format!("{{__name__!=\"\"}}[{}s]", load.range_s());
-                Ok(Held {
-                    series: instant(agent, base, load, &format!("count(count_over_time({selector}))"))?,
-                    samples: instant(agent, base, load, &format!("sum(count_over_time({selector}))"))?,
-                })
-            }
+            Self::Prometheus | Self::VictoriaMetrics => held_by_promql(agent, base, load),
         }
     }
 }
@@ -167,6 +161,17 @@ fn instant(agent: &Agent, base: &str, load: &Load, query: &str) -> anyhow::Resul
     let Some(first) = result.and_then(|result| result.first()) else { return Ok(0) };
     let number = first.pointer("/value/1").and_then(Value::as_str).and_then(|text| text.parse::<f64>().ok());
     number.map(|number| number as u64).with_context(|| format!("{query} answered {answer}"))
+}
+
+/// Metric by metric, because series of several that lose their names to a function may look the same.
+fn held_by_promql(agent: &Agent, base: &str, load: &Load) -> anyhow::Result<Held> {
+    let mut held = Held { series: 0, samples: 0 };
+    for metric in Load::metrics() {
+        let counts = format!("count_over_time({metric}[{}s])", load.range_s());
+        held.series += instant(agent, base, load, &format!("count({counts})"))?;
+        held.samples += instant(agent, base, load, &format!("sum({counts})"))?;
+    }
+    Ok(held)
 }
 
 fn held_by_sql(agent: &Agent, base: &str) -> anyhow::Result<Held> {

@@ -1,12 +1,13 @@
 //! The one latency type: a log-bucketed histogram whose counts merge exactly.
 //!
-//! Buckets grow by a constant factor, base = 2^(2^−scale), so a quantile is known to a constant share of itself, whatever the
-//! range of the values; see [`LogHistogram::relative_error`]. Buckets of OpenTelemetry exponential histograms and of
-//! Prometheus native histograms are the same buckets: what comes in goes out again count for count.
+//! Buckets grow by a constant factor, base = 2^(2^−scale), so a quantile is known to a constant share of
+//! itself, whatever the range of the values; see [`LogHistogram::relative_error`]. Buckets of OpenTelemetry
+//! exponential histograms and of Prometheus native histograms are the same buckets: what comes in goes out
+//! again count for count.
 //!
-//! The number of buckets is bounded. Values that would need more lower the scale for all: neighbouring buckets become one, and
-//! the error that is stated grows accordingly. The scale reached depends only on the smallest and largest magnitudes, never on the
-//! order in which they came, which is what makes merging exact.
+//! The number of buckets is bounded. Values that would need more lower the scale for all: neighbouring
+//! buckets become one, and the error that is stated grows accordingly. The scale reached depends only on the
+//! smallest and largest magnitudes, never on the order in which they came, which is what makes merging exact.
 
 mod counts;
 mod interchange;
@@ -36,7 +37,8 @@ impl Layout {
     /// The fewest buckets that a histogram can be held to: what the coarsest scale may need.
     pub const MIN_BUCKETS: usize = 4;
 
-    /// Starts at `scale`, holds at most `max_buckets` for each sign, and counts values within ±`zero_threshold` as zero.
+    /// Starts at `scale`, holds at most `max_buckets` for each sign, and counts values within
+    /// ±`zero_threshold` as zero.
     pub fn new(scale: i32, max_buckets: usize, zero_threshold: f64) -> Result<Layout, HistogramError> {
         if !(Self::MIN_SCALE..=Self::MAX_SCALE).contains(&scale) {
             return Err(HistogramError::Scale { scale, lowest: Self::MIN_SCALE, highest: Self::MAX_SCALE });
@@ -50,7 +52,8 @@ impl Layout {
         Ok(Layout { scale, max_buckets, zero_threshold })
     }
 
-    /// The coarsest scale whose relative error is at most `error` (0.01 is 1 %), held for as long as `max_buckets` suffice.
+    /// The coarsest scale whose relative error is at most `error` (0.01 is 1 %), held for as long as
+    /// `max_buckets` suffice.
     pub fn for_relative_error(error: f64, max_buckets: usize) -> Result<Layout, HistogramError> {
         let scale = (Self::MIN_SCALE..=Self::MAX_SCALE).find(|&scale| scale::relative_error(scale) <= error);
         let scale = scale.ok_or(HistogramError::RelativeError { error })?;
@@ -59,7 +62,8 @@ impl Layout {
 }
 
 impl Default for Layout {
-    /// The finest scale, and 160 buckets for each sign, as in OpenTelemetry's SDKs: four decades to within 4.3 %.
+    /// The finest scale, and 160 buckets for each sign, as in OpenTelemetry's SDKs: four decades to within
+    /// 4.3 %.
     fn default() -> Self {
         Layout { scale: Self::MAX_SCALE, max_buckets: 160, zero_threshold: 0.0 }
     }
@@ -67,9 +71,10 @@ impl Default for Layout {
 
 /// Counts of values in buckets that grow by a constant factor.
 ///
-/// As a [`Merge`], all but [`sum`](LogHistogram::sum) is exact (see [`same_counts`](LogHistogram::same_counts)); the sum is
-/// [`Approximate`]. A merge takes the coarser of both layouts, so `empty` fits what it was asked of. If zero thresholds differ, the
-/// zero bucket is widened until both sides agree, as Prometheus does; how far may then depend on the order of merges.
+/// As a [`Merge`], all but [`sum`](LogHistogram::sum) is exact (see
+/// [`same_counts`](LogHistogram::same_counts)); the sum is [`Approximate`]. A merge takes the coarser of both
+/// layouts, so `empty` fits what it was asked of. If zero thresholds differ, the zero bucket is widened until
+/// both sides agree, as Prometheus does; how far may then depend on the order of merges.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogHistogram {
     layout: Layout,
@@ -110,7 +115,8 @@ impl LogHistogram {
         }
     }
 
-    /// Counts one value. NaN is no measurement and is not counted; an infinity counts into the outermost bucket.
+    /// Counts one value. NaN is no measurement and is not counted; an infinity counts into the outermost
+    /// bucket.
     #[inline]
     pub fn record(&mut self, value: f64) {
         self.record_n(value, 1);
@@ -179,8 +185,8 @@ impl LogHistogram {
         self.scale -= halvings as i32;
     }
 
-    /// Widens the zero buckets of both, which have one scale, to the least common threshold that cuts through no bucket of the
-    /// one whose own threshold was lower.
+    /// Widens the zero buckets of both, which have one scale, to the least common threshold that cuts through
+    /// no bucket of the one whose own threshold was lower.
     fn agree_on_zero(&mut self, other: &mut LogHistogram) {
         let mut threshold = self.layout.zero_threshold.max(other.layout.zero_threshold);
         while let Some(wider) =
@@ -243,10 +249,12 @@ impl LogHistogram {
         self.layout.zero_threshold
     }
 
-    /// How far [`quantile`](LogHistogram::quantile) may lie from the true value, as a share of that value, at the current scale.
+    /// How far [`quantile`](LogHistogram::quantile) may lie from the true value, as a share of that value, at
+    /// the current scale.
     ///
-    /// (base − 1)/(base + 1): 0.0014 at scale 8, 0.022 at scale 4, 0.33 at scale 0. It holds for magnitudes that are normal floats, up
-    /// to rounding; values within the zero threshold are off by at most that threshold.
+    /// (base − 1)/(base + 1): 0.0014 at scale 8, 0.022 at scale 4, 0.33 at scale 0. It holds for magnitudes
+    /// that are normal floats, up to rounding; values within the zero threshold are off by at most that
+    /// threshold.
     pub fn relative_error(&self) -> f64 {
         scale::relative_error(self.scale)
     }

@@ -1,6 +1,7 @@
 //! The laws as functions: each takes values and returns the first counterexample.
 //!
-//! Whoever implements one of the traits of this crate calls its law in a test, with values from any generator:
+//! Whoever implements one of the traits of this crate calls its law in a test, with values from any
+//! generator:
 //!
 //! ```
 //! use kandela_algebra::laws;
@@ -10,8 +11,8 @@
 //! laws::subtract((-5..5).map(Sum)).unwrap();
 //! ```
 //!
-//! Laws take the values in runs of neighbours, so a generator should not be sorted by what matters. A law that was given too few
-//! values to say anything is an error too: a test must be able to fail.
+//! Laws take the values in runs of neighbours, so a generator should not be sorted by what matters. A law
+//! that was given too few values to say anything is an error too: a test must be able to fail.
 
 use std::fmt::{self, Debug};
 
@@ -112,8 +113,8 @@ pub fn subtract<T: Subtract + Clone + PartialEq + Debug>(
     })
 }
 
-/// The law of [`Summary`], up to `same`: items observed one by one give what the merge of their lifts gives, and what the two
-/// halves give that any cut leaves.
+/// The law of [`Summary`], up to `same`: items observed one by one give what the merge of their lifts gives,
+/// and what the two halves give that any cut leaves.
 pub fn summary<S: Summary + Clone + Debug>(
     like: &S,
     items: &[S::Item],
@@ -136,7 +137,8 @@ where
     Ok(())
 }
 
-/// The law of [`Window`], up to `same`: the total is always the merge of the values held, for windows of up to four values.
+/// The law of [`Window`], up to `same`: the total is always the merge of the values held, for windows of up
+/// to four values.
 pub fn sliding<S: Windowed + Clone + Debug>(
     values: impl IntoIterator<Item = S>,
     same: impl Fn(&S, &S) -> bool,

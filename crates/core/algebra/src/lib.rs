@@ -1,12 +1,12 @@
 //! Laws that make Kandela's answers independent of sharding, batching and order.
 //!
-//! A system that keeps telemetry adds things up all day: per batch, per file, per shard, per step of a query. Whether the
-//! answer is the same however the work was cut is a property of *what* is added up, and each module here states one such
-//! property, as a trait or a type that only lets through what has it:
+//! A system that keeps telemetry adds things up all day: per batch, per file, per shard, per step of a query.
+//! Whether the answer is the same however the work was cut is a property of *what* is added up, and each
+//! module here states one such property, as a trait or a type that only lets through what has it:
 //!
 //! - [`merge`]: summaries that merge, and windows that slide over them;
 //! - [`histogram`]: the one latency type, a log-bucketed histogram whose counts merge exactly;
-//! - [`unit`]: units, conversions, and when a conversion may move past an aggregation;
+//! - [`mod@unit`]: units, conversions, and when a conversion may move past an aggregation;
 //! - [`rollup`]: pod → service → team, without double counts;
 //! - `laws` (cargo feature `laws`): each law as a function that returns the first counterexample, for tests.
 //!

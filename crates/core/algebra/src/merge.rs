@@ -1,9 +1,10 @@
 //! Summaries that merge: the answer depends on no sharding, batch order or roll-up order.
 //!
-//! A [`Merge`] is an associative operation with an empty element. Whatever computes one over parts and merges the parts gets
-//! what it would have got over the whole. What else a caller may rely on is said by markers, so that code asks for exactly
-//! the property that it needs: a fan-out whose answers arrive in any order wants [`Commutative`], a consumer that may see
-//! a batch twice wants [`Idempotent`], a window that forgets old values by taking them away wants [`Subtract`].
+//! A [`Merge`] is an associative operation with an empty element. Whatever computes one over parts and merges
+//! the parts gets what it would have got over the whole. What else a caller may rely on is said by markers,
+//! so that code asks for exactly the property that it needs: a fan-out whose answers arrive in any order
+//! wants [`Commutative`], a consumer that may see a batch twice wants [`Idempotent`], a window that forgets
+//! old values by taking them away wants [`Subtract`].
 //!
 //! ```
 //! use kandela_algebra::merge::{Count, Max, Merge, Summary, summarise};
@@ -25,8 +26,8 @@ pub use window::{Running, TwoStacks, Window, Windowed, window};
 ///
 /// Laws, checked by `laws::merge`: `(a ⊕ b) ⊕ c = a ⊕ (b ⊕ c)`, `a.empty() ⊕ a = a = a ⊕ a.empty()`.
 ///
-/// `empty` is asked of a value, not of the type: a histogram with a precision needs an empty of the same precision.
-/// The method is `merge_from` because the plain `merge` collides with a coming method of `std`.
+/// `empty` is asked of a value, not of the type: a histogram with a precision needs an empty of the same
+/// precision. The method is `merge_from` because the plain `merge` collides with a coming method of `std`.
 pub trait Merge: Sized {
     /// The summary of no observations, with the parameters of `self`.
     fn empty(&self) -> Self;
@@ -41,7 +42,8 @@ pub trait Commutative: Merge {}
 /// `a ⊕ a = a`: with [`Commutative`], safe under at-least-once delivery. Checked by `laws::idempotent`.
 pub trait Idempotent: Merge {}
 
-/// The laws hold up to floating-point rounding, not bit for bit. Checked by `laws::merge_by` with a tolerance.
+/// The laws hold up to floating-point rounding, not bit for bit. Checked by `laws::merge_by` with a
+/// tolerance.
 pub trait Approximate: Merge {}
 
 /// A merge that can be undone: `(a ⊕ b) ⊖ b = a`. Checked by `laws::subtract`.
@@ -52,7 +54,8 @@ pub trait Subtract: Commutative {
 
 /// A merge that starts from items and ends in an answer.
 ///
-/// Law, checked by `laws::summary`: observing items one by one equals merging their lifts, however the items are split.
+/// Law, checked by `laws::summary`: observing items one by one equals merging their lifts, however the items
+/// are split.
 pub trait Summary: Merge {
     /// What is observed.
     type Item;

@@ -1,6 +1,7 @@
 //! Counts of a run of neighbouring buckets.
 
-/// Counts of the buckets from `start` on. The first and the last are above zero, so equal counts have one representation.
+/// Counts of the buckets from `start` on. The first and the last are above zero, so equal counts have one
+/// representation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     start: i32,

@@ -1,8 +1,8 @@
 //! The same buckets as OpenTelemetry and Prometheus write them.
 //!
-//! OpenTelemetry: `ExponentialHistogramDataPoint` of the metrics data model; bucket i holds (baseⁱ, baseⁱ⁺¹]. Prometheus: native
-//! histograms, exponential schemas −4 to 8; bucket i holds (baseⁱ⁻¹, baseⁱ], so its index is one higher; counts are deltas
-//! from the bucket before, over spans that skip empty buckets.
+//! OpenTelemetry: `ExponentialHistogramDataPoint` of the metrics data model; bucket i holds (baseⁱ, baseⁱ⁺¹].
+//! Prometheus: native histograms, exponential schemas −4 to 8; bucket i holds (baseⁱ⁻¹, baseⁱ], so its index
+//! is one higher; counts are deltas from the bucket before, over spans that skip empty buckets.
 
 use super::counts::Counts;
 use super::{HistogramError, Layout, LogHistogram, scale};
@@ -67,7 +67,8 @@ pub struct SpanDeltas {
 /// A run of neighbouring buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// Of the first span, the index of its first bucket; of others, how many buckets are skipped since the span before.
+    /// Of the first span, the index of its first bucket; of others, how many buckets are skipped since the
+    /// span before.
     pub offset: i32,
     /// How many buckets.
     pub length: u32,
@@ -83,8 +84,9 @@ const MAX_EMPTY_WITHIN_SPAN: i64 = 2;
 impl LogHistogram {
     /// Takes in OpenTelemetry's form, into at most `max_buckets` for each sign.
     ///
-    /// Counts are kept exactly. A scale above 8, or a range too wide for `max_buckets`, is lowered. Where the smallest and largest value
-    /// are not given, the bounds of the outermost buckets stand in; where the sum is not, an estimate from the buckets.
+    /// Counts are kept exactly. A scale above 8, or a range too wide for `max_buckets`, is lowered. Where the
+    /// smallest and largest value are not given, the bounds of the outermost buckets stand in; where the sum
+    /// is not, an estimate from the buckets.
     pub fn from_exponential(
         from: &ExponentialBuckets,
         max_buckets: usize,
@@ -128,7 +130,8 @@ impl LogHistogram {
         }
     }
 
-    /// Takes in Prometheus' form, into at most `max_buckets` for each sign; see [`from_exponential`](LogHistogram::from_exponential).
+    /// Takes in Prometheus' form, into at most `max_buckets` for each sign; see
+    /// [`from_exponential`](LogHistogram::from_exponential).
     pub fn from_native(from: &NativeBuckets, max_buckets: usize) -> Result<LogHistogram, HistogramError> {
         check_scale(from.schema, &NATIVE_SCHEMAS)?;
         let (positive, negative) = (read_spans(&from.positive)?, read_spans(&from.negative)?);

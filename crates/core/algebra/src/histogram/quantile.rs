@@ -4,7 +4,8 @@ use super::{LogHistogram, scale};
 
 /// A bucket with a count above zero.
 ///
-/// Above zero the upper bound belongs to the bucket, below zero the lower bound does, and both do in the bucket around zero.
+/// Above zero the upper bound belongs to the bucket, below zero the lower bound does, and both do in the
+/// bucket around zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bucket {
     /// The lower bound.
@@ -13,6 +14,14 @@ pub struct Bucket {
     pub upper: f64,
     /// How many values.
     pub count: u64,
+}
+
+/// Where a count is kept.
+#[derive(Clone, Copy)]
+enum Cell {
+    Negative(i32),
+    Zero,
+    Positive(i32),
 }
 
 /// What a [`LogHistogram`] says about at least one value, in the unit of the values.
@@ -41,29 +50,41 @@ pub struct Distribution {
 impl LogHistogram {
     /// The populated buckets, from the most negative to the most positive.
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> + Clone + '_ {
+        self.cells().map(|(cell, count)| self.bucket(cell, count))
+    }
+
+    fn cells(&self) -> impl Iterator<Item = (Cell, u64)> + Clone + '_ {
+        let negative = self.negative.iter().rev().map(|(index, count)| (Cell::Negative(index), count));
+        let positive = self.positive.iter().map(|(index, count)| (Cell::Positive(index), count));
+        negative.chain((self.zero > 0).then_some((Cell::Zero, self.zero))).chain(positive)
+    }
+
+    fn bucket(&self, cell: Cell, count: u64) -> Bucket {
         let threshold = self.layout.zero_threshold;
-        let bounds = move |index: i32| {
+        let bounds = |index: i32| {
             let near = scale::bound(i64::from(index), self.scale);
             let far = scale::bound(i64::from(index) + 1, self.scale);
             // What lies within the threshold was counted as zero.
             (threshold.clamp(near, far), far)
         };
-        let negative = self.negative.iter().rev().map(move |(index, count)| {
-            let (near, far) = bounds(index);
-            Bucket { lower: -far, upper: -near, count }
-        });
-        let zero = Bucket { lower: 0.0 - threshold, upper: threshold, count: self.zero };
-        let positive = self.positive.iter().map(move |(index, count)| {
-            let (lower, upper) = bounds(index);
-            Bucket { lower, upper, count }
-        });
-        negative.chain((self.zero > 0).then_some(zero)).chain(positive)
+        match cell {
+            Cell::Negative(index) => {
+                let (near, far) = bounds(index);
+                Bucket { lower: -far, upper: -near, count }
+            }
+            Cell::Zero => Bucket { lower: 0.0 - threshold, upper: threshold, count },
+            Cell::Positive(index) => {
+                let (lower, upper) = bounds(index);
+                Bucket { lower, upper, count }
+            }
+        }
     }
 
-    /// An estimate of the value below which the share `q` of values lies: of n sorted values, that of rank ⌈q·n⌉.
+    /// An estimate of the value below which the share `q` of values lies: of n sorted values, that of rank
+    /// ⌈q·n⌉.
     ///
-    /// It is off by at most [`relative_error`](LogHistogram::relative_error); exact for q = 0 and q = 1 of recorded values.
-    /// `None` if nothing was counted, or q is not within 0 to 1.
+    /// It is off by at most [`relative_error`](LogHistogram::relative_error); exact for q = 0 and q = 1 of
+    /// recorded values. `None` if nothing was counted, or q is not within 0 to 1.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let (min, max) = (self.min.0?, self.max.0?);
         if !(0.0..=1.0).contains(&q) {
@@ -77,11 +98,11 @@ impl LogHistogram {
             return Some(max);
         }
         let mut seen = 0u128;
-        let reached = self.buckets().find(|bucket| {
-            seen += u128::from(bucket.count);
+        let (reached, count) = self.cells().find(|&(_, count)| {
+            seen += u128::from(count);
             seen >= u128::from(rank)
         })?;
-        Some(self.estimate(&reached).clamp(min, max))
+        Some(self.estimate(&self.bucket(reached, count)).clamp(min, max))
     }
 
     /// The point of a bucket that is nearest, relatively, to all that may lie in it.
@@ -99,8 +120,8 @@ impl LogHistogram {
 
     /// An estimate of the share of values at or below `x`. `None` if nothing was counted or `x` is NaN.
     ///
-    /// Exact where `x` is a bound of a bucket above zero; within a bucket, values are taken to be spread evenly by their logarithm,
-    /// so the estimate is off by at most the share of values in that one bucket.
+    /// Exact where `x` is a bound of a bucket above zero; within a bucket, values are taken to be spread
+    /// evenly by their logarithm, so the estimate is off by at most the share of values in that one bucket.
     pub fn fraction_below(&self, x: f64) -> Option<f64> {
         let (min, max) = (self.min.0?, self.max.0?);
         if x.is_nan() {
@@ -130,7 +151,8 @@ impl LogHistogram {
     }
 }
 
-/// ⌈q·n⌉, where a product that is whole but for rounding counts as whole: the 0.07 quantile of 100 values has rank 7.
+/// ⌈q·n⌉, where a product that is whole but for rounding counts as whole: the 0.07 quantile of 100 values has
+/// rank 7.
 fn rank(q: f64, count: u64) -> u64 {
     let product = q * count as f64;
     let nearest = product.round();

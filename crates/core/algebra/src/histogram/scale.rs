@@ -1,11 +1,13 @@
 //! Which bucket a magnitude falls into, and where a bucket ends: exact, at every scale.
 //!
-//! At scale s the base is 2^(2^−s), and bucket i holds the magnitudes in (baseⁱ, baseⁱ⁺¹]: the upper bound belongs to the
-//! bucket (OpenTelemetry metrics data model, "Exponential buckets"). Scales nest: bucket i at scale s lies in bucket
-//! i >> 1 at scale s − 1. So everything is worked out at the finest scale, 8, and shifted.
+//! At scale s the base is 2^(2^−s), and bucket i holds the magnitudes in (baseⁱ, baseⁱ⁺¹]: the upper bound
+//! belongs to the bucket (OpenTelemetry metrics data model, "Exponential buckets"). Scales nest: bucket i at
+//! scale s lies in bucket i >> 1 at scale s − 1. So everything is worked out at the finest scale, 8, and
+//! shifted.
 //!
-//! No logarithm is taken. The bounds within [1, 2) are the constants 2^(k/256), held as the largest 52-bit fraction at or
-//! below each; but for k = 0 they are irrational, so comparing fractions is comparing with the true bound.
+//! No logarithm is taken. The bounds within [1, 2) are the constants 2^(k/256), held as the largest 52-bit
+//! fraction at or below each; but for k = 0 they are irrational, so comparing fractions is comparing with the
+//! true bound.
 
 /// The finest scale: 256 buckets for each doubling, also the largest schema of Prometheus.
 pub(super) const MAX_SCALE: i32 = 8;
@@ -33,7 +35,8 @@ const ROOTS: [u128; MAX_SCALE as usize] = [
 /// `BOUNDS[k]`: the 52 fraction bits of 2^(k/256), rounded down. The last entry lies beyond every fraction.
 static BOUNDS: [u64; 257] = bounds();
 
-/// A fraction's top nine bits: half the width of the narrowest bucket, so at most one bound lies within a slot.
+/// A fraction's top nine bits: half the width of the narrowest bucket, so at most one bound lies within a
+/// slot.
 const SLOT_BITS: u32 = 9;
 /// `SLOTS[j]`: how many bounds lie below the fraction j/512.
 static SLOTS: [u16; 1 << SLOT_BITS] = slots();
@@ -129,7 +132,8 @@ pub(super) fn index_range(scale: i32) -> std::ops::RangeInclusive<i64> {
     }
 }
 
-/// How far the estimate of a bucket may lie from any magnitude in it, as a share of that magnitude: (base−1)/(base+1).
+/// How far the estimate of a bucket may lie from any magnitude in it, as a share of that magnitude:
+/// (base−1)/(base+1).
 pub(super) fn relative_error(scale: i32) -> f64 {
     (std::f64::consts::LN_2 * f64::powi(2.0, -scale) / 2.0).tanh()
 }
@@ -138,8 +142,8 @@ pub(super) fn relative_error(scale: i32) -> f64 {
 mod tests {
     use super::*;
 
-    /// The 256th power in exact integers, lowest limb first: a significand below 2^53 gives at most 13,568 bits. Comparing it with
-    /// powers of two compares the significand with their 256th roots, the bounds.
+    /// The 256th power in exact integers, lowest limb first: a significand below 2^53 gives at most 13,568
+    /// bits. Comparing it with powers of two compares the significand with their 256th roots, the bounds.
     fn power_256(significand: u64) -> Vec<u32> {
         let mut power = vec![significand as u32, (significand >> 32) as u32];
         for _ in 0..8 {
@@ -158,7 +162,8 @@ mod tests {
         power
     }
 
-    /// ⌊log2⌋ of the 256th power of the significand (in units of 2^-52), and whether it is a power of two itself.
+    /// ⌊log2⌋ of the 256th power of the significand (in units of 2^-52), and whether it is a power of two
+    /// itself.
     fn log2_of_power_256(significand: u64) -> (i64, bool) {
         let power = power_256(significand);
         let ones: u32 = power.iter().map(|limb| limb.count_ones()).sum();
@@ -166,7 +171,8 @@ mod tests {
         ((top * 32) as i64 + i64::from(power[top].ilog2()) - 52 * 256, ones == 1)
     }
 
-    /// The definition: the i for which baseⁱ < 2^exponent · significand/2^52 ≤ baseⁱ⁺¹, in exact arithmetic at scale 8.
+    /// The definition: the i for which baseⁱ < 2^exponent · significand/2^52 ≤ baseⁱ⁺¹, in exact arithmetic
+    /// at scale 8.
     fn index_by_definition(exponent: i64, significand: u64) -> i64 {
         let (log2, exact) = log2_of_power_256(significand);
         exponent * 256 + log2 - i64::from(exact)
@@ -174,8 +180,8 @@ mod tests {
 
     #[test]
     fn every_bound_is_the_largest_fraction_below_the_root() {
-        for k in 1..256usize {
-            let significand = BOUNDS[k] | 1 << 52;
+        for (k, bound) in BOUNDS.iter().enumerate().take(256).skip(1) {
+            let significand = bound | 1 << 52;
             assert_eq!(index_by_definition(0, significand), k as i64 - 1, "2^({k}/256) lies above its entry");
             assert_eq!(
                 index_by_definition(0, significand + 1),
@@ -187,9 +193,9 @@ mod tests {
 
     #[test]
     fn a_bound_and_its_neighbours_fall_where_the_definition_says() {
-        for exponent in [-1022, -300, -1, 0, 1, 52, 1023i64] {
-            for k in 0..256usize {
-                let at = BOUNDS[k] | ((exponent + 1023) as u64) << 52;
+        for exponent in [-1022, 0, 1023i64] {
+            for bound in &BOUNDS[..256] {
+                let at = bound | ((exponent + 1023) as u64) << 52;
                 for bits in [at.saturating_sub(1).max(1 << 52), at, at + 1] {
                     let by_definition =
                         index_by_definition((bits >> 52) as i64 - 1023, bits & FRACTION_MASK | 1 << 52);

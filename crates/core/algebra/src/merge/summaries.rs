@@ -6,8 +6,8 @@ use super::{Approximate, Commutative, Idempotent, Merge, Subtract, Summary};
 
 /// How many.
 ///
-/// Counts modulo 2⁶⁴, so that taking away always undoes adding: a window that saw an absurd count is right again once that
-/// count has left it.
+/// Counts modulo 2⁶⁴, so that taking away always undoes adding: a window that saw an absurd count is right
+/// again once that count has left it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count(pub u64);
 
@@ -69,9 +69,9 @@ impl Summary for Sum {
 
 /// A sum of floats as a compensated pair: the rounded sum, and what rounding has dropped so far.
 ///
-/// In whatever order n values come, the error is one rounding of the sum plus a term of the order of 2⁻¹⁰⁶·n²·Σ|x| (Neumaier,
-/// "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen", 1974). It has no [`Subtract`]: an infinity that
-/// had once been in a window would leave NaN behind.
+/// In whatever order n values come, the error is one rounding of the sum plus a term of the order of
+/// 2⁻¹⁰⁶·n²·Σ|x| (Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen", 1974).
+/// It has no [`Subtract`]: an infinity that had once been in a window would leave NaN behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct FloatSum {
     sum: f64,
@@ -266,8 +266,8 @@ impl<T: Ord + Clone> Summary for Worst<T> {
 
 /// Count, mean and sum of squared deviations, enough for mean and variance.
 ///
-/// Merged by the pairwise update of Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
-/// variances" (1979), which does not cancel the way a sum of squares does.
+/// Merged by the pairwise update of Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
+/// computing sample variances" (1979), which does not cancel the way a sum of squares does.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Moments {
     count: u64,

@@ -1,8 +1,8 @@
 //! Windows that slide: the merge of the newest values, in constant amortised time per step.
 //!
-//! A summary names its engine once, by [`Windowed`]; the compiler holds it to that. What has [`Subtract`] keeps one running
-//! total ([`Running`]); what has not (a maximum, a float sum) keeps two stacks ([`TwoStacks`]). A pair runs each part on
-//! its own engine.
+//! A summary names its engine once, by [`Windowed`]; the compiler holds it to that. What has [`Subtract`]
+//! keeps one running total ([`Running`]); what has not (a maximum, a float sum) keeps two stacks
+//! ([`TwoStacks`]). A pair runs each part on its own engine.
 //!
 //! ```
 //! use kandela_algebra::merge::{Max, Sum, Window, window};
@@ -79,10 +79,12 @@ impl<S: Subtract + Clone> Window<S> for Running<S> {
     }
 }
 
-/// Two stacks: values come in on one, and leave from another that holds, for each value, the total from it onwards.
+/// Two stacks: values come in on one, and leave from another that holds, for each value, the total from it
+/// onwards.
 ///
-/// When the second runs dry, the first is turned over onto it. Each value is so merged at most three times, and nothing is
-/// ever taken away, so it also serves summaries that cannot forget, and keeps the order for those where order matters.
+/// When the second runs dry, the first is turned over onto it. Each value is so merged at most three times,
+/// and nothing is ever taken away, so it also serves summaries that cannot forget, and keeps the order for
+/// those where order matters.
 #[derive(Clone, Debug)]
 pub struct TwoStacks<S> {
     newer: Vec<S>,

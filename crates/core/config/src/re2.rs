@@ -1,0 +1,233 @@
+//! Regular expressions in RE2's syntax, as Prometheus writes them, on the `regex` crate.
+//!
+//! The two engines share their semantics (leftmost-first, linear time); their syntaxes differ in a few places, which
+//! [`translate`] bridges: in RE2 `\d \s \w \b` mean ASCII only, `\Q…\E` quotes, a `{` that begins no repetition is a plain
+//! character, and so are `[`, `&&`, `--` and `~~` inside a character class. Source: <https://github.com/google/re2/wiki/Syntax>.
+
+use std::fmt::Write as _;
+
+use regex::{Regex, RegexBuilder};
+
+/// The most bytes that a compiled expression may take.
+const MAX_COMPILED: usize = 10 << 20;
+
+/// Compiles `pattern` so that it matches whole texts only and `.` matches a line break too, as Prometheus does with every
+/// expression in its config and its selectors.
+///
+/// # Errors
+/// With a sentence that names what the engine refused.
+pub fn anchored(pattern: &str) -> Result<Regex, String> {
+    let translated = format!("^(?s:{})$", translate(pattern));
+    RegexBuilder::new(&translated).size_limit(MAX_COMPILED).build().map_err(|e| {
+        let reason = match &e {
+            regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
+            other => {
+                let text = other.to_string();
+                let last = text.lines().last().unwrap_or_default();
+                last.trim_start_matches("error:").trim().to_owned()
+            }
+        };
+        format!("regular expression {pattern:?} is not valid: {reason}")
+    })
+}
+
+/// `pattern`, written in RE2's syntax, in the syntax of the `regex` crate.
+pub fn translate(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len() + 16);
+    let mut rest = pattern;
+    while let Some(c) = rest.chars().next() {
+        let after = rest.get(c.len_utf8()..).unwrap_or_default();
+        rest = match c {
+            '\\' => escape(after, false, &mut out),
+            '[' => class(after, &mut out),
+            '{' if !is_repetition(after) => {
+                out.push_str(r"\{");
+                after
+            }
+            _ => {
+                out.push(c);
+                after
+            }
+        };
+    }
+    out
+}
+
+/// Translates what follows a backslash, and gives what follows that.
+fn escape<'p>(after: &'p str, in_class: bool, out: &mut String) -> &'p str {
+    let Some(c) = after.chars().next() else {
+        out.push('\\');
+        return after;
+    };
+    let rest = after.get(c.len_utf8()..).unwrap_or_default();
+    let (open, open_negated, close) = if in_class { ("", "[^", "") } else { ("[", "[^", "]") };
+    let perl = match c.to_ascii_lowercase() {
+        'd' => "0-9",
+        's' => r"\t\n\f\r ",
+        'w' => "0-9A-Za-z_",
+        _ => "",
+    };
+    match c {
+        'd' | 's' | 'w' => {
+            let _ = write!(out, "{open}{perl}{close}");
+        }
+        'D' | 'S' | 'W' => {
+            let _ = write!(out, "{open_negated}{perl}]");
+        }
+        'b' | 'B' if !in_class => {
+            let _ = write!(out, r"(?-u:\{c})");
+        }
+        'Q' if !in_class => {
+            let (quoted, rest) = rest.split_once(r"\E").unwrap_or((rest, ""));
+            out.push_str(&regex::escape(quoted));
+            return rest;
+        }
+        'p' | 'P' | 'x' if rest.starts_with('{') => {
+            let (name, behind) = rest.split_at(rest.find('}').map_or(rest.len(), |end| end + 1));
+            let _ = write!(out, r"\{c}{name}");
+            return behind;
+        }
+        _ => {
+            out.push('\\');
+            out.push(c);
+        }
+    }
+    rest
+}
+
+/// Whether what follows a `{` makes it a repetition: `n}`, `n,}` or `n,m}`.
+fn is_repetition(after: &str) -> bool {
+    let Some((counts, _)) = after.split_once('}') else { return false };
+    let (low, high) = counts.split_once(',').unwrap_or((counts, ""));
+    let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    !low.is_empty() && is_number(low) && is_number(high)
+}
+
+/// Translates a character class from behind its `[`, and gives what follows its `]`.
+fn class<'p>(after: &'p str, out: &mut String) -> &'p str {
+    out.push('[');
+    let mut rest = after;
+    if let Some(negated) = rest.strip_prefix('^') {
+        out.push('^');
+        rest = negated;
+    }
+    // A `]` in front is a plain character in both syntaxes; escaped, it is one wherever it stands.
+    if let Some(bracket) = rest.strip_prefix(']') {
+        out.push_str(r"\]");
+        rest = bracket;
+    }
+    while let Some(c) = rest.chars().next() {
+        let next = rest.get(c.len_utf8()..).unwrap_or_default();
+        rest = match c {
+            ']' => {
+                out.push(']');
+                return next;
+            }
+            '\\' => escape(next, true, out),
+            '[' => match posix_class(rest) {
+                Some((name, behind)) => {
+                    out.push_str(name);
+                    behind
+                }
+                None => {
+                    out.push_str(r"\[");
+                    next
+                }
+            },
+            '&' | '~' => {
+                out.push('\\');
+                out.push(c);
+                next
+            }
+            '-' if next.starts_with('-') || out.ends_with('-') => {
+                out.push_str(r"\-");
+                next
+            }
+            _ => {
+                out.push(c);
+                next
+            }
+        };
+    }
+    rest
+}
+
+/// `[:alpha:]` and its like at the front of `text`, and what follows it.
+fn posix_class(text: &str) -> Option<(&str, &str)> {
+    let inner = text.strip_prefix("[:")?;
+    let end = inner.find(":]")?;
+    let name = inner.get(..end)?.trim_start_matches('^');
+    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase());
+    if is_name { text.split_at_checked(end + 4) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn matches(pattern: &str, text: &str) -> bool {
+        anchored(pattern).unwrap().is_match(text)
+    }
+
+    #[test]
+    fn an_expression_matches_whole_texts_only() {
+        assert!(matches("foo|bar", "bar"));
+        assert!(!matches("foo|bar", "foobar"));
+        assert!(!matches("foo", "foo\n"));
+        assert!(matches("a.*b", "a\nb"));
+    }
+
+    #[test]
+    fn perl_classes_are_ascii() {
+        assert!(matches(r"\d+", "123"));
+        assert!(!matches(r"\d+", "١٢٣"));
+        assert!(!matches(r"\w", "é"));
+        assert!(matches(r"\W", "é"));
+        assert!(matches(r"[^\w]", "é"));
+        assert!(matches(r"[\W]", "é"));
+        assert!(matches(r"[\d.]+", "1.2"));
+        assert!(matches(r".\b.*", "é1"));
+    }
+
+    #[test]
+    fn class_members_that_the_engine_would_take_for_operators_are_plain() {
+        assert!(matches("[[]", "["));
+        assert!(matches("[a&&b]+", "a&b"));
+        assert!(matches("[]a]+", "]a"));
+        assert!(matches("[^]a]", "b"));
+        assert!(matches("[[:alpha:]_]+", "ab_"));
+        assert!(matches("[a-c]+", "abc"));
+        assert!(!matches("[a-c]+", "a-c"));
+    }
+
+    #[test]
+    fn braces_that_repeat_nothing_are_plain() {
+        assert!(matches("a{", "a{"));
+        assert!(matches("{{.+}}", "{{x}}"));
+        assert!(matches("a{,2}", "a{,2}"));
+        assert!(matches("a{2,3}", "aaa"));
+        assert!(matches(r"\p{Greek}\x{61}[\p{Lu}]", "λaB"));
+    }
+
+    #[test]
+    fn quoting_is_understood() {
+        assert!(matches(r"\Qa.b*\E+", "a.b**"));
+        assert!(!matches(r"\Qa.b\E", "axb"));
+        assert!(matches(r"\Qa.b", "a.b"));
+    }
+
+    #[test]
+    fn what_the_engine_refuses_is_named() {
+        let error = anchored("a(b").unwrap_err();
+        assert!(error.contains("a(b") && error.contains("unclosed group"), "{error}");
+        assert!(anchored("(?:a{1000}){1000}").unwrap_err().contains("too large"));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_patterns_never_panic(pattern in r"[\[\]\\^$a-z&~QEdwWs:.*+?(){}|-]{0,24}|\PC{0,16}") {
+            let _ = anchored(&pattern);
+        }
+    }
+}
