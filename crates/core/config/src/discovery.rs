@@ -223,6 +223,16 @@ impl Discovery {
         }
     }
 
+    /// Reports URLs in the place of addresses, which without relabelling can only be a mistake.
+    pub(crate) fn check_static_targets(&self, fields: &Fields<'_>) {
+        let targets = self.static_configs.iter().flat_map(|group| &group.targets);
+        for target in targets.filter(|target| target.contains('/')) {
+            fields.whole().invalid(format!(
+                "target {target:?} is not host:port; scheme and path have keys of their own"
+            ));
+        }
+    }
+
     /// The files that this names, to be resolved against the config's folder.
     pub(crate) fn paths(&mut self) -> Vec<&mut PathBuf> {
         let mut paths: Vec<&mut PathBuf> =
@@ -345,10 +355,7 @@ fn kubernetes_sd(mut fields: Fields<'_>) -> Option<KubernetesSd> {
             None
         }
     };
-    let api_server = fields
-        .get("api_server")
-        .filter(|item| item.text() != Some(""))
-        .and_then(|item| item.parse(Url::parse));
+    let api_server = fields.parse_word("api_server", Url::parse);
     let kubeconfig_file = http_client::path(&mut fields, "kubeconfig_file");
     let client = HttpClient::read(&mut fields, true);
     let namespaces = fields.section("namespaces", |mut fields| {

@@ -133,7 +133,8 @@ impl Default for Global {
 impl Global {
     pub(crate) fn read(mut fields: Fields<'_>, variables: Variables<'_>) -> Self {
         let default = Self::default();
-        let names = parse_word(&mut fields, "metric_name_validation_scheme", NameValidation::parse)
+        let names = fields
+            .parse_word("metric_name_validation_scheme", NameValidation::parse)
             .unwrap_or(NameValidation::Utf8);
         let scrape_interval = fields.period("scrape_interval").unwrap_or(default.scrape_interval);
         let scrape_timeout = match fields.period("scrape_timeout") {
@@ -154,11 +155,8 @@ impl Global {
             external_labels: external_labels(&mut fields, names, variables),
             limits: ScrapeLimits::read(&mut fields),
             metric_name_validation_scheme: names,
-            metric_name_escaping_scheme: parse_word(
-                &mut fields,
-                "metric_name_escaping_scheme",
-                NameEscaping::parse,
-            ),
+            metric_name_escaping_scheme: fields
+                .parse_word("metric_name_escaping_scheme", NameEscaping::parse),
             scrape_native_histograms: fields.boolean("scrape_native_histograms", false),
             convert_classic_histograms_to_nhcb: fields.boolean("convert_classic_histograms_to_nhcb", false),
             always_scrape_classic_histograms: fields.boolean("always_scrape_classic_histograms", false),
@@ -198,15 +196,6 @@ impl ScrapeLimits {
     }
 }
 
-/// A word through `parse`; empty is absent.
-pub(crate) fn parse_word<T>(
-    fields: &mut Fields<'_>,
-    key: &'static str,
-    parse: fn(&str) -> Result<T, String>,
-) -> Option<T> {
-    fields.get(key).filter(|item| item.text() != Some("")).and_then(|item| item.parse(parse))
-}
-
 /// The list of protocols, if there is one; it may not be empty nor name one twice.
 pub(crate) fn scrape_protocols(fields: &mut Fields<'_>) -> Option<Vec<ScrapeProtocol>> {
     let list = fields.get_set("scrape_protocols")?;
@@ -236,9 +225,10 @@ fn external_labels(
     variables: Variables<'_>,
 ) -> BTreeMap<String, String> {
     let Some(item) = fields.get("external_labels") else { return BTreeMap::new() };
+    let places: BTreeMap<&str, Item<'_>> = item.entries().into_iter().collect();
     let mut labels = labels(&item, names);
-    for value in labels.values_mut() {
-        *value = expand(value, &item, variables);
+    for (name, value) in &mut labels {
+        *value = expand(value, places.get(name.as_str()).unwrap_or(&item), variables);
     }
     labels.retain(|_, value| !value.is_empty());
     labels

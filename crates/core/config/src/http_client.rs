@@ -327,10 +327,7 @@ fn proxy(fields: &mut Fields<'_>) -> Proxy {
         (name.to_owned(), secrets.collect())
     };
     let proxy = Proxy {
-        proxy_url: fields
-            .get("proxy_url")
-            .filter(|item| item.text() != Some(""))
-            .and_then(|i| i.parse(Url::parse)),
+        proxy_url: fields.parse_word("proxy_url", Url::parse),
         no_proxy: fields.word("no_proxy"),
         proxy_from_environment: fields.boolean("proxy_from_environment", false),
         proxy_connect_header: fields

@@ -17,8 +17,19 @@ const MAX_COMPILED: usize = 10 << 20;
 /// # Errors
 /// With a sentence that names what the engine refused.
 pub fn anchored(pattern: &str) -> Result<Regex, String> {
-    let translated = format!("^(?s:{})$", translate(pattern));
-    RegexBuilder::new(&translated).size_limit(MAX_COMPILED).build().map_err(|e| {
+    compile(pattern, &format!("^(?s:{})$", translate(pattern)))
+}
+
+/// Compiles `pattern` so that it may match anywhere in a text.
+///
+/// # Errors
+/// With a sentence that names what the engine refused.
+pub fn search(pattern: &str) -> Result<Regex, String> {
+    compile(pattern, &translate(pattern))
+}
+
+fn compile(pattern: &str, translated: &str) -> Result<Regex, String> {
+    RegexBuilder::new(translated).size_limit(MAX_COMPILED).build().map_err(|e| {
         let reason = match &e {
             regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
             other => {

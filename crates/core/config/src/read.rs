@@ -63,7 +63,9 @@ pub(crate) fn document<T>(
     let value = read(root);
     let mut errors = report.errors.into_inner();
     if errors.is_empty() {
-        return Ok((value, report.warnings.into_inner()));
+        let mut warnings = report.warnings.into_inner();
+        warnings.sort_by_key(|warning| warning.place);
+        return Ok((value, warnings));
     }
     errors.sort_by_key(|error| error.place);
     Err(ConfigErrors(errors))
@@ -255,6 +257,17 @@ impl<'a> Fields<'a> {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         self.get(key)?.parse(parse)
+    }
+
+    /// [`Fields::parse`], where the empty text is as good as absent.
+    pub(crate) fn parse_word<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let item = self.get(key)?;
+        let text = item.text().filter(|text| !text.is_empty())?;
+        parse(text).map_err(|message| item.invalid(message)).ok()
     }
 
     /// A boolean, or `default` where the key is absent.

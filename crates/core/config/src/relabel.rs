@@ -144,6 +144,10 @@ fn rule(mut fields: Fields<'_>, names: NameValidation) -> Option<Rule> {
     let target_label = fields.text("target_label").unwrap_or_default();
     let replacement = fields.text("replacement").unwrap_or_else(|| DEFAULT_REPLACEMENT.to_owned());
     let action = match fields.get("action") {
+        Some(item) if item.is_null() => {
+            item.invalid("action is empty; name one, or remove the key for replace");
+            return None;
+        }
         Some(item) => item.parse(|text| Action::parse(&text.to_ascii_lowercase()))?,
         None => Action::Replace,
     };
@@ -178,8 +182,8 @@ fn check(rule: &Rule) -> Result<(), String> {
     let default_replacement = replacement == DEFAULT_REPLACEMENT;
     let default_separator = rule.separator == DEFAULT_SEPARATOR;
 
-    if let Some(wrong) = rule.source_labels.iter().find(|name| !names.is_label_name(name)) {
-        return Err(format!("source label {wrong:?} is not a valid label name"));
+    if rule.source_labels.iter().any(String::is_empty) {
+        return Err("a source label has an empty name; write it, or remove the item".to_owned());
     }
     let needs_target = matches!(
         action,
@@ -275,6 +279,7 @@ mod tests {
     fn each_action_s_required_and_forbidden_keys_are_checked() {
         for (rule, message) in [
             ("{action: hashmod, target_label: a}", "needs a modulus"),
+            ("{action: , target_label: a}", "action is empty"),
             ("{action: hashmod, modulus: 2}", "needs a target_label"),
             ("{action: lowercase}", "needs a target_label"),
             ("{action: uppercase, target_label: a, replacement: b}", "takes no replacement"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::discovery::{self, Discovery};
-use crate::global::{Global, ScrapeLimits, ScrapeProtocol, parse_word, scrape_protocols};
+use crate::global::{Global, ScrapeLimits, ScrapeProtocol, scrape_protocols};
 use crate::http_client::{self, HttpClient};
 use crate::named::{NameEscaping, NameValidation, named};
 use crate::read::Fields;
@@ -92,25 +92,20 @@ pub struct ScrapeConfig {
     pub metric_relabel_configs: Vec<Rule>,
 }
 
-/// Reads the jobs under `scrape_configs`; `taken` says where a name is already in use.
+/// Reads the jobs under `scrape_configs`; `others` are jobs whose names are in use.
 pub(crate) fn scrape_configs(
     fields: &mut Fields<'_>,
     global: &Global,
-    taken: impl Fn(&str) -> Option<String>,
+    others: &[ScrapeConfig],
 ) -> Vec<ScrapeConfig> {
-    let mut names: Vec<String> = Vec::new();
+    let mut taken: Vec<String> = others.iter().map(|job| job.job_name.clone()).collect();
     fields.list("scrape_configs", |fields| {
         let whole = fields.whole().clone();
         let job = ScrapeConfig::read(fields, global);
-        if names.contains(&job.job_name) {
-            whole.invalid(format!(
-                "job_name {:?} is used by an earlier job; job names are unique",
-                job.job_name
-            ));
-        } else if let Some(place) = taken(&job.job_name) {
-            whole.invalid(format!("job_name {:?} is used in {place}; job names are unique", job.job_name));
+        if taken.contains(&job.job_name) {
+            whole.invalid(format!("job_name {:?} is used by an earlier job; names are unique", job.job_name));
         }
-        names.push(job.job_name.clone());
+        taken.push(job.job_name.clone());
         job
     })
 }
@@ -132,18 +127,14 @@ impl ScrapeConfig {
             scrape_protocols: protocols.unwrap_or_else(|| {
                 if native { ScrapeProtocol::DEFAULT_NATIVE } else { ScrapeProtocol::DEFAULT }.to_vec()
             }),
-            fallback_scrape_protocol: parse_word(
-                &mut fields,
-                "fallback_scrape_protocol",
-                ScrapeProtocol::parse,
-            ),
+            fallback_scrape_protocol: fields.parse_word("fallback_scrape_protocol", ScrapeProtocol::parse),
             scrape_native_histograms: native,
             always_scrape_classic_histograms: fields
                 .boolean("always_scrape_classic_histograms", global.always_scrape_classic_histograms),
             convert_classic_histograms_to_nhcb: fields
                 .boolean("convert_classic_histograms_to_nhcb", global.convert_classic_histograms_to_nhcb),
             metrics_path: fields.word("metrics_path").unwrap_or_else(|| "/metrics".to_owned()),
-            scheme: parse_word(&mut fields, "scheme", Scheme::parse).unwrap_or(Scheme::Http),
+            scheme: fields.parse_word("scheme", Scheme::parse).unwrap_or(Scheme::Http),
             params: params(&mut fields),
             honor_labels: fields.boolean("honor_labels", false),
             honor_timestamps: fields.boolean("honor_timestamps", true),
@@ -157,14 +148,8 @@ impl ScrapeConfig {
             relabel_configs: relabel::rules(&mut fields, "relabel_configs", names),
             metric_relabel_configs: relabel::rules(&mut fields, "metric_relabel_configs", names),
         };
-        // Relabelling may mend an address; without it, a URL in the place of a host is a mistake.
         if job.relabel_configs.is_empty() {
-            let targets = job.discovery.static_configs.iter().flat_map(|group| &group.targets);
-            for target in targets.filter(|target| target.contains('/')) {
-                fields.whole().invalid(format!(
-                    "target {target:?} is not host:port; put scheme and path into the job's scheme and metrics_path"
-                ));
-            }
+            job.discovery.check_static_targets(&fields);
         }
         fields.finish(&[NOT_SERVED, http_client::NOT_SERVED, discovery::NOT_SERVED].concat());
         job
@@ -197,8 +182,8 @@ fn name_schemes(fields: &mut Fields<'_>, global: &Global) -> (NameValidation, Na
         NameValidation::Utf8 => NameEscaping::AllowUtf8,
         NameValidation::Legacy => NameEscaping::Underscores,
     };
-    let own_names = parse_word(fields, "metric_name_validation_scheme", NameValidation::parse);
-    let own_escaping = parse_word(fields, "metric_name_escaping_scheme", NameEscaping::parse);
+    let own_names = fields.parse_word("metric_name_validation_scheme", NameValidation::parse);
+    let own_escaping = fields.parse_word("metric_name_escaping_scheme", NameEscaping::parse);
     let names = own_names.unwrap_or(global.metric_name_validation_scheme);
     let inherited = match own_names {
         Some(names) => follows(names),

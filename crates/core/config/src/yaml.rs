@@ -264,7 +264,8 @@ fn collection_tag(tag: Option<&Tag>, kind: &str, place: Place) -> Result<(), Loa
 }
 
 fn unknown_tag(tag: &Tag) -> Problem {
-    Problem::Syntax(format!("tag {tag} is not known here; remove it"))
+    let handle = if tag.is_yaml_core_schema() { "!!" } else { tag.handle.as_str() };
+    Problem::Syntax(format!("tag {handle}{} is not known here; remove it", tag.suffix))
 }
 
 fn place(marker: &Marker) -> Place {
