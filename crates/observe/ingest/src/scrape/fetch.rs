@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
-use kandela_config::{NameEscaping, ScrapeConfig, ScrapeProtocol};
 
 use super::client::{Client, explain};
 use super::error::ScrapeError;
 use super::target::Target;
-use crate::exposition::{self, Escaping};
 
 /// What a target answered.
 pub(super) struct Page {
@@ -56,26 +54,4 @@ async fn ask(client: &Client, accept: &str, target: &Target, max_body: u64) -> R
 
 fn seconds(timeout: Duration) -> String {
     timeout.as_secs_f64().to_string()
-}
-
-/// The `Accept` header of a job's scrapes.
-pub(super) fn accept(job: &ScrapeConfig) -> String {
-    let protocols: Vec<_> = job.scrape_protocols.iter().copied().map(protocol).collect();
-    let escaping = match job.metric_name_escaping_scheme {
-        NameEscaping::AllowUtf8 => Escaping::AllowUtf8,
-        NameEscaping::Underscores => Escaping::Underscores,
-        NameEscaping::Dots => Escaping::Dots,
-        NameEscaping::Values => Escaping::Values,
-    };
-    exposition::accept_header(&protocols, escaping)
-}
-
-pub(super) const fn protocol(protocol: ScrapeProtocol) -> exposition::ScrapeProtocol {
-    match protocol {
-        ScrapeProtocol::PrometheusProto => exposition::ScrapeProtocol::PrometheusProto,
-        ScrapeProtocol::PrometheusText0_0_4 => exposition::ScrapeProtocol::PrometheusText004,
-        ScrapeProtocol::PrometheusText1_0_0 => exposition::ScrapeProtocol::PrometheusText100,
-        ScrapeProtocol::OpenMetricsText0_0_1 => exposition::ScrapeProtocol::OpenMetricsText001,
-        ScrapeProtocol::OpenMetricsText1_0_0 => exposition::ScrapeProtocol::OpenMetricsText100,
-    }
 }

@@ -38,9 +38,16 @@ pub(super) fn kept(job: &ScrapeConfig, target: &Labels, exposed: LabelsRef<'_>) 
 }
 
 /// The labels of a series about the scrape itself, `up` and its like: the target's and the name, never relabelled.
+///
+/// As in Prometheus, a target's own label `exported_x` gives way where it also has `x`.
 pub(super) fn report(target: &Labels, name: &str) -> Labels {
-    let mut labels = LabelBuilder::from(target.as_ref());
+    let mut labels = LabelBuilder::default();
+    for (own, value) in target.iter() {
+        labels.remove(&format!("exported_{own}"));
+        labels.set(own, value);
+    }
     labels.set(METRIC_NAME, name);
+    // Names come from a label set and a constant, none of them empty.
     labels.build().unwrap_or_default()
 }
 
@@ -117,7 +124,8 @@ mod tests {
 
     #[test]
     fn the_targets_labels_join_the_samples() {
-        let shown = shown(&job(""), &[("job", "x"), ("instance", "a:1")], &[("__name__", "m"), ("code", "200")]);
+        let shown =
+            shown(&job(""), &[("job", "x"), ("instance", "a:1")], &[("__name__", "m"), ("code", "200")]);
         assert_eq!(shown, r#"m{code="200", instance="a:1", job="x"}"#);
     }
 
@@ -151,7 +159,9 @@ mod tests {
 
     #[test]
     fn metric_relabelling_sees_the_targets_labels_and_may_drop() {
-        let job = job("metric_relabel_configs:\n- {source_labels: [__name__, job], regex: 'go_.*;x', action: drop}\n- {regex: tmp, action: labeldrop}");
+        let job = job(
+            "metric_relabel_configs:\n- {source_labels: [__name__, job], regex: 'go_.*;x', action: drop}\n- {regex: tmp, action: labeldrop}",
+        );
         assert_eq!(shown(&job, &[("job", "x")], &[("__name__", "go_threads")]), "dropped");
         assert_eq!(shown(&job, &[("job", "x")], &[("__name__", "m"), ("tmp", "1")]), r#"m{job="x"}"#);
     }

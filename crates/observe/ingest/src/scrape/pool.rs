@@ -11,11 +11,11 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::client::Client;
-use super::discovery::{self, TargetGroup, Updates};
-use super::fetch;
+use super::discovery::{self, TargetGroup};
 use super::status::{PoolView, Status, lock};
 use super::target::{self, Fate, Target};
 use super::target_loop::{self, Job, TargetLoop};
+use crate::exposition;
 
 /// A running job.
 pub(super) struct Pool {
@@ -78,18 +78,14 @@ impl Pool {
         let client =
             Client::new(config.client.clone(), &shared.options.user_agent, config.enable_compression);
         let job = Job {
-            accept: fetch::accept(&config),
+            accept: exposition::accept_header(&config.scrape_protocols, config.metric_name_escaping_scheme),
             config: config.clone(),
             client,
             shared,
             too_many: Mutex::default(),
         };
-        let state = State {
-            job: Arc::new(job),
-            view: view.clone(),
-            running: HashMap::new(),
-            retired: predecessors,
-        };
+        let state =
+            State { job: Arc::new(job), view: view.clone(), running: HashMap::new(), retired: predecessors };
         let task = tokio::spawn(state.run(listen));
         Self { config, view, orders, task }
     }

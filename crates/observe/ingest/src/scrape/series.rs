@@ -258,7 +258,8 @@ mod tests {
 
     impl Scraped {
         fn new(yaml: &str) -> Self {
-            let text = format!("scrape_configs:\n- job_name: x\n  {}", yaml.trim_start().replace('\n', "\n  "));
+            let text =
+                format!("scrape_configs:\n- job_name: x\n  {}", yaml.trim_start().replace('\n', "\n  "));
             let job = kandela_config::parse(&text, "test.yml", &|_| None).unwrap().0.scrape_configs.remove(0);
             Self { job, cache: SeriesCache::default(), clock: 0, max_series: 100 }
         }
@@ -342,19 +343,16 @@ mod tests {
     #[test]
     fn a_series_may_have_several_samples_of_own_times_and_one_of_the_scrapes() {
         let mut scraped = Scraped::new("");
-        let (counts, out) = scraped.scrape(&[
-            ("a", Some(1), 1.0),
-            ("a", Some(2), 2.0),
-            ("b", None, 3.0),
-            ("b", None, 4.0),
-        ]);
+        let (counts, out) =
+            scraped.scrape(&[("a", Some(1), 1.0), ("a", Some(2), 2.0), ("b", None, 3.0), ("b", None, 4.0)]);
         assert_eq!(out.unwrap(), ["a 1", "a 2", "b 3"]);
         assert_eq!(counts, Counts { scraped: 4, kept: 4, added: 3 });
     }
 
     #[test]
     fn counts_tell_exposed_kept_and_new() {
-        let mut scraped = Scraped::new("metric_relabel_configs:\n- {source_labels: [__name__], regex: b, action: drop}");
+        let mut scraped =
+            Scraped::new("metric_relabel_configs:\n- {source_labels: [__name__], regex: b, action: drop}");
         let (counts, out) = scraped.scrape(&[("a", None, 1.0), ("b", None, 2.0), ("c", None, 3.0)]);
         assert_eq!((counts, out.unwrap().len()), (Counts { scraped: 3, kept: 2, added: 2 }, 2));
         let (counts, _) = scraped.scrape(&[("a", None, 1.0), ("b", None, 2.0), ("d", None, 3.0)]);
@@ -393,7 +391,10 @@ mod tests {
         assert!(out.unwrap_err().contains("more than 2 series"));
         scraped.fail();
         assert_eq!(scraped.samples(&[("d", None, 1.0), ("e", None, 1.0)]), ["d 1", "e 1"]);
-        assert_eq!(scraped.samples(&[("f", None, 1.0), ("g", None, 1.0)]), ["d ends", "e ends", "f 1", "g 1"]);
+        assert_eq!(
+            scraped.samples(&[("f", None, 1.0), ("g", None, 1.0)]),
+            ["d ends", "e ends", "f 1", "g 1"]
+        );
     }
 
     #[test]

@@ -94,7 +94,9 @@ fn target(job: &ScrapeConfig, mut labels: LabelBuilder<'_>) -> Result<Target, St
         return Err("no address: the label __address__ is empty after relabelling".to_owned());
     }
     if address.contains('/') {
-        return Err(format!("{address:?} is not a valid address; write host:port, and the path as metrics_path"));
+        return Err(format!(
+            "{address:?} is not a valid address; write host:port, and the path as metrics_path"
+        ));
     }
     let interval = period(&labels, INTERVAL)?;
     let timeout = period(&labels, TIMEOUT)?;
@@ -181,7 +183,8 @@ mod tests {
 
     #[test]
     fn a_target_gets_the_jobs_defaults_and_its_address_as_instance() {
-        let job = job("job_name: shop\nmetrics_path: /m\nscheme: https\nscrape_interval: 30s\nscrape_timeout: 5s");
+        let job =
+            job("job_name: shop\nmetrics_path: /m\nscheme: https\nscrape_interval: 30s\nscrape_timeout: 5s");
         let target = kept(&job, &[("team", "a")], &[("__address__", "db:9100")]);
         assert_eq!(target.public, labels(&[("instance", "db:9100"), ("job", "shop"), ("team", "a")]));
         assert_eq!(target.url.as_str(), "https://db:9100/m");

@@ -131,7 +131,7 @@ fn keep(target_loop: &TargetLoop, answer: Result<Page, ScrapeError>, at: Timesta
 
 fn parse(job: &ScrapeConfig, page: &Page, at: Timestamp) -> Result<MetricBatch, ScrapeError> {
     let options = ParseOptions {
-        fallback: job.fallback_scrape_protocol.map(fetch::protocol),
+        fallback: job.fallback_scrape_protocol,
         honor_timestamps: job.honor_timestamps,
         native_histograms: job.scrape_native_histograms,
         classic_histograms: job.always_scrape_classic_histograms,

@@ -107,8 +107,11 @@ impl Client {
 
     fn build(&self) -> Result<reqwest::Client, ClientError> {
         let HttpClient { tls_config, follow_redirects, enable_http2, proxy, .. } = &self.settings;
-        let redirects =
-            if *follow_redirects { redirect::Policy::limited(MAX_REDIRECTS) } else { redirect::Policy::none() };
+        let redirects = if *follow_redirects {
+            redirect::Policy::limited(MAX_REDIRECTS)
+        } else {
+            redirect::Policy::none()
+        };
         let mut builder =
             reqwest::Client::builder().user_agent(&self.user_agent).redirect(redirects).gzip(self.compressed);
         if !enable_http2 {

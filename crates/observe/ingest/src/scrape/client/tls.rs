@@ -86,7 +86,8 @@ fn named(tls: &TlsClient, material: &Material, name: &str, http2: bool) -> Resul
         }
         _ => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+    config.alpn_protocols =
+        if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
     Ok(config)
 }
 
@@ -96,7 +97,8 @@ fn verifier(
 ) -> Result<Arc<dyn ServerCertVerifier>, ClientError> {
     let wrong = |error: &dyn std::fmt::Display| ClientError::Tls(format!("ca: {error}"));
     let Some(ca) = &material.ca else {
-        let system = rustls_platform_verifier::Verifier::new(provider.clone()).map_err(|error| wrong(&error))?;
+        let system =
+            rustls_platform_verifier::Verifier::new(provider.clone()).map_err(|error| wrong(&error))?;
         return Ok(Arc::new(system));
     };
     let mut roots = RootCertStore::empty();

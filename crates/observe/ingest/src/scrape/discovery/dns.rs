@@ -20,7 +20,9 @@ pub(super) async fn run(config: DnsSd, updates: Updates) {
     });
     match resolver {
         Ok(resolver) => run_with(config, resolver, updates).await,
-        Err(error) => tracing::error!(%error, "the system's resolver can't be used; targets by DNS are not found"),
+        Err(error) => {
+            tracing::error!(%error, "the system's resolver can't be used; targets by DNS are not found");
+        }
     }
 }
 
@@ -60,7 +62,9 @@ async fn look_up(resolver: &TokioResolver, config: &DnsSd, name: &str) -> Result
         DnsRecord::Ns => RecordType::NS,
     };
     let mut targets: Vec<Labels> = match resolver.lookup(name, record).await {
-        Ok(answer) => answer.answers().iter().filter_map(|record| target(name, config.port, &record.data)).collect(),
+        Ok(answer) => {
+            answer.answers().iter().filter_map(|record| target(name, config.port, &record.data)).collect()
+        }
         // The name exists without such records, or does not exist: it has no targets.
         Err(error) if error.is_no_records_found() => Vec::new(),
         Err(error) => return Err(error),
@@ -156,7 +160,12 @@ mod tests {
     }
 
     fn config(record: DnsRecord) -> DnsSd {
-        DnsSd { names: vec!["shop.example.".into()], refresh_interval: Duration::from_millis(20), record, port: 9100 }
+        DnsSd {
+            names: vec!["shop.example.".into()],
+            refresh_interval: Duration::from_millis(20),
+            record,
+            port: 9100,
+        }
     }
 
     async fn found(record: DnsRecord, records: Vec<RData>) -> Vec<String> {
@@ -170,7 +179,9 @@ mod tests {
         let srv = RData::SRV(SRV::new(1, 1, 9090, Name::from_ascii("a.shop.example.").unwrap()));
         assert_eq!(
             found(DnsRecord::Srv, vec![srv]).await,
-            [r#"{__address__="a.shop.example:9090", __meta_dns_name="shop.example.", __meta_dns_srv_record_port="9090", __meta_dns_srv_record_target="a.shop.example."}"#]
+            [
+                r#"{__address__="a.shop.example:9090", __meta_dns_name="shop.example.", __meta_dns_srv_record_port="9090", __meta_dns_srv_record_target="a.shop.example."}"#
+            ]
         );
     }
 

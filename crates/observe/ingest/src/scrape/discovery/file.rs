@@ -91,7 +91,8 @@ impl Known {
             Err(reason) => {
                 // What the file said before holds until it can be read again.
                 tracing::warn!(file = %path.display(), reason, "a target file can't be read");
-                self.files.entry(path).or_insert_with(|| File { version, groups: Vec::new() }).version = version;
+                self.files.entry(path).or_insert_with(|| File { version, groups: Vec::new() }).version =
+                    version;
                 false
             }
         }
@@ -114,14 +115,16 @@ fn read(path: &Path) -> Result<Vec<TargetGroup>, String> {
     let text = std::fs::read_to_string(path).map_err(|error: io::Error| error.to_string())?;
     let groups = parse_target_groups(&text, &name).map_err(|errors| errors.to_string())?;
     let indexed = groups.iter().enumerate();
-    let made = indexed
-        .map(|(index, group)| written_group(group, format!("{name}:{index}"), Some(("__meta_filepath", &name))));
+    let made = indexed.map(|(index, group)| {
+        written_group(group, format!("{name}:{index}"), Some(("__meta_filepath", &name)))
+    });
     made.collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
 
 /// The files that a path names whose last segment may hold `*`.
 fn matching(pattern: &Path) -> Vec<PathBuf> {
-    let Some(name) = pattern.file_name().and_then(|name| name.to_str()).filter(|name| name.contains('*')) else {
+    let Some(name) = pattern.file_name().and_then(|name| name.to_str()).filter(|name| name.contains('*'))
+    else {
         return if pattern.exists() { vec![pattern.to_owned()] } else { Vec::new() };
     };
     let folder = pattern.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -160,7 +163,11 @@ mod tests {
     #[test]
     fn json_and_yaml_are_read_and_labelled_with_their_path() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("a.json"), r#"[{"targets": ["a:1", "b:2"], "labels": {"env": "prod"}}]"#).unwrap();
+        fs::write(
+            folder.path().join("a.json"),
+            r#"[{"targets": ["a:1", "b:2"], "labels": {"env": "prod"}}]"#,
+        )
+        .unwrap();
         fs::write(folder.path().join("b.yml"), "- targets: ['c:3']\n- targets: ['d:4']\n").unwrap();
         let mut known = Known::default();
         let patterns = [folder.path().join("*.json"), folder.path().join("b.yml")];

@@ -51,7 +51,9 @@ async fn ask(client: &Client, config: &HttpSd) -> Result<Vec<TargetGroup>, Strin
     let content_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
     if !media_type.eq_ignore_ascii_case("application/json") {
-        return Err(format!("unsupported content type {media_type:?}; the server must send application/json"));
+        return Err(format!(
+            "unsupported content type {media_type:?}; the server must send application/json"
+        ));
     }
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|error| explain(&error))? {
@@ -61,7 +63,8 @@ async fn ask(client: &Client, config: &HttpSd) -> Result<Vec<TargetGroup>, Strin
         body.extend_from_slice(&chunk);
     }
     let name = config.url.to_string();
-    let groups: Vec<Group> = serde_json::from_slice(&body).map_err(|error| format!("in its answer: {error}"))?;
+    let groups: Vec<Group> =
+        serde_json::from_slice(&body).map_err(|error| format!("in its answer: {error}"))?;
     let made = groups.into_iter().enumerate().map(|(index, group)| {
         let group = WrittenGroup { targets: group.targets, labels: group.labels.unwrap_or_default() };
         written_group(&group, format!("{name}:{index}"), Some(("__meta_url", &name)))

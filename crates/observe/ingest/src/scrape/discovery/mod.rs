@@ -70,11 +70,7 @@ impl Discovered {
 }
 
 /// Starts all discoveries of a job on `tasks`.
-pub(super) fn start(
-    discovery: &Discovery,
-    options: &ScrapeOptions,
-    tasks: &mut JoinSet<()>,
-) -> Discovered {
+pub(super) fn start(discovery: &Discovery, options: &ScrapeOptions, tasks: &mut JoinSet<()>) -> Discovered {
     let mut discovered = Discovered { slots: Vec::new(), news: Arc::default() };
     let mut slot = || {
         let updates = Updates::new(discovered.news.clone());
@@ -119,7 +115,11 @@ fn written_group(
     let own = group.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let own = own.filter(|(name, _)| meta.is_none_or(|(meta, _)| meta != *name));
     let targets = group.targets.iter().map(|address| Labels::new([(ADDRESS, address)]));
-    Ok(TargetGroup { source, targets: targets.collect::<Result<_, _>>()?, labels: Labels::new(own.chain(meta))? })
+    Ok(TargetGroup {
+        source,
+        targets: targets.collect::<Result<_, _>>()?,
+        labels: Labels::new(own.chain(meta))?,
+    })
 }
 
 /// `host:port`, with brackets around a host that holds colons.

@@ -61,7 +61,10 @@ pub(super) struct Watch {
 
 /// The API server that the config names, or that of the cluster around this process; and the namespaces to look at, empty
 /// for all.
-pub(super) async fn connect(config: &KubernetesSd, user_agent: &str) -> Result<(Arc<Api>, Vec<String>), String> {
+pub(super) async fn connect(
+    config: &KubernetesSd,
+    user_agent: &str,
+) -> Result<(Arc<Api>, Vec<String>), String> {
     let (base, client) = match (&config.api_server, &config.kubeconfig_file) {
         (Some(server), _) => (server.expose().to_owned(), config.client.clone()),
         (None, Some(file)) => kubeconfig::read(file).await?,
@@ -71,7 +74,8 @@ pub(super) async fn connect(config: &KubernetesSd, user_agent: &str) -> Result<(
     let mut namespaces = config.namespaces.names.clone();
     if config.namespaces.own_namespace {
         let file = Path::new(SERVICE_ACCOUNT).join("namespace");
-        let own = tokio::fs::read_to_string(&file).await.map_err(|error| format!("{}: {error}", file.display()))?;
+        let own =
+            tokio::fs::read_to_string(&file).await.map_err(|error| format!("{}: {error}", file.display()))?;
         namespaces.push(own.trim().to_owned());
     }
     namespaces.sort();
@@ -133,9 +137,12 @@ impl Api {
         let scope = namespace.map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
         let prefix = self.base.path().trim_end_matches('/');
         url.set_path(&format!("{prefix}{}{scope}/{}", resource.group, resource.kind));
-        let selectors =
-            [("labelSelector", resource.label_selector.as_str()), ("fieldSelector", resource.field_selector.as_str())];
-        url.query_pairs_mut().extend_pairs(query.iter().chain(&selectors).filter(|(_, value)| !value.is_empty()));
+        let selectors = [
+            ("labelSelector", resource.label_selector.as_str()),
+            ("fieldSelector", resource.field_selector.as_str()),
+        ];
+        url.query_pairs_mut()
+            .extend_pairs(query.iter().chain(&selectors).filter(|(_, value)| !value.is_empty()));
         let request = self.client.get(url.clone()).await.map_err(|error| error.to_string())?;
         let sent = tokio::time::timeout(PATIENCE, request.header(ACCEPT, "application/json").send()).await;
         let answer = match sent {

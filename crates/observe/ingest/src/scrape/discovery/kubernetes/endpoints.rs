@@ -30,7 +30,14 @@ pub(super) fn group(endpoints: &Endpoints, cluster: &Cluster) -> TargetGroup {
             for (address, is_ready) in ready.chain(not_ready) {
                 let mut target = address_target(address, port, is_ready, cluster);
                 let reference = address.target_ref.as_ref();
-                seen.join_pod(&mut target, reference, Some(port.port), &port.protocol, &metadata.namespace, cluster);
+                seen.join_pod(
+                    &mut target,
+                    reference,
+                    Some(port.port),
+                    &port.protocol,
+                    &metadata.namespace,
+                    cluster,
+                );
                 targets.push(target);
             }
         }
@@ -39,7 +46,12 @@ pub(super) fn group(endpoints: &Endpoints, cluster: &Cluster) -> TargetGroup {
     meta::group("endpoints", metadata, labels, targets)
 }
 
-fn address_target(address: &EndpointAddress, port: &EndpointPort, is_ready: bool, cluster: &Cluster) -> MetaLabels {
+fn address_target(
+    address: &EndpointAddress,
+    port: &EndpointPort,
+    is_ready: bool,
+    cluster: &Cluster,
+) -> MetaLabels {
     let mut target = MetaLabels::default();
     target.set_plain(ADDRESS, host_port(&address.ip, port.port));
     target.set("endpoint_port_name", &port.name);
@@ -62,7 +74,8 @@ pub(super) fn attach_node(
     reference: Option<&ObjectReference>,
     cluster: &Cluster,
 ) {
-    let referred = reference.filter(|reference| reference.kind == "Node").map(|reference| reference.name.as_str());
+    let referred =
+        reference.filter(|reference| reference.kind == "Node").map(|reference| reference.name.as_str());
     if let Some(name) = node_name.or(referred) {
         target.attach_node(name, cluster);
     }
@@ -85,7 +98,9 @@ impl SeenPods {
         target.merge(&pod_labels(&pod));
         // The last container that declares the port wins, as in Prometheus.
         for (container, is_init) in containers(&pod) {
-            if let Some(declared) = container.ports.iter().find(|declared| Some(declared.container_port) == port) {
+            if let Some(declared) =
+                container.ports.iter().find(|declared| Some(declared.container_port) == port)
+            {
                 target.merge(&port_labels(container, is_init, declared));
                 target.set("pod_container_port_protocol", protocol);
             }

@@ -45,9 +45,11 @@ fn endpoint_target(endpoint: &Endpoint, address: &str, port: &SlicePort) -> Meta
     target.set_some("endpointslice_port", port.port.map(|port| port.to_string()));
     target.set_some("endpointslice_port_app_protocol", port.app_protocol.as_ref());
     let conditions = &endpoint.conditions;
-    for (name, condition) in
-        [("ready", conditions.ready), ("serving", conditions.serving), ("terminating", conditions.terminating)]
-    {
+    for (name, condition) in [
+        ("ready", conditions.ready),
+        ("serving", conditions.serving),
+        ("terminating", conditions.terminating),
+    ] {
         let name = format!("endpointslice_endpoint_conditions_{name}");
         target.set_some(&name, condition.map(|holds| holds.to_string()));
     }

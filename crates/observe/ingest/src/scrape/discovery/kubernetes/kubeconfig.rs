@@ -10,8 +10,10 @@ use saphyr::{LoadableYamlNode, Yaml};
 
 /// The API server's URL and how to connect to it.
 pub(super) async fn read(path: &Path) -> Result<(String, HttpClient), String> {
-    let text = tokio::fs::read_to_string(path).await.map_err(|error| format!("{}: {error}", path.display()))?;
-    parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(|reason| format!("{}: {reason}", path.display()))
+    let text =
+        tokio::fs::read_to_string(path).await.map_err(|error| format!("{}: {error}", path.display()))?;
+    parse(&text, path.parent().unwrap_or(Path::new("")))
+        .map_err(|reason| format!("{}: {reason}", path.display()))
 }
 
 /// Paths in the file are relative to `folder`.
@@ -20,7 +22,8 @@ fn parse(text: &str, folder: &Path) -> Result<(String, HttpClient), String> {
     let root = documents.first().ok_or("it is empty")?;
     let context_name = string(root, "current-context").ok_or("it has no current-context")?;
     let context = named(root, "contexts", &context_name, "context")?;
-    let cluster_name = string(context, "cluster").ok_or(format!("context {context_name:?} names no cluster"))?;
+    let cluster_name =
+        string(context, "cluster").ok_or(format!("context {context_name:?} names no cluster"))?;
     let cluster = named(root, "clusters", &cluster_name, "cluster")?;
     let server = string(cluster, "server").ok_or(format!("cluster {cluster_name:?} has no server"))?;
     let file = |section: &Yaml<'_>, key| string(section, key).map(|path| folder.join(path));
@@ -48,7 +51,9 @@ fn authenticate(
 ) -> Result<(), String> {
     for unserved in ["exec", "auth-provider"] {
         if user.as_mapping_get(unserved).is_some() {
-            return Err(format!("{unserved} is not served; give it a token, a tokenFile or a client certificate"));
+            return Err(format!(
+                "{unserved} is not served; give it a token, a tokenFile or a client certificate"
+            ));
         }
     }
     let tls = &mut client.tls_config;
@@ -134,9 +139,17 @@ users:
     #[test]
     fn what_is_missing_or_not_served_is_named() {
         let error = |text: &str| parse(text, Path::new("")).unwrap_err();
-        assert!(error(&FILE.replace("current-context: prod", "current-context: test")).contains("exec is not served"));
-        assert!(error(&FILE.replace("current-context: prod", "current-context: dev")).contains("no context named \"dev\""));
-        assert!(error(&FILE.replace("LS0tQ0EtLS0=", "???")).contains("certificate-authority-data is not base64"));
+        assert!(
+            error(&FILE.replace("current-context: prod", "current-context: test"))
+                .contains("exec is not served")
+        );
+        assert!(
+            error(&FILE.replace("current-context: prod", "current-context: dev"))
+                .contains("no context named \"dev\"")
+        );
+        assert!(
+            error(&FILE.replace("LS0tQ0EtLS0=", "???")).contains("certificate-authority-data is not base64")
+        );
         assert!(error("a: 1").contains("no current-context"));
     }
 }

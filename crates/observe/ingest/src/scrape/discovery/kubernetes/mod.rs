@@ -26,7 +26,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use self::api::{Api, Resource};
-use self::objects::{Endpoints, EndpointSlice, Ingress, Namespace, Node, Object, Pod, Service};
+use self::objects::{EndpointSlice, Endpoints, Ingress, Namespace, Node, Object, Pod, Service};
 use self::store::Store;
 use super::{TargetGroup, Updates};
 
@@ -70,7 +70,8 @@ pub(super) async fn run(config: KubernetesSd, user_agent: String, updates: Updat
     };
     let cluster = Arc::new(Cluster { attach: config.attach_metadata.clone(), ..Cluster::default() });
     let progress = Arc::new(Progress::default());
-    let mut watches = Watches { api, config: &config, namespaces, progress: progress.clone(), tasks: JoinSet::new() };
+    let mut watches =
+        Watches { api, config: &config, namespaces, progress: progress.clone(), tasks: JoinSet::new() };
     watches.start(&cluster);
     let mut known: Option<Vec<TargetGroup>> = None;
     loop {
@@ -93,12 +94,18 @@ impl Cluster {
         match role {
             KubernetesRole::Node => self.nodes.all().iter().map(|node| node::group(node)).collect(),
             KubernetesRole::Pod => self.pods.all().iter().map(|pod| pod::group(pod, self)).collect(),
-            KubernetesRole::Service => self.services.all().iter().map(|one| service::group(one, self)).collect(),
-            KubernetesRole::Endpoints => self.endpoints.all().iter().map(|one| endpoints::group(one, self)).collect(),
+            KubernetesRole::Service => {
+                self.services.all().iter().map(|one| service::group(one, self)).collect()
+            }
+            KubernetesRole::Endpoints => {
+                self.endpoints.all().iter().map(|one| endpoints::group(one, self)).collect()
+            }
             KubernetesRole::EndpointSlice => {
                 self.slices.all().iter().map(|one| endpointslice::group(one, self)).collect()
             }
-            KubernetesRole::Ingress => self.ingresses.all().iter().map(|one| ingress::group(one, self)).collect(),
+            KubernetesRole::Ingress => {
+                self.ingresses.all().iter().map(|one| ingress::group(one, self)).collect()
+            }
         }
     }
 }
@@ -182,7 +189,12 @@ impl Watches<'_> {
         resource
     }
 
-    fn spawn<T: Object>(&mut self, resource: Resource, cluster: &Arc<Cluster>, store: fn(&Cluster) -> &Store<T>) {
+    fn spawn<T: Object>(
+        &mut self,
+        resource: Resource,
+        cluster: &Arc<Cluster>,
+        store: fn(&Cluster) -> &Store<T>,
+    ) {
         let (api, cluster, progress) = (self.api.clone(), cluster.clone(), self.progress.clone());
         self.tasks.spawn(async move {
             let mut is_listed = false;

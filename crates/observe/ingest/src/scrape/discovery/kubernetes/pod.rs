@@ -21,7 +21,12 @@ pub(super) fn group(pod: &Pod, cluster: &Cluster) -> TargetGroup {
     meta::group("pod", &pod.metadata, labels, targets)
 }
 
-fn container_target(pod: &Pod, container: &Container, is_init: bool, port: Option<&ContainerPort>) -> MetaLabels {
+fn container_target(
+    pod: &Pod,
+    container: &Container,
+    is_init: bool,
+    port: Option<&ContainerPort>,
+) -> MetaLabels {
     let ip = &pod.status.pod_ip;
     let mut target = MetaLabels::default();
     target.set("pod_container_name", &container.name);

@@ -109,9 +109,14 @@ pub(super) async fn follow<T: Object>(
             Err(reason) => return Err(reason),
         };
         while let Some(line) = watch.next().await? {
-            let event: Event<'_> = serde_json::from_slice(&line).map_err(|error| format!("in an event: {error}"))?;
+            let event: Event<'_> =
+                serde_json::from_slice(&line).map_err(|error| format!("in an event: {error}"))?;
             if event.kind == "ERROR" {
-                tracing::debug!(resource = resource.kind, error = event.object.get(), "the watch starts anew");
+                tracing::debug!(
+                    resource = resource.kind,
+                    error = event.object.get(),
+                    "the watch starts anew"
+                );
                 return Ok(());
             }
             let json = event.object.get();
@@ -133,8 +138,8 @@ async fn list<T: Object>(api: &Api, resource: &Resource, store: &Store<T>) -> Re
     let mut listed = Vec::new();
     loop {
         let page = api.list(resource, &token).await?;
-        let page: List<T> =
-            serde_json::from_slice(&page).map_err(|error| format!("in the list of {}: {error}", resource.kind))?;
+        let page: List<T> = serde_json::from_slice(&page)
+            .map_err(|error| format!("in the list of {}: {error}", resource.kind))?;
         listed.extend(page.items);
         token = page.metadata.token;
         if token.is_empty() {

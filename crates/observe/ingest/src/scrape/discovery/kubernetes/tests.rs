@@ -15,12 +15,15 @@ use tokio::sync::{Notify, mpsc};
 
 use super::super::{TargetGroup, Updates};
 
+/// An open watch: its path, and where its events go.
+type OpenWatch = (String, mpsc::UnboundedSender<Bytes>);
+
 /// A cluster: lists by path, and the watches that are open.
 #[derive(Clone, Default)]
 struct Fake {
     lists: Arc<Mutex<Vec<(&'static str, Value)>>>,
     requests: Arc<Mutex<Vec<String>>>,
-    watches: Arc<Mutex<Vec<(String, mpsc::UnboundedSender<Bytes>)>>>,
+    watches: Arc<Mutex<Vec<OpenWatch>>>,
 }
 
 impl Fake {
@@ -52,7 +55,8 @@ impl Fake {
 }
 
 async fn answer(State(fake): State<Fake>, request: Request) -> Response {
-    let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
+    let (path, query) =
+        (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
     fake.requests.lock().unwrap().push(format!("{path}?{query}"));
     if request.headers().get("authorization").and_then(|value| value.to_str().ok()) != Some("Bearer t0ken") {
         return StatusCode::UNAUTHORIZED.into_response();
@@ -65,7 +69,8 @@ async fn answer(State(fake): State<Fake>, request: Request) -> Response {
         });
         return Body::from_stream(events.boxed()).into_response();
     }
-    let list = fake.lists.lock().unwrap().iter().find(|(known, _)| *known == path).map(|(_, list)| list.clone());
+    let list =
+        fake.lists.lock().unwrap().iter().find(|(known, _)| *known == path).map(|(_, list)| list.clone());
     list.map_or(StatusCode::NOT_FOUND.into_response(), |list| axum::Json(list).into_response())
 }
 
@@ -187,7 +192,12 @@ async fn a_node_is_its_kubelet_at_the_first_internal_address() {
     );
     assert_eq!(
         shown(&groups[0].targets[0]),
-        ["__address__=10.0.0.1:10250", "node_address_Hostname=n1", "node_address_InternalIP=10.0.0.1", "instance=n1"]
+        [
+            "__address__=10.0.0.1:10250",
+            "node_address_Hostname=n1",
+            "node_address_InternalIP=10.0.0.1",
+            "instance=n1"
+        ]
     );
 }
 
@@ -228,11 +238,21 @@ async fn a_pod_is_its_containers_ports_with_what_is_attached() {
     );
     assert_eq!(
         targets[2],
-        ["__address__=10.1.0.7", "pod_container_image=log:1", "pod_container_init=false", "pod_container_name=log"]
+        [
+            "__address__=10.1.0.7",
+            "pod_container_image=log:1",
+            "pod_container_init=false",
+            "pod_container_name=log"
+        ]
     );
     assert_eq!(
         targets[3],
-        ["__address__=10.1.0.7", "pod_container_image=init:1", "pod_container_init=true", "pod_container_name=init"]
+        [
+            "__address__=10.1.0.7",
+            "pod_container_image=init:1",
+            "pod_container_init=true",
+            "pod_container_name=init"
+        ]
     );
 }
 
