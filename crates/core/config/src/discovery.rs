@@ -213,13 +213,16 @@ impl KubernetesNamespaces {
 
 impl Discovery {
     pub(crate) fn read(fields: &mut Fields<'_>) -> Self {
-        let each = |lists: Vec<Option<_>>| lists.into_iter().flatten().collect();
         Self {
             static_configs: fields.list("static_configs", target_group),
             file_sd_configs: fields.list("file_sd_configs", file_sd),
             http_sd_configs: fields.list("http_sd_configs", http_sd).into_iter().flatten().collect(),
             dns_sd_configs: fields.list("dns_sd_configs", dns_sd),
-            kubernetes_sd_configs: each(fields.list("kubernetes_sd_configs", kubernetes_sd)),
+            kubernetes_sd_configs: fields
+                .list("kubernetes_sd_configs", kubernetes_sd)
+                .into_iter()
+                .flatten()
+                .collect(),
         }
     }
 

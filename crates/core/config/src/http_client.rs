@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::named::named;
-use crate::read::Fields;
+use crate::read::{Fields, Item};
 use crate::secret::{Secret, Url};
 
 /// Keys of `http_config` that Prometheus knows and Kandela does not serve.
@@ -321,7 +321,7 @@ fn tls(mut fields: Fields<'_>) -> TlsClient {
 }
 
 fn proxy(fields: &mut Fields<'_>) -> Proxy {
-    let header = |(name, item): (&str, crate::read::Item<'_>)| {
+    let header = |(name, item): (&str, Item<'_>)| {
         let values = item.items();
         let secrets = values.iter().filter_map(|value| value.text().map(Secret::new));
         (name.to_owned(), secrets.collect())

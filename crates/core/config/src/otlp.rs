@@ -1,5 +1,7 @@
 //! `otlp`: how metrics that arrive by OTLP are named and labelled.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::named::{NameValidation, named};
@@ -107,11 +109,12 @@ impl Otlp {
 pub(crate) fn attributes(fields: &mut Fields<'_>, key: &'static str) -> Vec<String> {
     let items = fields.get(key).map(|item| item.items()).unwrap_or_default();
     let mut attributes: Vec<String> = Vec::with_capacity(items.len());
+    let mut seen = HashSet::new();
     for item in items {
         let Some(attribute) = item.text().map(str::trim) else { continue };
         if attribute.is_empty() {
             item.invalid("an attribute's key is empty; write it, or remove the item");
-        } else if attributes.iter().any(|earlier| earlier == attribute) {
+        } else if !seen.insert(attribute) {
             item.invalid(format!("attribute {attribute:?} stands twice; keep one"));
         } else {
             attributes.push(attribute.to_owned());

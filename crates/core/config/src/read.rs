@@ -71,19 +71,25 @@ pub(crate) fn document<T>(
     Err(ConfigErrors(errors))
 }
 
+impl Report {
+    fn is_full(&self) -> bool {
+        self.errors.borrow().len() >= MAX_ERRORS
+    }
+}
+
 impl<'a> Item<'a> {
     /// Reports that this value is wrong.
     pub(crate) fn error(&self, problem: Problem) {
-        let mut errors = self.report.errors.borrow_mut();
-        if errors.len() < MAX_ERRORS {
-            let Self { report, place, path, .. } = self;
-            errors.push(ConfigError {
-                file: report.file.clone(),
-                place: *place,
-                path: path.clone(),
-                problem,
-            });
+        let Self { report, place, path, .. } = self;
+        if report.is_full() {
+            return;
         }
+        report.errors.borrow_mut().push(ConfigError {
+            file: report.file.clone(),
+            place: *place,
+            path: path.clone(),
+            problem,
+        });
     }
 
     /// Reports that this value is wrong, in a sentence.
@@ -341,6 +347,9 @@ impl<'a> Fields<'a> {
             if not_served.contains(&key) {
                 child.warn(Ignored::NotServed);
                 continue;
+            }
+            if self.item.report.is_full() {
+                return;
             }
             let known = self.asked.iter().chain(not_served).copied();
             let nearest = nearest(key, known).map(str::to_owned);

@@ -1,6 +1,6 @@
 //! `remote_write`: whom samples are passed on to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -123,15 +123,14 @@ impl Default for MetadataQueue {
 
 /// Reads the receivers under `remote_write`.
 pub(crate) fn remote_writes(fields: &mut Fields<'_>, names: NameValidation) -> Vec<RemoteWrite> {
-    let mut taken: Vec<String> = Vec::new();
+    let mut taken: HashSet<String> = HashSet::new();
     let receivers = fields.list("remote_write", |fields| {
         let whole = fields.whole().clone();
         let receiver = RemoteWrite::read(fields, names)?;
-        if let Some(name) = &receiver.name {
-            if taken.contains(name) {
-                whole.invalid(format!("name {name:?} is used by an earlier receiver; names are unique"));
-            }
-            taken.push(name.clone());
+        if let Some(name) = &receiver.name
+            && !taken.insert(name.clone())
+        {
+            whole.invalid(format!("name {name:?} is used by an earlier receiver; names are unique"));
         }
         Some(receiver)
     });

@@ -1,6 +1,6 @@
 //! `scrape_configs`: jobs, their targets, and how they are scraped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::discovery::{self, Discovery};
 use crate::global::{Global, ScrapeLimits, ScrapeProtocol, scrape_protocols};
 use crate::http_client::{self, HttpClient};
 use crate::named::{NameEscaping, NameValidation, named};
-use crate::read::Fields;
+use crate::read::{Fields, Item};
 use crate::relabel::{self, Rule};
 use crate::units::serialize_duration;
 
@@ -98,14 +98,13 @@ pub(crate) fn scrape_configs(
     global: &Global,
     others: &[ScrapeConfig],
 ) -> Vec<ScrapeConfig> {
-    let mut taken: Vec<String> = others.iter().map(|job| job.job_name.clone()).collect();
+    let mut taken: HashSet<String> = others.iter().map(|job| job.job_name.clone()).collect();
     fields.list("scrape_configs", |fields| {
         let whole = fields.whole().clone();
         let job = ScrapeConfig::read(fields, global);
-        if taken.contains(&job.job_name) {
+        if !taken.insert(job.job_name.clone()) {
             whole.invalid(format!("job_name {:?} is used by an earlier job; names are unique", job.job_name));
         }
-        taken.push(job.job_name.clone());
         job
     })
 }
@@ -200,7 +199,7 @@ fn name_schemes(fields: &mut Fields<'_>, global: &Global) -> (NameValidation, Na
 
 fn params(fields: &mut Fields<'_>) -> BTreeMap<String, Vec<String>> {
     let Some(item) = fields.get("params") else { return BTreeMap::new() };
-    let values = |item: &crate::read::Item<'_>| -> Vec<String> {
+    let values = |item: &Item<'_>| -> Vec<String> {
         item.items().iter().filter_map(|value| value.text().map(str::to_owned)).collect()
     };
     item.entries().iter().map(|(name, item)| ((*name).to_owned(), values(item))).collect()

@@ -35,7 +35,7 @@ impl Serialize for Secret {
     }
 }
 
-/// A URL with a host. Its password and, in query strings, nothing else is hidden when it prints, as in Prometheus.
+/// An `http` or `https` URL. Only its password is hidden when it prints, as in Prometheus.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url(url::Url);
 
@@ -45,10 +45,14 @@ impl Url {
     /// # Errors
     /// With a sentence, when the text is no such URL.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let url = url::Url::parse(text)
-            .map_err(|e| format!("{text:?} is not a URL ({e}); write it as https://host:port/path"))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-            return Err(format!("{:?} is not an http or https URL with a host", redacted(&url)));
+        // What holds an @ may hold a password, wherever a mistyped URL has it.
+        let shown = if text.contains('@') { REDACTED } else { text };
+        let invalid = |why: &str| {
+            format!("{shown:?} is not an http or https URL ({why}); write it as https://host:port/path")
+        };
+        let url = url::Url::parse(text).map_err(|e| invalid(&e.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(invalid("it has another scheme"));
         }
         Ok(Self(url))
     }
@@ -100,6 +104,8 @@ mod tests {
         let url = Url::parse("https://me:hunter2@example.org/write").unwrap();
         assert_eq!(url.to_string(), "https://me:xxxxx@example.org/write");
         assert!(url.expose().contains("hunter2"));
-        assert!(!Url::parse("ftp://me:hunter2@example.org").unwrap_err().contains("hunter2"));
+        for wrong in ["ftp://me:hunter2@example.org", "me:hunter2@proxy:8080", "https://me:hunter2@[x"] {
+            assert!(!Url::parse(wrong).unwrap_err().contains("hunter2"), "{wrong}");
+        }
     }
 }

@@ -251,7 +251,8 @@ fn scalar_tag(tag: Option<&Tag>, place: Place) -> Result<bool, LoadError> {
             "bool" | "int" | "float" | "null" => Ok(false),
             _ => Err((place, unknown_tag(tag))),
         },
-        Some(tag) if tag.suffix.is_empty() => Ok(true),
+        // `!` alone says that the scalar is text.
+        Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => Ok(true),
         Some(tag) => Err((place, unknown_tag(tag))),
     }
 }
@@ -346,6 +347,7 @@ mod tests {
     fn a_tag_that_is_not_yaml_s_own_is_refused() {
         assert!(matches!(problem("a: !vault secret"), Problem::Syntax(_)));
         assert_eq!(entries("a: !!str 12"), [pair("a", "12")]);
+        assert_eq!(entries("a: ! 12"), [pair("a", "12")]);
     }
 
     #[test]

@@ -4,9 +4,11 @@
 //! no server. Decoders are pure functions over bytes with bounded allocation; `scrape` is the one part that opens
 //! connections.
 
+pub mod compression;
 pub mod exposition;
 pub mod host;
 pub mod otlp;
+mod protobuf;
 pub mod redact;
 pub mod remote_write;
 pub mod scrape;

@@ -1,5 +1,6 @@
 //! Who may do what, and from where.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -80,14 +81,13 @@ impl User {
 }
 
 pub(super) fn users(fields: &mut Fields<'_>) -> Vec<User> {
-    let mut names: Vec<String> = Vec::new();
+    let mut names: HashSet<String> = HashSet::new();
     let users = fields.list("users", |fields| {
         let whole = fields.whole().clone();
         let user = user(fields)?;
-        if names.contains(&user.name) {
+        if !names.insert(user.name.clone()) {
             whole.invalid(format!("user {:?} stands twice; names are unique", user.name));
         }
-        names.push(user.name.clone());
         Some(user)
     });
     users.into_iter().flatten().collect()

@@ -46,6 +46,22 @@ impl Decoder {
         body: &[u8],
         batch: &mut MetricBatch,
     ) -> Result<Rejections, WriteError> {
+        match message {
+            Message::V1 => {
+                self.decode_with("prometheus.WriteRequest", body, batch, |body, _, sink| v1::read(body, sink))
+            }
+            Message::V2 => self.decode_with("io.prometheus.write.v2.Request", body, batch, v2::read),
+        }
+    }
+
+    /// Decodes a compressed body by `read` into `batch`, replacing what that held.
+    pub(super) fn decode_with(
+        &mut self,
+        message: &'static str,
+        body: &[u8],
+        batch: &mut MetricBatch,
+        read: impl FnOnce(&[u8], &mut v2::Scratch, &mut Sink<'_>) -> Result<(), Fault>,
+    ) -> Result<Rejections, WriteError> {
         batch.clear();
         let len = self.decompress(body)?;
         let body = self.body.get(..len).unwrap_or_default();
@@ -55,10 +71,7 @@ impl Decoder {
             rejections: Rejections::default(),
             budget: Budget(self.limits.batch_bytes),
         };
-        let read = match message {
-            Message::V1 => v1::read(body, &mut sink),
-            Message::V2 => v2::read(body, &mut self.v2, &mut sink),
-        };
+        let read = read(body, &mut self.v2, &mut sink);
         let rejections = sink.rejections;
         if self.body.len() > KEPT_BYTES {
             self.body = Vec::new();
@@ -87,15 +100,9 @@ impl Decoder {
         self.snappy.decompress(body, &mut self.body).map_err(snappy)
     }
 
-    fn describe(&self, message: Message, fault: Fault) -> WriteError {
+    fn describe(&self, message: &'static str, fault: Fault) -> WriteError {
         match fault {
-            Fault::Malformed(malformed) => WriteError::Malformed {
-                message: match message {
-                    Message::V1 => "prometheus.WriteRequest",
-                    Message::V2 => "io.prometheus.write.v2.Request",
-                },
-                malformed,
-            },
+            Fault::Malformed(malformed) => WriteError::Malformed { message, malformed },
             Fault::OverBudget => WriteError::TooLarge {
                 claims: "expands to more than a batch may hold".to_owned(),
                 limit: "batch_bytes",

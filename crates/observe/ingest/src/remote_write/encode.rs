@@ -7,7 +7,7 @@ use kandela_model::{Exemplar, LabelsRef, MetricBatch, SeriesIndex, Timestamp};
 use super::histogram;
 use super::message::Message;
 use super::v1::number_of;
-use super::wire::{put_bytes, put_double, put_int, put_message, put_uint, put_varint};
+use crate::protobuf::{put_bytes, put_double, put_int, put_message, put_uint, put_varint};
 
 /// Encodes write requests, one after the other, in buffers that it keeps.
 ///

@@ -3,7 +3,7 @@
 use kandela_model::{BucketSpan, CUSTOM_BOUNDS_SCHEMA, Histogram, HistogramError, ResetHint, Timestamp};
 
 use super::reject::Reason;
-use super::wire::{
+use crate::protobuf::{
     Malformed, Reader, Tag, put_double, put_int, put_message, put_sint, put_uint, put_varint, unzigzag,
     unzigzag32, zigzag,
 };

@@ -3,7 +3,7 @@
 use kandela_model::{LabelsRef, METRIC_NAME};
 
 use super::reject::Reason;
-use super::wire::{Prefixed, put_varint};
+use crate::protobuf::{Prefixed, put_varint};
 
 /// The longest label set that a refusal quotes.
 const QUOTED_LEN: usize = 256;
@@ -144,7 +144,7 @@ impl LabelScratch {
 }
 
 fn pairs(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut reader = super::wire::Reader::new(bytes);
+    let mut reader = crate::protobuf::Reader::new(bytes);
     std::iter::from_fn(move || {
         if reader.at_end() { None } else { Some((reader.bytes().ok()?, reader.bytes().ok()?)) }
     })

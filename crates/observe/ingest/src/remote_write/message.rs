@@ -1,6 +1,6 @@
 //! What a request says about its body, and what can be wrong with one.
 
-use super::wire::Malformed;
+use crate::protobuf::Malformed;
 
 /// Which of the protocol's two messages a body holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

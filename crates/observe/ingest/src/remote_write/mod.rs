@@ -1,7 +1,7 @@
-//! Prometheus remote write, both versions.
+//! Prometheus remote write, both versions, and remote read.
 //!
 //! [`Decoder`] turns a request's body into a [`MetricBatch`](kandela_model::MetricBatch), [`Encoder`] turns a batch into
-//! bodies for another receiver.
+//! bodies for another receiver, and [`read`] asks a remote server for what it keeps.
 //!
 //! This is the way that most samples take, so the reader is written by hand: it walks the decompressed buffer once and copies
 //! label bytes straight into the batch, in canonical form; nothing is allocated a sample. Specifications:
@@ -32,14 +32,14 @@ mod encode;
 mod histogram;
 mod labels;
 mod message;
+pub mod read;
 mod reject;
 mod series;
 mod v1;
 mod v2;
-mod wire;
 
+pub use crate::protobuf::Malformed;
 pub use decode::Decoder;
 pub use encode::Encoder;
 pub use message::{Limits, Message, WriteError, Written};
 pub use reject::{Reason, Rejection, Rejections};
-pub use wire::Malformed;

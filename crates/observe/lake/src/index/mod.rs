@@ -1,0 +1,9 @@
+//! Finding series: who is who, and which series carry which label.
+
+mod catalog;
+mod matcher;
+mod postings;
+
+pub use catalog::{IndexedSeries, SeriesIndex};
+pub use matcher::{MatchOp, Matcher};
+pub(crate) use postings::Postings;

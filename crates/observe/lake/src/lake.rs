@@ -1,0 +1,510 @@
+//! The lake itself: what others call.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use arrow_array::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use kandela_model::tables::{self, Table};
+use kandela_model::{LogRecord, Metadata, MetricBatch, Profile, Span, Timestamp};
+use parking_lot::Mutex as SyncMutex;
+use tokio::sync::{Mutex, Notify};
+use url::Url;
+
+use crate::accumulators;
+use crate::config::LakeConfig;
+use crate::error::{LakeError, Result};
+use crate::flush::{FlushReport, flush_table};
+use crate::head::{Appended, Appender, Memtable, Origin, RecordKind, Registry};
+use crate::index::{IndexedSeries, Matcher};
+use crate::recover::{Rebuild, Recovery};
+use crate::rows;
+use crate::series::SeriesSets;
+use crate::sql::{self, QueryLimits};
+use crate::table::{self, CompactReport, LakeTable, RetentionReport, TableState};
+use crate::view::View;
+use crate::wal::{Wal, WalOptions};
+
+/// A time range in microseconds, both ends inclusive.
+pub type TimeRange = RangeInclusive<i64>;
+
+/// Keeps telemetry and finds it again. Cloning it clones a handle.
+#[derive(Clone)]
+pub struct Lake {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: LakeConfig,
+    appender: Appender,
+    registry: Arc<Registry>,
+    sets: Arc<SeriesSets>,
+    view: ArcSwap<View>,
+    /// One swap of the view at a time.
+    swap: SyncMutex<()>,
+    tables: Vec<LakeTable>,
+    runtime: Arc<RuntimeEnv>,
+    /// One flush at a time.
+    flushing: Mutex<()>,
+    /// One compaction or retention run at a time.
+    tidying: Mutex<()>,
+    /// The next sequence of each event stream, once known.
+    streams: Mutex<HashMap<String, i64>>,
+    /// What a failed flush had already committed: table and the last sequence of its generation.
+    committed: SyncMutex<HashMap<&'static str, u64>>,
+    flush_wanted: Notify,
+    recovery: Recovery,
+    closed: AtomicBool,
+}
+
+/// What the lake holds now.
+#[derive(Clone, Debug, Default)]
+pub struct LakeStats {
+    /// Series that are alive.
+    pub series: usize,
+    /// Bytes that the living series take.
+    pub series_bytes: usize,
+    /// Bytes of generations in memory.
+    pub head_bytes: usize,
+    /// Samples and histograms in memory.
+    pub head_samples: u64,
+    /// Bytes of the write-ahead log.
+    pub log_bytes: u64,
+    /// The last log sequence.
+    pub log_seq: u64,
+    /// The newest sample in memory.
+    pub newest: Option<Timestamp>,
+    /// Rows, bytes and files of each table.
+    pub tables: BTreeMap<&'static str, TableStats>,
+}
+
+/// What one table holds on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableStats {
+    /// Rows, duplicates included.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Files.
+    pub files: usize,
+    /// Delta's version.
+    pub version: i64,
+}
+
+impl fmt::Debug for Lake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lake").field("root", &self.inner.config.root).finish_non_exhaustive()
+    }
+}
+
+impl Lake {
+    /// Opens the lake in `config.root`, creating it where there is none, and reads back from the log what no table has yet.
+    ///
+    /// # Errors
+    /// When another process has it open, or disk or tables cannot be read.
+    pub async fn open(config: LakeConfig) -> Result<Self> {
+        let began = Instant::now();
+        let root =
+            std::path::absolute(&config.root).map_err(|e| LakeError::io("resolve the data folder", e))?;
+        std::fs::create_dir_all(&root).map_err(|e| LakeError::io(format!("create {}", root.display()), e))?;
+        let url = Url::from_directory_path(&root)
+            .map_err(|()| LakeError::defect("data folder as URL", root.display()))?;
+        let registry = Arc::new(Registry::new());
+        let mut opened = Vec::new();
+        let mut states = HashMap::new();
+        let mut committed = HashMap::new();
+        for spec in tables::ALL {
+            let (table, state, seq) = LakeTable::open(spec, &url, &config.node).await?;
+            opened.push(table);
+            states.insert(spec.name, Arc::new(state));
+            committed.insert(spec.name, seq);
+        }
+        let newest = newest_flushed(&states);
+        registry.set_flushed_through(newest);
+        let floor = committed.values().copied().max().unwrap_or(0);
+        let options =
+            WalOptions { durability: config.durability, sequence_floor: floor, ..WalOptions::default() };
+        let log = root.join("wal");
+        let share = config.head_share() / 2;
+        let names = registry.clone();
+        let replay = move || -> Result<_> {
+            let known = accumulators::load(&root)?;
+            let mut rebuild = Rebuild::new(names, known, &opened, committed, share);
+            let (wal, report) = Wal::open(&log, options, 1, |record| rebuild.visit(record))?;
+            rebuild.recovery.note(&report, floor);
+            let Rebuild { memtable, accumulators, recovery, states, .. } = rebuild;
+            Ok((wal, memtable, accumulators, recovery, states, opened))
+        };
+        let (wal, memtable, accumulators, mut recovery, newer, opened) = tokio::task::spawn_blocking(replay)
+            .await
+            .map_err(|e| LakeError::defect("replay the log", e))??;
+        states.extend(newer.into_iter().map(|(name, state)| (name, Arc::new(state))));
+        wal.append(RecordKind::Began as u8, &[])?;
+        recovery.took = began.elapsed();
+        let runtime = sql::runtime(&config, &opened)?;
+        let series_store =
+            opened.iter().find(|table| table.spec.name == tables::SERIES.name).map(|t| t.store().clone());
+        let series_store = series_store.ok_or_else(|| LakeError::defect("open tables", "no series table"))?;
+        let sets = SeriesSets::new(registry.clone(), series_store, config.compaction_share());
+        let inner = Inner {
+            appender: Appender::new(registry.clone(), accumulators, wal, &config),
+            sets: Arc::new(sets),
+            view: ArcSwap::from_pointee(View { tables: states, active: memtable, frozen: Vec::new() }),
+            swap: SyncMutex::default(),
+            tables: opened,
+            runtime,
+            flushing: Mutex::default(),
+            tidying: Mutex::default(),
+            streams: Mutex::default(),
+            committed: SyncMutex::default(),
+            flush_wanted: Notify::new(),
+            recovery,
+            closed: AtomicBool::new(false),
+            registry,
+            config,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What was found at start.
+    pub fn recovery(&self) -> &Recovery {
+        &self.inner.recovery
+    }
+
+    /// How it was set up.
+    pub fn config(&self) -> &LakeConfig {
+        &self.inner.config
+    }
+
+    /// Takes in metrics. When this returns, what it says was taken survives the death of the process, and with
+    /// `durability: fsync` the loss of power; and every query from now on sees it. Blocks for the log's write.
+    ///
+    /// # Errors
+    /// [`LakeError::LogRefused`] or [`LakeError::HeadFull`]; nothing was acknowledged then, and a retry loses and doubles
+    /// nothing.
+    pub fn append(&self, batch: &MetricBatch) -> Result<Appended> {
+        self.append_from(batch, Origin::Client)
+    }
+
+    /// As [`Lake::append`], for history: samples of any age are taken.
+    ///
+    /// # Errors
+    /// As [`Lake::append`].
+    pub fn import(&self, batch: &MetricBatch) -> Result<Appended> {
+        self.append_from(batch, Origin::Import)
+    }
+
+    fn append_from(&self, batch: &MetricBatch, origin: Origin) -> Result<Appended> {
+        self.write(|appender, memtable| appender.append(memtable, batch, now(), origin))
+    }
+
+    /// Takes in spans; gives how many. A span sent twice is kept once.
+    ///
+    /// # Errors
+    /// As [`Lake::append`].
+    pub fn append_spans(&self, spans: &[Span]) -> Result<usize> {
+        self.append_rows(&tables::SPANS, spans, rows::spans)
+    }
+
+    /// Takes in log records; gives how many.
+    ///
+    /// # Errors
+    /// As [`Lake::append`].
+    pub fn append_logs(&self, logs: &[LogRecord]) -> Result<usize> {
+        self.append_rows(&tables::LOGS, logs, rows::logs)
+    }
+
+    /// Takes in profiles; gives how many.
+    ///
+    /// # Errors
+    /// As [`Lake::append`].
+    pub fn append_profiles(&self, profiles: &[Profile]) -> Result<usize> {
+        self.append_rows(&tables::PROFILES, profiles, rows::profiles)
+    }
+
+    fn append_rows<T>(
+        &self,
+        table: &'static Table,
+        items: &[T],
+        lay_out: impl FnOnce(&[T]) -> Result<RecordBatch>,
+    ) -> Result<usize> {
+        if items.is_empty() {
+            return Ok(0);
+        }
+        let batch = lay_out(items)?;
+        self.write(|appender, memtable| Ok(((), appender.append_rows(memtable, table, batch)?)))?;
+        Ok(items.len())
+    }
+
+    fn write<T>(&self, append: impl FnOnce(&Appender, &Memtable) -> Result<(T, u64)>) -> Result<T> {
+        let inner = &self.inner;
+        if inner.closed.load(Ordering::Acquire) {
+            return Err(LakeError::Closed);
+        }
+        let (report, seq, bytes) = {
+            let _gate = inner.appender.gate.read();
+            let view = inner.view.load();
+            let (report, seq) =
+                append(&inner.appender, &view.active).inspect_err(|_| inner.flush_wanted.notify_one())?;
+            (report, seq, view.active.heap_bytes())
+        };
+        if bytes > inner.config.head_share() / 4 {
+            inner.flush_wanted.notify_one();
+        }
+        inner.appender.wal.sync_through(seq).map_err(|e| self.log_refused(e))?;
+        Ok(report)
+    }
+
+    fn log_refused(&self, source: crate::wal::WalError) -> LakeError {
+        LakeError::LogRefused { folder: self.inner.config.root.join("wal"), source }
+    }
+
+    /// Resolves when memory asks for a flush before its interval is over.
+    pub async fn flush_wanted(&self) {
+        self.inner.flush_wanted.notified().await;
+    }
+
+    /// Writes what is in memory to the tables. What fails stays in memory and in the log, and the next flush takes it up.
+    ///
+    /// # Errors
+    /// When a file or commit cannot be written.
+    pub async fn flush(&self) -> Result<FlushReport> {
+        let _only = self.inner.flushing.lock().await;
+        self.freeze()?;
+        let mut report = FlushReport::default();
+        loop {
+            let oldest = self.inner.view.load().frozen.first().cloned();
+            match oldest {
+                Some(generation) => self.flush_generation(&generation, &mut report).await?,
+                None => return Ok(report),
+            }
+        }
+    }
+
+    /// Begins a new generation and a new log segment.
+    fn freeze(&self) -> Result<()> {
+        let inner = &self.inner;
+        let _gate = inner.appender.gate.write();
+        let _swap = inner.swap.lock();
+        let view = inner.view.load();
+        if view.active.is_empty() {
+            return Ok(());
+        }
+        let rotated = inner.appender.wal.rotate().map_err(|e| self.log_refused(e))?;
+        let mut next = View::clone(&view);
+        view.active.closed_segment(rotated.closed);
+        inner.appender.held_bytes.fetch_add(view.active.heap_bytes(), Ordering::Relaxed);
+        next.frozen.push(view.active.clone());
+        next.active = Arc::new(Memtable::new(view.active.generation + 1));
+        inner.view.store(Arc::new(next));
+        Ok(())
+    }
+
+    async fn flush_generation(&self, generation: &Arc<Memtable>, report: &mut FlushReport) -> Result<()> {
+        let inner = &self.inner;
+        let last_seq = generation.last_seq();
+        let mut states: Vec<(&'static str, TableState)> = Vec::new();
+        for table in &inner.tables {
+            let name = table.spec.name;
+            // An earlier try may have come this far.
+            if inner.committed.lock().get(name).is_some_and(|committed| *committed >= last_seq) {
+                states.push((name, table.current().await));
+                continue;
+            }
+            if let Some(state) = flush_table(table, generation, &inner.registry, report).await? {
+                inner.committed.lock().insert(name, last_seq);
+                states.push((name, state));
+            }
+        }
+        accumulators::save(&inner.config.root, &inner.appender.accumulators.lock())?;
+        {
+            let _swap = inner.swap.lock();
+            let mut next = View::clone(&inner.view.load());
+            for (name, state) in states {
+                next.tables.insert(name, Arc::new(state));
+            }
+            next.frozen.retain(|other| other.generation != generation.generation);
+            inner.view.store(Arc::new(next));
+        }
+        inner.appender.held_bytes.fetch_sub(generation.heap_bytes(), Ordering::Relaxed);
+        if let Some(segment) = generation.segment() {
+            inner.appender.wal.remove_through(segment).map_err(|e| self.log_refused(e))?;
+        }
+        Ok(())
+    }
+
+    /// Merges files where a day has gathered enough of them.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written; the tables are then as they were.
+    pub async fn compact(&self) -> Result<CompactReport> {
+        let _only = self.inner.tidying.lock().await;
+        let today = now().day();
+        let mut report = CompactReport::default();
+        for table in &self.inner.tables {
+            loop {
+                let state = self.inner.view.load().tables.get(table.spec.name).cloned();
+                let jobs = state
+                    .map(|state| table::jobs(&state, self.inner.config.compact_at_files, today))
+                    .unwrap_or_default();
+                let Some(job) = jobs.first() else { break };
+                let (state, done) = table::compact_once(table, job, &self.inner.runtime).await?;
+                self.publish(table.spec.name, state);
+                report.add(&done);
+            }
+        }
+        Ok(report)
+    }
+
+    /// Removes what is past its retention, then deletes files that nothing lists any more.
+    ///
+    /// # Errors
+    /// When a commit or deletion fails.
+    pub async fn enforce_retention(&self, now: Timestamp) -> Result<RetentionReport> {
+        let _only = self.inner.tidying.lock().await;
+        let states: BTreeMap<&'static str, Arc<TableState>> =
+            self.inner.view.load().tables.iter().map(|(name, state)| (*name, state.clone())).collect();
+        let gone = table::expired(&states, &self.inner.config.retention, now.day());
+        let mut report = RetentionReport::default();
+        for table in &self.inner.tables {
+            if let Some(files) = gone.get(table.spec.name) {
+                let (state, removed) = table::enforce(table, files).await?;
+                self.publish(table.spec.name, state);
+                report.files += removed.files;
+                report.bytes += removed.bytes;
+                report.rows += removed.rows;
+            }
+            table::vacuum(table).await?;
+        }
+        Ok(report)
+    }
+
+    fn publish(&self, name: &'static str, state: TableState) {
+        let _swap = self.inner.swap.lock();
+        let next = self.inner.view.load().with_table(name, state);
+        self.inner.view.store(Arc::new(next));
+    }
+
+    /// Runs a read-only SQL query on one consistent view.
+    ///
+    /// # Errors
+    /// [`LakeError::BadQuery`], [`LakeError::QueryLimit`] or [`LakeError::QueryTimeout`]; later ones arrive in the stream,
+    /// where [`crate::explain`] reads them.
+    pub async fn sql(&self, query: &str, limits: &QueryLimits) -> Result<SendableRecordBatchStream> {
+        let view = self.pinned();
+        let context =
+            sql::session(self.inner.runtime.clone(), &view, &self.inner.registry, &self.inner.sets)?;
+        sql::run(&context, query, limits).await
+    }
+
+    fn pinned(&self) -> Arc<View> {
+        self.inner.view.load_full()
+    }
+
+    /// Series with samples on the days of `range` that match; at most `limit`.
+    ///
+    /// # Errors
+    /// When a series file cannot be read.
+    pub async fn series(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<IndexedSeries>> {
+        self.inner.sets.select(&self.pinned(), days(&range), matchers, limit).await
+    }
+
+    /// Names of labels on the days of `range`, sorted.
+    ///
+    /// # Errors
+    /// When a series file cannot be read.
+    pub async fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Arc<str>>> {
+        self.inner.sets.label_names(&self.pinned(), days(&range), matchers).await
+    }
+
+    /// Values of one label on the days of `range`, sorted; at most `limit`.
+    ///
+    /// # Errors
+    /// When a series file cannot be read.
+    pub async fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<Arc<str>>> {
+        self.inner.sets.label_values(&self.pinned(), days(&range), name, matchers, limit).await
+    }
+
+    /// What metric families are, as their sources described them.
+    pub fn metadata(&self) -> Vec<Metadata> {
+        self.inner.registry.families()
+    }
+
+    /// Living series of each metric.
+    pub fn series_per_metric(&self) -> Vec<(String, usize)> {
+        self.inner
+            .registry
+            .with_index(|index| index.series_per_metric().map(|(m, n)| (m.to_owned(), n)).collect())
+    }
+
+    /// Living series that carry `name = value`.
+    pub fn series_with(&self, name: &str, value: &str) -> usize {
+        self.inner.registry.with_index(|index| index.count(name, value))
+    }
+
+    /// What the lake holds now.
+    pub fn stats(&self) -> LakeStats {
+        let view = self.pinned();
+        let generations: Vec<_> = view.generations().collect();
+        let newest =
+            generations.iter().map(|generation| generation.max_ts()).max().filter(|ts| *ts != i64::MIN);
+        let of = |state: &TableState| TableStats {
+            rows: state.rows(),
+            bytes: state.bytes(),
+            files: state.files.len(),
+            version: state.version,
+        };
+        LakeStats {
+            series: self.inner.registry.len(),
+            series_bytes: self.inner.registry.heap_bytes(),
+            head_bytes: generations.iter().map(|generation| generation.heap_bytes()).sum(),
+            head_samples: generations.iter().map(|generation| generation.samples()).sum(),
+            log_bytes: self.inner.appender.wal.live_bytes(),
+            log_seq: self.inner.appender.wal.last_seq(),
+            newest: newest.map(Timestamp::from_micros),
+            tables: view.tables.iter().map(|(name, state)| (*name, of(state))).collect(),
+        }
+    }
+
+    /// Flushes, and takes nothing more.
+    ///
+    /// # Errors
+    /// When the flush fails; the log then still has everything.
+    pub async fn close(&self) -> Result<FlushReport> {
+        self.inner.closed.store(true, Ordering::Release);
+        self.flush().await
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn days(range: &TimeRange) -> RangeInclusive<i32> {
+    Timestamp::from_micros(*range.start()).day()..=Timestamp::from_micros(*range.end()).day()
+}
+
+/// An upper bound of the times that the tables of points hold.
+fn newest_flushed(states: &HashMap<&'static str, Arc<TableState>>) -> i64 {
+    let points = [tables::SAMPLES.name, tables::HISTOGRAMS.name];
+    let files = points.iter().filter_map(|name| states.get(name)).flat_map(|state| &state.files);
+    files.map(|file| file.newest).max().unwrap_or(i64::MIN)
+}

@@ -1,0 +1,120 @@
+//! SQL over the lake, by DataFusion.
+
+mod bounds;
+mod dedup;
+mod limits;
+mod metrics;
+mod provider;
+pub(crate) mod runs;
+pub(crate) mod scan;
+
+use std::sync::Arc;
+
+use datafusion::common::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use kandela_model::tables;
+use url::Url;
+
+pub use limits::QueryLimits;
+pub(crate) use metrics::LabelsById;
+
+use crate::config::LakeConfig;
+use crate::error::{LakeError, Result};
+use crate::head::Registry;
+use crate::series::SeriesSets;
+use crate::table::LakeTable;
+use crate::view::View;
+
+/// What all queries share: the stores of the tables, the memory they may use and where they spill.
+pub(crate) fn runtime(config: &LakeConfig, tables: &[LakeTable]) -> Result<Arc<RuntimeEnv>> {
+    let spill = config.root.join("spill");
+    std::fs::create_dir_all(&spill).map_err(|e| LakeError::io(format!("create {}", spill.display()), e))?;
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(GreedyMemoryPool::new(config.query_share())))
+        .with_disk_manager_builder(
+            DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![spill])),
+        )
+        .build_arc()
+        .map_err(|e| LakeError::defect("set up the query runtime", e))?;
+    for table in tables {
+        let url = Url::parse(&scan::store_url(table.spec)).map_err(|e| LakeError::defect("store url", e))?;
+        runtime.register_object_store(&url, table.store().clone());
+    }
+    Ok(runtime)
+}
+
+/// A session that sees the tables as of one view.
+pub(crate) fn session(
+    runtime: Arc<RuntimeEnv>,
+    view: &Arc<View>,
+    registry: &Arc<Registry>,
+    sets: &Arc<SeriesSets>,
+) -> Result<SessionContext> {
+    let config = SessionConfig::new()
+        .with_information_schema(true)
+        .with_target_partitions(std::thread::available_parallelism().map_or(2, usize::from))
+        .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
+        .set_str("datafusion.execution.time_zone", "UTC");
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .build();
+    let context = SessionContext::new_with_state(state);
+    let defect = |e| LakeError::defect("register a table", e);
+    let provider = |table| provider::LakeProvider { table, view: view.clone(), registry: registry.clone() };
+    for table in tables::ALL {
+        context.register_table(table.name, Arc::new(provider(table))).map_err(defect)?;
+    }
+    let metrics = metrics::MetricsProvider { samples: provider(&tables::SAMPLES), sets: sets.clone() };
+    context.register_table("metrics", Arc::new(metrics)).map_err(defect)?;
+    Ok(context)
+}
+
+/// Runs one read-only query.
+pub(crate) async fn run(
+    context: &SessionContext,
+    query: &str,
+    limits: &QueryLimits,
+) -> Result<SendableRecordBatchStream> {
+    let read_only =
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    let planning = async {
+        let frame = context.sql_with_options(query, read_only).await?;
+        frame.execute_stream().await
+    };
+    let stream = match tokio::time::timeout(limits.timeout, planning).await {
+        Ok(planned) => planned.map_err(|e| explain(&e))?,
+        Err(_) => return Err(LakeError::QueryTimeout { seconds: limits.timeout.as_secs() }),
+    };
+    Ok(limits::limited(stream, limits))
+}
+
+/// What an engine's error means to the one who asked.
+pub fn explain(error: &DataFusionError) -> LakeError {
+    let root = error.find_root();
+    if let DataFusionError::External(inner) = root
+        && let Some(limit) = inner.downcast_ref::<limits::LimitHit>()
+    {
+        return limit.explain();
+    }
+    let message = root.strip_backtrace();
+    match root {
+        DataFusionError::ResourcesExhausted(_) => {
+            LakeError::QueryLimit { limit: format!("query memory (a quarter of --memory-limit): {message}") }
+        }
+        DataFusionError::SQL(..)
+        | DataFusionError::Plan(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::NotImplemented(_)
+        | DataFusionError::Configuration(_)
+        | DataFusionError::Execution(_)
+        | DataFusionError::ArrowError(..) => LakeError::BadQuery { message },
+        _ => LakeError::defect("run the query", message),
+    }
+}

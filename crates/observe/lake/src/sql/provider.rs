@@ -1,0 +1,99 @@
+//! A table of the lake as DataFusion sees it.
+
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::DFSchema;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use kandela_model::tables::{DatedBy, Table};
+
+use super::bounds::{Bounds, time_bounds};
+use super::runs::{self, Ask};
+use super::scan::{Sources, plan, sql_schema};
+use crate::head::Registry;
+use crate::view::View;
+
+/// One table, as of one view.
+#[derive(Debug)]
+pub(crate) struct LakeProvider {
+    pub(crate) table: &'static Table,
+    pub(crate) view: Arc<View>,
+    pub(crate) registry: Arc<Registry>,
+}
+
+impl LakeProvider {
+    /// The sources that hold rows within `bounds`, of the series asked for.
+    pub(crate) fn sources(&self, bounds: Bounds, ask: &Ask) -> Result<Sources> {
+        let days = bounds.days(self.table.dated_by);
+        let files: Vec<_> = self
+            .view
+            .tables
+            .get(self.table.name)
+            .map(|state| state.files.iter().filter(|file| days.contains(&file.day)).cloned().collect())
+            .unwrap_or_default();
+        let mut sources = Sources {
+            table: self.table,
+            may_repeat: matches!(self.table.name, "series" | "spans") || files.iter().any(|file| file.late),
+            files,
+            runs: Vec::new(),
+        };
+        for generation in self.view.generations() {
+            let runs = runs::of(self.table, generation, &self.registry, ask)
+                .map_err(|e| DataFusionError::External(Box::new(e)))?;
+            sources.may_repeat |= runs.iter().any(|run| run.late);
+            sources.runs.extend(runs);
+        }
+        Ok(sources)
+    }
+}
+
+#[async_trait]
+impl TableProvider for LakeProvider {
+    fn schema(&self) -> SchemaRef {
+        sql_schema(self.table)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = sql_schema(self.table);
+        let bounds = time_bounds(self.table, filters);
+        let between = match self.table.dated_by {
+            DatedBy::Micros(_) => bounds.between(),
+            DatedBy::Nanos(_) => None,
+        };
+        let sources = self.sources(bounds, &Ask { ids: None, between })?;
+        let predicate = physical(state, &schema, filters)?;
+        let all: Vec<usize> = (0..schema.fields().len()).collect();
+        plan(sources, projection.unwrap_or(&all), predicate, false)
+    }
+}
+
+/// The filters as one physical expression over the file columns; `None` when there are none.
+pub(crate) fn physical(
+    state: &dyn Session,
+    schema: &SchemaRef,
+    filters: &[Expr],
+) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+    let Some(filter) = conjunction(filters.to_vec()) else { return Ok(None) };
+    let schema = DFSchema::try_from(Arc::clone(schema))?;
+    state.create_physical_expr(filter, &schema).map(Some)
+}

@@ -1,0 +1,342 @@
+//! Tables on disk: Parquet files that a Delta log lists.
+//!
+//! The file's name says what a reader needs before opening it: which log sequence it came from, and whether it may hold
+//! rows that stand elsewhere too.
+
+mod compact;
+mod file;
+mod retention;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake_core::kernel::{Action, Add, Remove, Transaction};
+use deltalake_core::logstore::LogStoreRef;
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::table::state::DeltaTableState;
+use deltalake_core::{DeltaTable, DeltaTableBuilder};
+use kandela_model::tables::{DATE, Table};
+use object_store::{ObjectStore, ObjectStoreExt};
+use tokio::sync::Mutex;
+use url::Url;
+
+pub use compact::CompactReport;
+pub(crate) use compact::{compact_once, jobs};
+pub(crate) use file::{Compression, FileEncoder, FileStats};
+pub use retention::RetentionReport;
+pub(crate) use retention::{enforce, expired, vacuum};
+
+use crate::error::{LakeError, Result};
+use crate::schema;
+
+/// One Parquet file of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataFile {
+    /// Its path below the table's folder.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Rows.
+    pub rows: u64,
+    /// The UTC day of its rows, counted from the epoch.
+    pub day: i32,
+    /// The first log sequence that it holds rows of; of two rows with one key, the one of the lower sequence stays.
+    pub seq: u64,
+    /// Whether its rows may stand in earlier files too.
+    pub late: bool,
+    /// Whether a compaction wrote it.
+    pub compacted: bool,
+    /// The newest time in it, in microseconds, rounded up to what its statistics tell; `i64::MIN` where they tell nothing.
+    pub newest: i64,
+}
+
+impl DataFile {
+    /// A new file's path.
+    pub(crate) fn path_for(day: i32, seq: u64, late: bool, compacted: bool) -> String {
+        let kind = match (late, compacted) {
+            (true, _) => 'l',
+            (false, true) => 'c',
+            (false, false) => 'f',
+        };
+        format!("{DATE}={}/{seq:016x}-{kind}-{}.parquet", date_text(day), uuid::Uuid::new_v4().simple())
+    }
+
+    fn from_listing(path: &str, size: u64, stats: &FileStats) -> Option<Self> {
+        let (folder, name) = path.rsplit_once('/')?;
+        let day = parse_date(folder.strip_prefix(DATE)?.strip_prefix('=')?)?;
+        let mut parts = name.split('-');
+        let seq = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let kind = parts.next()?;
+        Some(Self {
+            path: path.to_owned(),
+            size,
+            rows: stats.rows,
+            day,
+            seq,
+            late: kind == "l",
+            compacted: kind == "c",
+            newest: stats.newest,
+        })
+    }
+
+    /// Of two rows with one key, the one of the lower rank stays.
+    pub(crate) fn rank(&self) -> i64 {
+        i64::try_from(self.seq).unwrap_or(i64::MAX / 2).saturating_mul(2) + i64::from(self.late)
+    }
+}
+
+/// A version of a table: which files it has.
+#[derive(Clone, Debug)]
+pub struct TableState {
+    /// Delta's version number.
+    pub version: i64,
+    /// Its files, oldest sequence first.
+    pub files: Vec<Arc<DataFile>>,
+}
+
+impl TableState {
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// Rows of all files, duplicates included.
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|file| file.rows).sum()
+    }
+}
+
+/// A file that was written and is not committed yet.
+#[derive(Clone, Debug)]
+pub(crate) struct NewFile {
+    pub(crate) path: String,
+    pub(crate) day: i32,
+    pub(crate) size: u64,
+    pub(crate) stats: String,
+}
+
+/// A table that this process writes.
+#[derive(Debug)]
+pub(crate) struct LakeTable {
+    pub(crate) spec: &'static Table,
+    pub(crate) url: Url,
+    log_store: LogStoreRef,
+    store: Arc<dyn ObjectStore>,
+    node: String,
+    state: Mutex<DeltaTableState>,
+}
+
+impl LakeTable {
+    /// Opens the table below `root`, creating it when it is missing. Gives it with its state and the last log sequence that
+    /// this node committed to it.
+    pub(crate) async fn open(
+        spec: &'static Table,
+        root: &Url,
+        node: &str,
+    ) -> Result<(Self, TableState, u64)> {
+        let error = |e| LakeError::table(spec.name, e);
+        let url = root.join(&format!("{}/", spec.name)).map_err(|e| LakeError::defect("table url", e))?;
+        if let Ok(folder) = url.to_file_path() {
+            std::fs::create_dir_all(&folder)
+                .map_err(|e| LakeError::io(format!("create {}", folder.display()), e))?;
+        }
+        let mut table =
+            DeltaTableBuilder::from_url(url.clone()).and_then(DeltaTableBuilder::build).map_err(error)?;
+        if table.verify_deltatable_existence().await.map_err(error)? {
+            table.load().await.map_err(error)?;
+        } else {
+            table = create(spec, &table).await.map_err(error)?;
+        }
+        let log_store = table.log_store();
+        let state = table.snapshot().map_err(error)?.clone();
+        let committed = state.snapshot().transaction_version(&*log_store, node).await.map_err(error)?;
+        let listed = list(&state);
+        let opened = Self {
+            spec,
+            url,
+            store: log_store.object_store(None),
+            log_store,
+            node: node.to_owned(),
+            state: Mutex::new(state),
+        };
+        Ok((opened, listed, committed.and_then(|v| u64::try_from(v).ok()).unwrap_or(0)))
+    }
+
+    /// The store whose root is the table's folder.
+    pub(crate) fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// The version that this process wrote last.
+    pub(crate) async fn current(&self) -> TableState {
+        list(&*self.state.lock().await)
+    }
+
+    /// Writes an encoded file; it is part of the table only once it is committed.
+    pub(crate) async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<()> {
+        let place = object_store::path::Path::from(path);
+        let put = self.store.put(&place, bytes.into()).await;
+        put.map(|_| ()).map_err(|e| LakeError::store(format!("write {}/{path}", self.spec.name), e))
+    }
+
+    /// Adds files and, in the same commit, this node's progress.
+    pub(crate) async fn commit_flush(&self, files: &[NewFile], last_seq: u64) -> Result<TableState> {
+        let progress = Transaction::new(&self.node, i64::try_from(last_seq).unwrap_or(i64::MAX));
+        let properties = CommitProperties::default().with_application_transaction(progress);
+        self.commit(properties, files, &[], true).await
+    }
+
+    /// Replaces files by others that hold the same rows.
+    pub(crate) async fn commit_rewrite(
+        &self,
+        added: &[NewFile],
+        removed: &[Arc<DataFile>],
+    ) -> Result<TableState> {
+        self.commit(CommitProperties::default(), added, removed, false).await
+    }
+
+    /// Removes files and their rows.
+    pub(crate) async fn commit_removal(&self, removed: &[Arc<DataFile>]) -> Result<TableState> {
+        self.commit(CommitProperties::default(), &[], removed, true).await
+    }
+
+    async fn commit(
+        &self,
+        properties: CommitProperties,
+        added: &[NewFile],
+        removed: &[Arc<DataFile>],
+        data_change: bool,
+    ) -> Result<TableState> {
+        let error = |e| LakeError::table(self.spec.name, e);
+        let mut state = self.state.lock().await;
+        let now = now_millis();
+        let removes = removed.iter().map(|file| Action::Remove(remove(file, now, data_change)));
+        let adds = added.iter().map(|file| Action::Add(add(file, now, data_change)));
+        let operation = if data_change && removed.is_empty() {
+            DeltaOperation::Write {
+                mode: SaveMode::Append,
+                partition_by: Some(vec![DATE.to_owned()]),
+                predicate: None,
+            }
+        } else if data_change {
+            DeltaOperation::Delete { predicate: None }
+        } else {
+            DeltaOperation::Optimize { predicate: None, target_size: 0 }
+        };
+        let finalized = CommitBuilder::from(properties)
+            .with_actions(removes.chain(adds).collect())
+            .build(Some(&*state), self.log_store.clone(), operation)
+            .await
+            .map_err(error)?;
+        *state = finalized.snapshot();
+        Ok(list(&state))
+    }
+
+    /// A handle for the library's own upkeep.
+    pub(crate) async fn handle(&self) -> (LogStoreRef, DeltaTableState) {
+        (self.log_store.clone(), self.state.lock().await.clone())
+    }
+}
+
+async fn create(
+    spec: &'static Table,
+    table: &DeltaTable,
+) -> Result<DeltaTable, deltalake_core::DeltaTableError> {
+    let properties = [
+        ("delta.checkpointInterval", "50"),
+        ("delta.logRetentionDuration", "interval 1 days"),
+        ("delta.enableExpiredLogCleanup", "true"),
+    ];
+    deltalake_core::operations::create::CreateBuilder::new()
+        .with_log_store(table.log_store())
+        .with_table_name(spec.name)
+        .with_comment(spec.doc)
+        .with_columns(schema::delta_fields(spec)?)
+        .with_partition_columns([DATE])
+        .with_configuration(properties.map(|(key, value)| (key.to_owned(), Some(value.to_owned()))))
+        .await
+}
+
+fn list(state: &DeltaTableState) -> TableState {
+    let mut files: Vec<_> = state
+        .log_data()
+        .iter()
+        .filter_map(|view| {
+            let size = u64::try_from(view.size()).unwrap_or(0);
+            let stats = FileStats::from_json(&view.stats().unwrap_or_default());
+            DataFile::from_listing(&view.path(), size, &stats).map(Arc::new)
+        })
+        .collect();
+    files.sort_by(|a, b| (a.rank(), &a.path).cmp(&(b.rank(), &b.path)));
+    TableState { version: state.version().try_into().unwrap_or(i64::MAX), files }
+}
+
+fn add(file: &NewFile, now: i64, data_change: bool) -> Add {
+    Add {
+        path: file.path.clone(),
+        partition_values: partition(file.day),
+        size: i64::try_from(file.size).unwrap_or(i64::MAX),
+        modification_time: now,
+        data_change,
+        stats: Some(file.stats.clone()),
+        tags: None,
+        deletion_vector: None,
+        base_row_id: None,
+        default_row_commit_version: None,
+        clustering_provider: None,
+    }
+}
+
+fn remove(file: &DataFile, now: i64, data_change: bool) -> Remove {
+    Remove {
+        path: file.path.clone(),
+        data_change,
+        deletion_timestamp: Some(now),
+        extended_file_metadata: Some(true),
+        partition_values: Some(partition(file.day)),
+        size: i64::try_from(file.size).ok(),
+        tags: None,
+        deletion_vector: None,
+        base_row_id: None,
+        default_row_commit_version: None,
+    }
+}
+
+fn partition(day: i32) -> HashMap<String, Option<String>> {
+    HashMap::from([(DATE.to_owned(), Some(date_text(day)))])
+}
+
+fn now_millis() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The date of a day since the epoch, as `2026-11-23`.
+pub(crate) fn date_text(day: i32) -> String {
+    let date = arrow_array::types::Date32Type::to_naive_date_opt(day).unwrap_or_default();
+    date.format("%Y-%m-%d").to_string()
+}
+
+fn parse_date(text: &str) -> Option<i32> {
+    <arrow_array::types::Date32Type as arrow_cast::parse::Parser>::parse(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_says_in_its_name_what_it_is() {
+        let path = DataFile::path_for(20_780, 0x2a, true, false);
+        let file = DataFile::from_listing(&path, 10, &FileStats::default()).unwrap();
+        assert_eq!((file.day, file.seq, file.late, file.compacted), (20_780, 0x2a, true, false));
+        assert!(file.rank() > DataFile { late: false, ..file.clone() }.rank());
+    }
+
+    #[test]
+    fn a_foreign_file_is_not_taken_for_ours() {
+        assert_eq!(DataFile::from_listing("date=2026-11-23/part-0.parquet", 1, &FileStats::default()), None);
+        assert_eq!(DataFile::from_listing("readme.txt", 1, &FileStats::default()), None);
+    }
+}

@@ -1,0 +1,48 @@
+//! What the scenarios share.
+#![allow(dead_code, reason = "each scenario is a crate of its own and uses a part")]
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use futures::TryStreamExt;
+use kandela_lake::{Lake, LakeConfig, QueryLimits};
+use kandela_model::{MetricBatch, Timestamp};
+
+/// 2026-11-22 12:00:00 UTC, in milliseconds.
+pub const NOON: i64 = 1_795_348_800_000;
+
+pub async fn open(folder: &std::path::Path) -> Lake {
+    Lake::open(config(folder)).await.unwrap()
+}
+
+pub fn config(folder: &std::path::Path) -> LakeConfig {
+    LakeConfig { memory_limit: 256 << 20, ..LakeConfig::at(folder) }
+}
+
+/// One series' samples: (milliseconds after noon, value).
+pub fn samples(labels: &[(&str, &str)], points: &[(i64, f64)]) -> MetricBatch {
+    let mut batch = MetricBatch::default();
+    let series = batch.add_series(labels.iter().copied()).unwrap();
+    for (ms, value) in points {
+        batch.add_sample(series, Timestamp::from_millis(NOON + ms), *value);
+    }
+    batch
+}
+
+pub async fn query(lake: &Lake, sql: &str) -> Vec<RecordBatch> {
+    lake.sql(sql, &QueryLimits::default()).await.unwrap().try_collect().await.unwrap()
+}
+
+pub async fn number(lake: &Lake, sql: &str) -> f64 {
+    let batches = query(lake, sql).await;
+    let column = batches.iter().find(|batch| batch.num_rows() > 0).unwrap().column(0).clone();
+    match column.as_primitive_opt::<Int64Type>() {
+        Some(longs) => longs.value(0) as f64,
+        None => column.as_primitive::<Float64Type>().value(0),
+    }
+}
+
+pub async fn numbers(lake: &Lake, sql: &str) -> Vec<f64> {
+    let batches = query(lake, sql).await;
+    batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Float64Type>().values().to_vec()).collect()
+}

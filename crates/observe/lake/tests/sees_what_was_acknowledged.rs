@@ -1,0 +1,110 @@
+//! What was acknowledged is visible at once, exactly once, wherever it lies.
+
+mod common;
+
+use common::{NOON, number, numbers, open, samples};
+use kandela_model::{MetricBatch, STALE_NAN, Timestamp};
+
+const UP: &[(&str, &str)] = &[("__name__", "up"), ("job", "shop")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sample_is_visible_before_and_after_its_flush() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    lake.append(&samples(UP, &[(0, 1.0), (15_000, 2.0)])).unwrap();
+    assert_eq!(number(&lake, "SELECT sum(value) FROM samples").await, 3.0);
+    lake.flush().await.unwrap();
+    assert_eq!(number(&lake, "SELECT sum(value) FROM samples").await, 3.0);
+    lake.append(&samples(UP, &[(30_000, 4.0)])).unwrap();
+    assert_eq!(number(&lake, "SELECT sum(value) FROM samples").await, 7.0, "file and memory as one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_acknowledged_value_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    lake.append(&samples(UP, &[(0, 1.0), (15_000, 2.0)])).unwrap();
+    let again = lake.append(&samples(UP, &[(15_000, 9.0)])).unwrap();
+    assert_eq!((again.samples, again.duplicates), (0, 1));
+    lake.flush().await.unwrap();
+    lake.append(&samples(UP, &[(0, 9.0), (7_000, 5.0)])).unwrap();
+    let sql = "SELECT value FROM samples ORDER BY ts";
+    assert_eq!(numbers(&lake, sql).await, [1.0, 5.0, 2.0], "late, in memory");
+    lake.flush().await.unwrap();
+    assert_eq!(numbers(&lake, sql).await, [1.0, 5.0, 2.0], "late, in a file");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sample_past_the_out_of_order_window_is_rejected_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    lake.append(&samples(UP, &[(7_200_000, 1.0)])).unwrap();
+    let report = lake.append(&samples(UP, &[(0, 1.0)])).unwrap();
+    assert_eq!(report.samples, 0);
+    assert_eq!(report.rejected.first().map(|r| r.series.as_str()), Some(r#"up{job="shop"}"#));
+    assert_eq!(lake.import(&samples(UP, &[(0, 1.0)])).unwrap().samples, 1, "an import may be older");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_staleness_marker_is_null() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    lake.append(&samples(UP, &[(0, 1.0), (15_000, STALE_NAN), (30_000, f64::NAN)])).unwrap();
+    for _ in 0..2 {
+        assert_eq!(number(&lake, "SELECT count(*) FROM samples WHERE value IS NULL").await, 1.0);
+        assert_eq!(number(&lake, "SELECT count(*) FROM samples WHERE isnan(value)").await, 1.0);
+        lake.flush().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metrics_view_knows_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    for (job, value) in [("cart", 1.0), ("stock", 2.0), ("pay", 4.0)] {
+        lake.append(&samples(&[("__name__", "up"), ("job", job)], &[(0, value)])).unwrap();
+    }
+    lake.append(&samples(&[("__name__", "errors"), ("job", "cart")], &[(0, 8.0)])).unwrap();
+    for _ in 0..2 {
+        let by_job = "SELECT sum(value) FROM metrics WHERE metric = 'up' AND labels['job'] = 'stock'";
+        assert_eq!(number(&lake, by_job).await, 2.0);
+        let not_job = "SELECT sum(value) FROM metrics WHERE metric = 'up' AND labels['job'] <> 'stock'";
+        assert_eq!(number(&lake, not_job).await, 5.0);
+        let grouped = "SELECT sum(value) FROM metrics GROUP BY labels['job'] ORDER BY labels['job']";
+        assert_eq!(numbers(&lake, grouped).await, [9.0, 4.0, 2.0]);
+        lake.flush().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn midnight_divides_a_flush_into_two_days() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    lake.append(&samples(UP, &[(43_199_000, 1.0), (43_200_000, 2.0)])).unwrap();
+    lake.flush().await.unwrap();
+    assert_eq!(number(&lake, "SELECT sum(value) FROM samples WHERE date = '2026-11-22'").await, 1.0);
+    assert_eq!(number(&lake, "SELECT sum(value) FROM samples WHERE date = '2026-11-23'").await, 2.0);
+    assert_eq!(number(&lake, "SELECT count(*) FROM series").await, 2.0, "one row a series a day");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compaction_keeps_every_row_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    for round in 0..10i64 {
+        let mut batch = MetricBatch::default();
+        for n in 0..50 {
+            let series = batch.add_series([("__name__", "m".to_owned()), ("n", n.to_string())]).unwrap();
+            batch.add_sample(series, Timestamp::from_millis(NOON + round * 15_000), 1.0);
+        }
+        lake.append(&batch).unwrap();
+        lake.append(&samples(UP, &[(600_000 - round * 1_000, round as f64)])).unwrap();
+        lake.flush().await.unwrap();
+    }
+    let before = numbers(&lake, "SELECT value FROM samples ORDER BY series_id, ts").await;
+    assert_eq!(before.len(), 510);
+    let report = lake.compact().await.unwrap();
+    assert!(report.files_before > report.files_after, "{report:?}");
+    assert_eq!(numbers(&lake, "SELECT value FROM samples ORDER BY series_id, ts").await, before);
+    assert_eq!(lake.stats().tables.get("samples").unwrap().rows, 510);
+}
