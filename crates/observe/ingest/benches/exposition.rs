@@ -36,7 +36,7 @@ fn page(openmetrics: bool) -> String {
     });
     for field in 0..40 {
         family(&format!("node_disk_field{field}"), "counter", "_total", &mut |page, name| {
-            for disk in 0..8 {
+            for disk in 0u64..8 {
                 let _ = writeln!(
                     page,
                     "{name}{{device=\"nvme{disk}n1\"}} {}",
@@ -59,7 +59,7 @@ fn page(openmetrics: bool) -> String {
     }
     for field in 0..40 {
         family(&format!("node_network_field{field}"), "counter", "_total", &mut |page, name| {
-            for device in 0..30 {
+            for device in 0u64..30 {
                 let _ = writeln!(page, "{name}{{device=\"veth{device:x}a9f\"}} {}", 31_337 * device * field);
             }
         });

@@ -201,10 +201,11 @@ fn a_service_name_that_is_taken_out_is_gone_everywhere() {
 
 fn batch() -> MetricBatch {
     let mut batch = MetricBatch::default();
-    let series =
-        batch.add_series([("__name__", "logins"), ("job", "shop"), ("user", "ann@example.com")]).unwrap();
+    let series = batch
+        .add_series([("__name__", "logins"), ("job", "shop"), ("user", "ann@example.com")])
+        .expect("a label set");
     batch.add_sample(series, Timestamp::from_millis(1), 1.0);
-    let labels = Labels::new([("user", "ann@example.com")]).unwrap();
+    let labels = Labels::new([("user", "ann@example.com")]).expect("a label set");
     let exemplar =
         Exemplar { ts: Timestamp::from_millis(1), value: 1.0, trace_id: None, span_id: None, labels };
     batch.exemplars.push(SeriesExemplar { series, exemplar });

@@ -144,3 +144,17 @@ fn without_data_the_suite_says_so_and_is_skipped() {
     assert_eq!(output.status.code(), Some(0));
     assert!(stderr(&output).contains("--data DIR or in KANDELA_DATA"), "{}", stderr(&output));
 }
+
+#[test]
+fn the_public_cases_all_hold() {
+    let data = std::env::var_os("KANDELA_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/data"),
+        std::path::PathBuf::from,
+    );
+    if !data.join("openmetrics").is_dir() {
+        eprintln!("skipped: {} holds no public cases; name their folder in KANDELA_DATA", data.display());
+        return;
+    }
+    let output = evals(&["openmetrics"], &data);
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+}

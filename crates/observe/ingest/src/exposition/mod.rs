@@ -154,3 +154,6 @@ pub fn parse_as(
         Format::Protobuf => protobuf::parse(body, options, batch),
     }
 }
+
+#[cfg(test)]
+mod tests;
