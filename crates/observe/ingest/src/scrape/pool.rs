@@ -142,8 +142,12 @@ impl State {
                 }
             }
             if has_news && Instant::now() >= next_sync {
-                self.sync(&updates.groups()).await;
-                next_sync = Instant::now() + self.job.shared.options.sync_throttle;
+                let groups = updates.groups();
+                self.sync(&groups).await;
+                // The first answer of a discovery need not wait.
+                if groups.iter().any(|groups| !groups.is_empty()) {
+                    next_sync = Instant::now() + self.job.shared.options.sync_throttle;
+                }
                 has_news = false;
             }
             self.end_due().await;

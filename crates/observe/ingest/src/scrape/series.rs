@@ -246,8 +246,11 @@ impl SeriesCache {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use kandela_model::is_stale;
+    use proptest::prelude::*;
 
     struct Scraped {
         job: ScrapeConfig,
@@ -432,5 +435,32 @@ mod tests {
         outcome.unwrap();
         scraped.cache.postpone(100);
         assert_eq!(scraped.samples(&[("a", None, 2.0)]), ["a 2", "b ends"]);
+    }
+
+    /// What a page has, or nothing where the scrape fails.
+    fn pages() -> impl Strategy<Value = Vec<Option<BTreeSet<u8>>>> {
+        let page = proptest::option::weighted(0.8, proptest::collection::btree_set(0..6u8, 0..6));
+        proptest::collection::vec(page, 1..20)
+    }
+
+    proptest! {
+        #[test]
+        fn a_series_is_alive_exactly_while_pages_have_it(pages in pages()) {
+            let mut scraped = Scraped::new("");
+            let mut alive: BTreeSet<String> = BTreeSet::new();
+            for page in pages {
+                let names: Vec<String> = page.iter().flatten().map(|name| format!("s{name}")).collect();
+                let samples: Vec<_> = names.iter().map(|name| (name.as_str(), None, 1.0)).collect();
+                let out = if page.is_some() { scraped.samples(&samples) } else { scraped.fail() };
+                for line in out {
+                    match line.split_once(' ') {
+                        Some((name, "ends")) => prop_assert!(alive.remove(name), "{name} ended twice"),
+                        Some((name, _)) => { alive.insert(name.to_owned()); }
+                        None => prop_assert!(false, "{line}"),
+                    }
+                }
+                prop_assert_eq!(&alive, &names.into_iter().collect());
+            }
+        }
     }
 }

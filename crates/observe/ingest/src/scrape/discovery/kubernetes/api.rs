@@ -57,6 +57,22 @@ pub(super) struct Api {
 pub(super) struct Watch {
     answer: reqwest::Response,
     buffer: Vec<u8>,
+    /// How much of the buffer is known to hold no line's end.
+    searched: usize,
+}
+
+/// Why a request came to nothing.
+pub(super) enum ApiError {
+    /// The version to watch from, or the list's next page, is no longer there: list anew.
+    Gone,
+    /// Anything else, said for people.
+    Failed(String),
+}
+
+impl From<String> for ApiError {
+    fn from(reason: String) -> Self {
+        Self::Failed(reason)
+    }
 }
 
 /// The API server that the config names, or that of the cluster around this process; and the namespaces to look at, empty
@@ -106,13 +122,13 @@ fn in_cluster() -> Result<(String, HttpClient), String> {
 
 impl Api {
     /// One page of a list, from where `token` says.
-    pub(super) async fn list(&self, resource: &Resource, token: &str) -> Result<Vec<u8>, String> {
+    pub(super) async fn list(&self, resource: &Resource, token: &str) -> Result<Vec<u8>, ApiError> {
         let limit = PAGE.to_string();
         let mut answer = self.get(resource, &[("limit", &limit), ("continue", token)]).await?;
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| explain(&error))? {
             if body.len() + chunk.len() > MAX_PAGE {
-                return Err(format!("a page of the list is longer than {MAX_PAGE} bytes"));
+                return Err(format!("a page of the list is longer than {MAX_PAGE} bytes").into());
             }
             body.extend_from_slice(&chunk);
         }
@@ -120,7 +136,7 @@ impl Api {
     }
 
     /// Watches what changes after `version`.
-    pub(super) async fn watch(&self, resource: &Resource, version: &str) -> Result<Watch, String> {
+    pub(super) async fn watch(&self, resource: &Resource, version: &str) -> Result<Watch, ApiError> {
         let seconds = WATCH_SECONDS.to_string();
         let query = [
             ("watch", "1"),
@@ -128,10 +144,10 @@ impl Api {
             ("resourceVersion", version),
             ("timeoutSeconds", &seconds),
         ];
-        Ok(Watch { answer: self.get(resource, &query).await?, buffer: Vec::new() })
+        Ok(Watch { answer: self.get(resource, &query).await?, buffer: Vec::new(), searched: 0 })
     }
 
-    async fn get(&self, resource: &Resource, query: &[(&str, &str)]) -> Result<reqwest::Response, String> {
+    async fn get(&self, resource: &Resource, query: &[(&str, &str)]) -> Result<reqwest::Response, ApiError> {
         let mut url = self.base.clone();
         let namespace = resource.namespace.as_deref();
         let scope = namespace.map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
@@ -147,11 +163,12 @@ impl Api {
         let sent = tokio::time::timeout(PATIENCE, request.header(ACCEPT, "application/json").send()).await;
         let answer = match sent {
             Ok(answer) => answer.map_err(|error| explain(&error))?,
-            Err(_) => return Err(format!("{} did not answer in time", url.path())),
+            Err(_) => return Err(format!("{} did not answer in time", url.path()).into()),
         };
         match answer.status() {
             http::StatusCode::OK => Ok(answer),
-            status => Err(format!("{} answered with HTTP status {status}", url.path())),
+            http::StatusCode::GONE => Err(ApiError::Gone),
+            status => Err(format!("{} answered with HTTP status {status}", url.path()).into()),
         }
     }
 }
@@ -160,10 +177,13 @@ impl Watch {
     /// The next event; nothing when the server has ended the watch.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
         loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let rest = self.buffer.split_off(end + 1);
+            let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
+            if let Some(end) = memchr::memchr(b'\n', unsearched) {
+                let rest = self.buffer.split_off(self.searched + end + 1);
+                self.searched = 0;
                 return Ok(Some(std::mem::replace(&mut self.buffer, rest)));
             }
+            self.searched = self.buffer.len();
             if self.buffer.len() > MAX_PAGE {
                 return Err(format!("an event is longer than {MAX_PAGE} bytes"));
             }

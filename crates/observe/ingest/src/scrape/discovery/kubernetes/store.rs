@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::api::{Api, Resource};
+use super::api::{Api, ApiError, Resource};
 use super::objects::{Object, null_is_default};
 use crate::scrape::status::lock;
 
@@ -99,14 +99,17 @@ pub(super) async fn follow<T: Object>(
     store: &Store<T>,
     mut changed: impl FnMut(),
 ) -> Result<(), String> {
-    let mut version = list(api, resource, store).await?;
+    let mut version = match list(api, resource, store).await {
+        Ok(version) => version,
+        Err(ApiError::Gone) => return Ok(()),
+        Err(ApiError::Failed(reason)) => return Err(reason),
+    };
     changed();
     loop {
         let mut watch = match api.watch(resource, &version).await {
             Ok(watch) => watch,
-            // The version is too old to start from.
-            Err(reason) if reason.contains("410") => return Ok(()),
-            Err(reason) => return Err(reason),
+            Err(ApiError::Gone) => return Ok(()),
+            Err(ApiError::Failed(reason)) => return Err(reason),
         };
         while let Some(line) = watch.next().await? {
             let event: Event<'_> =
@@ -133,7 +136,7 @@ pub(super) async fn follow<T: Object>(
 }
 
 /// Lists the resource into `store`; the version to watch from.
-async fn list<T: Object>(api: &Api, resource: &Resource, store: &Store<T>) -> Result<String, String> {
+async fn list<T: Object>(api: &Api, resource: &Resource, store: &Store<T>) -> Result<String, ApiError> {
     let mut token = String::new();
     let mut listed = Vec::new();
     loop {
