@@ -192,7 +192,7 @@ impl<'a> Rebuild<'a> {
                 self.accumulators.histograms.insert(id, histogram.clone());
             }
             self.recovery.points +=
-                u64::from(apply_histogram(&self.registry, &self.memtable, slot, ts, histogram));
+                u64::from(apply_histogram(&self.registry, &self.memtable, slot, ts, histogram, 0));
         }
         self.memtable.logged(record.seq);
         Some(())

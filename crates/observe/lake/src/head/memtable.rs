@@ -260,6 +260,17 @@ impl Memtable {
         all
     }
 
+    /// Follows a renumbering of the registry.
+    pub(crate) fn renumber(&self, renumbered: &[Option<u32>]) {
+        for shard in &self.shards {
+            for new in &mut shard.lock().new_days {
+                if let Some(number) = renumbered.get(new.number as usize).copied().flatten() {
+                    new.number = number;
+                }
+            }
+        }
+    }
+
     /// Series first heard of on a day, in no order.
     pub(crate) fn new_days(&self) -> Vec<NewDay> {
         self.shards.iter().flat_map(|shard| shard.lock().new_days.clone()).collect()
