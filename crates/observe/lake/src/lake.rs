@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -66,6 +66,8 @@ struct Inner {
     /// What a failed flush had already committed: table and the last sequence of its generation.
     committed: SyncMutex<HashMap<&'static str, u64>>,
     flush_wanted: Notify,
+    /// The newest sample of all generations that were frozen, in microseconds.
+    newest: AtomicI64,
     recovery: Recovery,
     closed: AtomicBool,
 }
@@ -144,7 +146,8 @@ impl Lake {
             let known = accumulators::load(&root)?;
             let mut rebuild = Rebuild::new(names, known, &opened, committed, share);
             let (wal, report) = Wal::open(&log, options, 1, |record| rebuild.visit(record))?;
-            rebuild.recovery.note(&report, floor);
+            let cut = rebuild.cut;
+            rebuild.recovery.note(&report, cut);
             let Rebuild { memtable, accumulators, recovery, states, .. } = rebuild;
             Ok((wal, memtable, accumulators, recovery, states, opened))
         };
@@ -171,6 +174,7 @@ impl Lake {
             streams: Mutex::default(),
             committed: SyncMutex::default(),
             flush_wanted: Notify::new(),
+            newest: AtomicI64::new(i64::MIN),
             recovery,
             closed: AtomicBool::new(false),
             registry,
@@ -357,8 +361,9 @@ impl Lake {
         }
         let rotated = inner.appender.wal.rotate().map_err(|e| self.log_refused(e))?;
         let mut next = View::clone(&view);
-        view.active.closed_segment(rotated.closed);
+        view.active.closed_segment(rotated);
         inner.appender.held_bytes.fetch_add(view.active.heap_bytes(), Ordering::Relaxed);
+        inner.newest.fetch_max(view.active.max_ts(), Ordering::Relaxed);
         next.frozen.push(view.active.clone());
         next.active = Arc::new(Memtable::new(view.active.generation + 1));
         inner.view.store(Arc::new(next));
@@ -392,8 +397,9 @@ impl Lake {
             inner.view.store(Arc::new(next));
         }
         inner.appender.held_bytes.fetch_sub(generation.heap_bytes(), Ordering::Relaxed);
-        if let Some(segment) = generation.segment() {
-            inner.appender.wal.remove_through(segment).map_err(|e| self.log_refused(e))?;
+        if let Some(rotated) = generation.segment() {
+            inner.appender.log(RecordKind::Cut, &rotated.last_seq.to_le_bytes())?;
+            inner.appender.wal.remove_through(rotated.closed).map_err(|e| self.log_refused(e))?;
         }
         Ok(())
     }
@@ -403,7 +409,7 @@ impl Lake {
     fn forget_idle_series(&self) {
         let inner = &self.inner;
         let window = i64::try_from(inner.config.out_of_order_window.as_micros()).unwrap_or(i64::MAX);
-        let newest = inner.view.load().active.max_ts();
+        let newest = inner.newest.load(Ordering::Relaxed);
         let cutoff = newest.saturating_sub(window).saturating_sub(IDLE_MICROS);
         if newest == i64::MIN || inner.registry.idle(cutoff) * 4 < inner.registry.len().max(1) {
             return;

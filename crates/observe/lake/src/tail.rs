@@ -109,6 +109,7 @@ fn read(
     };
     match RecordKind::from_number(record.kind)? {
         RecordKind::Began => by_number.clear(),
+        RecordKind::Cut => {}
         RecordKind::Samples | RecordKind::Accumulated => {
             define(&mut payload, labels)?;
             let mut naming = Naming { labels, indexes: HashMap::new() };

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use common::{NOON, number, open, query, samples};
 use kandela_lake::{LakeError, Tailed};
 use kandela_model::{
-    DeltaSample, Event, EventKind, Exemplar, Histogram, Labels, MetricBatch, SeriesExemplar, SeriesHistogram, Span,
-    SpanKind, SpanStatus, Timestamp,
+    DeltaSample, Event, EventKind, Exemplar, Histogram, Labels, MetricBatch, SeriesExemplar, SeriesHistogram,
+    Span, SpanKind, SpanStatus, Timestamp,
 };
 
 fn span(n: u8) -> Span {
@@ -73,8 +73,13 @@ async fn histograms_and_exemplars_come_back_from_log_and_file() {
     let ts = Timestamp::from_millis(NOON);
     let histogram = Histogram { schema: 3, count: 4.0, sum: 2.5, zero_count: 4.0, ..Histogram::default() };
     batch.histograms.push(SeriesHistogram { series, ts, histogram, delta: false });
-    let exemplar =
-        Exemplar { ts, value: 0.5, trace_id: Some("ab".repeat(16)), span_id: None, labels: Labels::default() };
+    let exemplar = Exemplar {
+        ts,
+        value: 0.5,
+        trace_id: Some("ab".repeat(16)),
+        span_id: None,
+        labels: Labels::default(),
+    };
     batch.exemplars.push(SeriesExemplar { series, exemplar });
     lake.append(&batch).unwrap();
     lake.append(&batch).unwrap();
@@ -140,5 +145,7 @@ async fn idle_series_leave_memory_and_are_still_found() {
     assert_eq!(number(&lake, "SELECT count(*) FROM metrics WHERE metric = 'old'").await, 100.0);
     lake.append(&samples(&[("__name__", "old"), ("n", "7")], &[(3 * 3_600_000, 2.0)])).unwrap();
     assert_eq!(number(&lake, "SELECT sum(value) FROM metrics WHERE labels['n'] = '7'").await, 3.0);
-    assert!(query(&lake, "SELECT 1 FROM series WHERE labels['n'] = '7'").await.iter().any(|b| b.num_rows() == 1));
+    assert!(
+        query(&lake, "SELECT 1 FROM series WHERE labels['n'] = '7'").await.iter().any(|b| b.num_rows() == 1)
+    );
 }

@@ -8,7 +8,6 @@ mod common;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -75,12 +74,14 @@ fn check(folder: &Path, acknowledged: u64) {
         // Batch n holds one sample of every series at time n; the batch that was in flight may or may not be there.
         let whole = format!("SELECT count(*) FROM samples WHERE ts <= {}", at(acknowledged));
         assert_eq!(number(&lake, &whole).await as u64, (acknowledged + 1) * SERIES, "samples");
-        let distinct = "SELECT count(*) - count(DISTINCT (series_id, ts)) FROM samples";
+        let distinct =
+            "SELECT count(*) FROM (SELECT 1 FROM samples GROUP BY series_id, ts HAVING count(*) > 1)";
         assert_eq!(number(&lake, distinct).await, 0.0, "samples that stand twice");
         let sum = format!("SELECT sum(value) FROM metrics WHERE metric = 'm' AND ts <= {}", at(acknowledged));
         let expected = (0..=acknowledged).map(|n| n * SERIES).sum::<u64>();
         assert_eq!(number(&lake, &sum).await as u64, expected, "values");
-        let logs = format!("SELECT count(DISTINCT body) FROM logs WHERE time_unix_nano <= {}", nanos(acknowledged));
+        let logs =
+            format!("SELECT count(DISTINCT body) FROM logs WHERE time_unix_nano <= {}", nanos(acknowledged));
         assert_eq!(number(&lake, &logs).await as u64, acknowledged + 1, "log records");
         let series = query(&lake, "SELECT series_id FROM series").await;
         assert_eq!(series.iter().map(|batch| batch.num_rows()).sum::<usize>() as u64, SERIES, "series");
@@ -100,7 +101,10 @@ fn write_until_killed(folder: &Path) {
     runtime.block_on(async {
         let lake = Lake::open(LakeConfig { compact_at_files: 3, ..config(folder) }).await.unwrap();
         let written = number(&lake, "SELECT count(*) FROM samples").await as u64 / SERIES;
-        let next = Arc::new(AtomicU64::new(written));
+        // The child before may have died between a batch and its log record.
+        if let Some(last) = written.checked_sub(1) {
+            lake.append_logs(&[log(last)]).unwrap();
+        }
         let upkeep = lake.clone();
         tokio::spawn(async move {
             loop {
@@ -110,8 +114,7 @@ fn write_until_killed(folder: &Path) {
             }
         });
         let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(60) {
-            let n = next.fetch_add(1, Ordering::Relaxed);
+        for n in (written..).take_while(|_| began.elapsed() < Duration::from_secs(60)) {
             lake.append(&batch(n)).unwrap();
             lake.append_logs(&[log(n)]).unwrap();
             println!("ack {n}");
@@ -124,7 +127,8 @@ fn write_until_killed(folder: &Path) {
 fn batch(n: u64) -> MetricBatch {
     let mut batch = MetricBatch::default();
     for series in 0..SERIES {
-        let series = batch.add_series([("__name__", "m".to_owned()), ("series", series.to_string())]).unwrap();
+        let series =
+            batch.add_series([("__name__", "m".to_owned()), ("series", series.to_string())]).unwrap();
         batch.add_sample(series, Timestamp::from_millis(NOON + n as i64), n as f64);
     }
     batch
