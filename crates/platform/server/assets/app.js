@@ -85,6 +85,15 @@ function sourceRow(source) {
   return row;
 }
 
+function targetRow(target) {
+  const row = element("tr");
+  const down = target.health === "down";
+  const why = element("td", down ? target.error : "not scraped yet", "muted");
+  why.colSpan = 7;
+  row.append(cell(state(down ? "bad" : "warn", target.health)), cell(`${target.job} ${target.url}`), why);
+  return row;
+}
+
 function answer(status) {
   const foreign = status.sources.filter((s) => s.protocol !== "self" && s.silent_seconds <= SILENT_SECONDS);
   const total = foreign.reduce((sum, source) => sum + source.per_second, 0);
@@ -135,7 +144,7 @@ async function refresh() {
     by("answer").replaceChildren(answer(status));
     by("place").textContent = `${status.version} · data in ${status.data}`;
     by("fresh").textContent = `as of ${new Date().toLocaleTimeString()}`;
-    by("sources").replaceChildren(...status.sources.map(sourceRow));
+    by("sources").replaceChildren(...status.targets.map(targetRow), ...status.sources.map(sourceRow));
     by("next").hidden = foreign;
     if (!foreign && by("ways").childElementCount === 0) by("ways").replaceChildren(...ways(status));
     kept(status);

@@ -1,12 +1,13 @@
 //! What the parts of one running server share.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::StatusCode;
+use kandela_ingest::scrape::Manager;
 use kandela_lake::Lake;
 use kandela_model::TenantId;
 
@@ -57,6 +58,8 @@ pub(crate) struct App {
     pub decoders: Decoders,
     pub tls: Option<TlsAcceptor>,
     pub source: Option<OptionsSource>,
+    /// Set once the lake is open.
+    pub scrapes: OnceLock<Manager>,
     pub ready: AtomicBool,
 }
 
@@ -90,7 +93,7 @@ impl App {
     }
 
     /// Reads the options again and puts in force what can change while running: users, host names and origins, the
-    /// certificate, and OTLP's naming. The options before stay in force where the new ones cannot be used.
+    /// certificate, OTLP's naming, redaction and scrape jobs. The options before stay in force where the new ones cannot be used.
     ///
     /// # Errors
     /// Why the new options cannot be used.
@@ -108,13 +111,17 @@ impl App {
         if let Some(address) = options.unguarded() {
             return Err(format!("without kandela.users {address} would be open to everybody"));
         }
+        let settings = Settings::of(&options).map_err(|error| error.to_string())?;
         match (&self.tls, &options.tls_files()) {
             (Some(acceptor), Some(files)) => acceptor.reload(files).map_err(|error| error.to_string())?,
             (None, None) => {}
             _ => return Err("TLS cannot be turned on or off while running; restart for that".to_owned()),
         }
         self.guard.reload(options.kandela()).map_err(|error| error.to_string())?;
-        self.settings.store(Arc::new(Settings::of(&options)));
+        self.settings.store(Arc::new(settings));
+        if let Some(scrapes) = self.scrapes.get() {
+            scrapes.apply(&options.config.scrape_configs).await;
+        }
         Ok(())
     }
 }

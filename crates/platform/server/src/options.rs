@@ -8,6 +8,7 @@ use kandela_config::kandela::Durability as ConfiguredDurability;
 use kandela_config::{Config, Kandela, Otlp, Translation};
 use kandela_ingest::otlp::metrics::{Options as OtlpMetrics, Promote};
 use kandela_ingest::otlp::{Limits as OtlpLimits, TranslationStrategy};
+use kandela_ingest::redact::{RedactError, Redactor};
 use kandela_lake::{Durability, LakeConfig, Retention};
 
 use crate::net::TlsFiles;
@@ -90,19 +91,26 @@ impl Options {
 }
 
 /// What of the options a reload may change between two requests.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Settings {
     pub otlp_metrics: OtlpMetrics,
     pub otlp_limits: OtlpLimits,
+    pub redactor: Redactor,
 }
 
 impl Settings {
-    pub(crate) fn of(options: &Options) -> Self {
+    /// # Errors
+    /// When a redaction rule cannot be used.
+    pub(crate) fn of(options: &Options) -> Result<Self, RedactError> {
         let limits = OtlpLimits {
             batch_bytes: saturated(options.kandela().limits.body_size).saturating_mul(2),
             ..OtlpLimits::default()
         };
-        Self { otlp_metrics: otlp_metrics(&options.config.otlp, limits), otlp_limits: limits }
+        Ok(Self {
+            otlp_metrics: otlp_metrics(&options.config.otlp, limits),
+            otlp_limits: limits,
+            redactor: Redactor::new(&options.kandela().redact.as_slice().into())?,
+        })
     }
 }
 

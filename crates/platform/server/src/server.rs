@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use kandela_ingest::redact::RedactError;
 use kandela_lake::{LakeError, Recovery};
 use kandela_model::TenantId;
 use tokio::sync::watch;
@@ -58,6 +59,9 @@ pub enum StartError {
     /// Users could not be set up.
     #[error(transparent)]
     Credentials(#[from] CredentialError),
+    /// A redaction rule cannot be used.
+    #[error(transparent)]
+    Redaction(#[from] RedactError),
     /// The threads of queries could not be started.
     #[error("cannot start threads for queries: {0}")]
     Threads(io::Error),
@@ -95,6 +99,7 @@ impl Server {
         let tls = options.tls_files().as_ref().map(TlsAcceptor::load).transpose()?;
         let telemetry = Telemetry::default();
         let guard = Guard::new(options.kandela(), telemetry.clone())?;
+        let settings = Settings::of(&options)?;
         let queries =
             Queries::new(options.kandela().limits.query.timeout, telemetry.clone()).map_err(StartError::Threads)?;
         let wanted = options.kandela().listen;
@@ -110,7 +115,7 @@ impl Server {
         let body_limits = options.body_limits();
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let app = Arc::new(App {
-            settings: ArcSwap::from_pointee(Settings::of(&options)),
+            settings: ArcSwap::from_pointee(settings),
             addresses,
             started: Instant::now(),
             guard: Arc::new(guard),
@@ -122,6 +127,7 @@ impl Server {
             decoders: Decoders::new(body_limits.decompressed),
             tls: tls.clone(),
             source,
+            scrapes: OnceLock::new(),
             ready: AtomicBool::new(false),
             telemetry: telemetry.clone(),
             options,
@@ -145,6 +151,13 @@ impl Server {
         self.app.tenants.open_once(&TenantId::default()).await?;
         self.app.ready.store(true, Ordering::Release);
         self.background("own telemetry", background::tell(self.app.clone(), self.shutdown.clone()));
+        let scrapes = self.app.scrapes.get_or_init(|| background::scraping(&self.app));
+        scrapes.apply(&self.app.options.config.scrape_configs).await;
+        for (place, receiver) in self.app.options.config.remote_write.clone().into_iter().enumerate() {
+            let name = background::name_of(&receiver, place);
+            let forwarding = background::forward(self.app.clone(), receiver, name, self.shutdown.clone());
+            self.background("remote_write", forwarding);
+        }
         let host = self.app.options.kandela().host_metrics;
         if host.enabled {
             let reading = background::read_host(self.app.clone(), host.interval, self.shutdown.clone());
@@ -187,6 +200,9 @@ impl Server {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.listeners.join_next().await.is_some() {}
+        if let Some(scrapes) = self.app.scrapes.get() {
+            scrapes.shutdown().await;
+        }
         while self.loops.join_next().await.is_some() {}
         background::tell_now(&self.app).await;
         for (tenant, lake) in self.app.tenants.all() {

@@ -98,6 +98,11 @@ impl Tenants {
         }
     }
 
+    /// The lake of a tenant, if it is open.
+    pub(crate) fn opened(&self, tenant: &TenantId) -> Option<Lake> {
+        self.lakes.lock().get(tenant)?.get().cloned()
+    }
+
     /// Every lake that is open.
     pub(crate) fn all(&self) -> Vec<(TenantId, Lake)> {
         let lakes = self.lakes.lock();

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kandela_config::size_text;
+use kandela_lake::wal::WalError;
 use kandela_lake::{Lake, LakeConfig, LakeError};
 
 use super::Finding;
@@ -54,8 +55,8 @@ pub(super) async fn lakes(data: &Path) -> Vec<Finding> {
         let name = folder.display().to_string();
         match Lake::open(LakeConfig::at(&folder)).await {
             Ok(lake) => findings.extend(of_lake(&name, &lake)),
-            Err(error @ LakeError::InUse { .. }) => {
-                findings.push(Finding::ok(CHECK, format!("{name} is in use: {error}")));
+            Err(LakeError::Log { source: WalError::Locked { .. } }) => {
+                findings.push(Finding::ok(CHECK, format!("{name} is in use; its server looks after it")));
             }
             Err(error) => findings.push(Finding::fail(
                 CHECK,

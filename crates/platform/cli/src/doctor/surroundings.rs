@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use kandela_config::Config;
-use kandela_config::discovery::Discovery;
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 
 use super::Finding;
@@ -58,12 +57,8 @@ pub(super) async fn peers(config: &Config) -> Vec<Finding> {
     }
     for job in &config.scrape_configs {
         let port = if job.scheme.as_str() == "https" { 443 } else { 80 };
-        for discovery in &job.discovery {
-            if let Discovery::Static(groups) = discovery {
-                let targets = groups.iter().flat_map(|group| &group.targets);
-                peers.extend(targets.map(|target| with_port(target, port)));
-            }
-        }
+        let targets = job.discovery.static_configs.iter().flat_map(|group| &group.targets);
+        peers.extend(targets.map(|target| with_port(target, port)));
     }
     let named = peers.len();
     let mut findings = Vec::new();

@@ -1,9 +1,13 @@
-//! What runs without being asked: keeping the lakes in shape, this machine's metrics, and the server's own.
+//! What runs without being asked: keeping the lakes in shape, scraping, passing samples on, this machine's metrics, and the
+//! server's own.
 
+mod forward;
 mod host;
 mod own;
+mod scrape;
 mod upkeep;
 
+use std::future::Future;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kandela_model::Timestamp;
@@ -11,8 +15,10 @@ use kandela_model::Timestamp;
 use crate::telemetry::Telemetry;
 use crate::telemetry::events::TaskFailed;
 
+pub(crate) use forward::{forward, name_of};
 pub(crate) use host::read_host;
 pub(crate) use own::{tell, tell_now};
+pub(crate) use scrape::scraping;
 pub(crate) use upkeep::{flush_in_time, keep_tidy};
 
 /// Runs a task, and tells it if the task breaks.

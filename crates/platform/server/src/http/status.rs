@@ -6,10 +6,14 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
+use kandela_ingest::scrape::{Health, Manager};
 use serde::Serialize;
 
 use crate::app::App;
 use crate::sources::SourceStatus;
+
+/// Targets listed; a config may know thousands.
+const MAX_TARGETS: usize = 100;
 
 /// The answer of `/api/kandela/v1/status`.
 #[derive(Serialize)]
@@ -21,8 +25,18 @@ pub(super) struct Status {
     addresses: AddressStatus,
     tls: bool,
     sources: Vec<SourceStatus>,
+    targets: Vec<TargetStatus>,
     /// The lakes of all tenants together; nothing while the server recovers.
     lake: Option<LakeStatus>,
+}
+
+/// A target whose last scrape failed, or that was not scraped yet.
+#[derive(Serialize)]
+struct TargetStatus {
+    job: String,
+    url: String,
+    health: &'static str,
+    error: String,
 }
 
 #[derive(Default, Serialize)]
@@ -62,8 +76,22 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
         },
         tls: app.tls.is_some(),
         sources: app.sources.status(Instant::now()),
+        targets: targets(&app),
         lake: app.is_ready().then(|| lakes(&app)),
     })
+}
+
+fn targets(app: &App) -> Vec<TargetStatus> {
+    let targets = app.scrapes.get().map(Manager::targets).unwrap_or_default();
+    let unwell = targets.active.into_iter().filter(|target| target.health != Health::Up).take(MAX_TARGETS);
+    unwell
+        .map(|target| TargetStatus {
+            job: target.scrape_pool,
+            url: target.scrape_url,
+            health: target.health.as_str(),
+            error: target.last_error,
+        })
+        .collect()
 }
 
 fn lakes(app: &App) -> LakeStatus {

@@ -97,6 +97,7 @@ async fn take(
     let work = move || {
         shared.decoders.with(|decoder, batch| {
             let rejections = decoder.decode(message, &body, batch).map_err(|error| refusal(&error))?;
+            shared.settings.load().redactor.metrics(batch);
             append(&lake, batch, &rejections)
         })
     };

@@ -62,7 +62,9 @@ impl Signal for Metrics {
 
     fn keep(request: Self::Request, app: &App, lake: &Lake) -> Result<Taken, Refusal> {
         let mut batch = MetricBatch::default();
-        let outcome = otlp::metrics::decode(&request, &app.settings.load().otlp_metrics, &mut batch);
+        let settings = app.settings.load();
+        let outcome = otlp::metrics::decode(&request, &settings.otlp_metrics, &mut batch);
+        settings.redactor.metrics(&mut batch);
         let appended = receive::append(lake, &batch)?;
         let problems = [Some(outcome.message), receive::rejections(&appended)];
         let told: Vec<String> = problems.into_iter().flatten().filter(|problem| !problem.is_empty()).collect();
@@ -96,7 +98,9 @@ impl Signal for Traces {
     }
 
     fn keep(request: Self::Request, app: &App, lake: &Lake) -> Result<Taken, Refusal> {
-        let (spans, outcome) = otlp::traces::decode(request, &app.settings.load().otlp_limits);
+        let settings = app.settings.load();
+        let (mut spans, outcome) = otlp::traces::decode(request, &settings.otlp_limits);
+        settings.redactor.spans(&mut spans);
         let kept = lake.append_spans(&spans).map_err(|error| refusal_of(&error))?;
         let received = items(kept as u64, |received| &mut received.spans);
         Ok(Taken { received, rejected: outcome.rejected, message: outcome.message })
@@ -125,7 +129,9 @@ impl Signal for Logs {
     }
 
     fn keep(request: Self::Request, app: &App, lake: &Lake) -> Result<Taken, Refusal> {
-        let (records, outcome) = otlp::logs::decode(request, &app.settings.load().otlp_limits);
+        let settings = app.settings.load();
+        let (mut records, outcome) = otlp::logs::decode(request, &settings.otlp_limits);
+        settings.redactor.logs(&mut records);
         let kept = lake.append_logs(&records).map_err(|error| refusal_of(&error))?;
         let received = items(kept as u64, |received| &mut received.logs);
         Ok(Taken { received, rejected: outcome.rejected, message: outcome.message })

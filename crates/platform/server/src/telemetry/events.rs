@@ -222,6 +222,55 @@ impl InternalEvent for HostReadFailed<'_> {
     }
 }
 
+/// A receiver took a batch.
+pub(crate) struct Forwarded<'a> {
+    pub receiver: &'a str,
+    pub samples: u64,
+    pub bytes: u64,
+    pub took: Duration,
+}
+
+impl InternalEvent for Forwarded<'_> {
+    fn emit(self, metrics: &Metrics) {
+        let Self { receiver, samples, bytes, took } = self;
+        debug!(receiver, samples, bytes, ?took, "batch forwarded");
+        metrics.forwarded.add([receiver.to_owned()], samples);
+        metrics.forwarded_bytes.add([receiver.to_owned()], bytes);
+        metrics.forward_seconds.record([receiver.to_owned()], took.as_secs_f64());
+    }
+}
+
+/// A receiver did not take a batch now; it is sent again.
+pub(crate) struct ForwardRetried<'a> {
+    pub receiver: &'a str,
+    pub error: &'a str,
+}
+
+impl InternalEvent for ForwardRetried<'_> {
+    fn emit(self, metrics: &Metrics) {
+        let Self { receiver, error } = self;
+        debug!(receiver, error, "batch not taken, it will be sent again");
+        metrics.forward_retries.add([receiver.to_owned()], 1);
+    }
+}
+
+/// Samples do not go on to a receiver.
+pub(crate) struct ForwardDropped<'a> {
+    pub receiver: &'a str,
+    /// `refused`, `too old` or `lost`.
+    pub reason: &'static str,
+    pub samples: u64,
+    pub error: &'a str,
+}
+
+impl InternalEvent for ForwardDropped<'_> {
+    fn emit(self, metrics: &Metrics) {
+        let Self { receiver, reason, samples, error } = self;
+        warn!(receiver, reason, samples, error, "samples not forwarded");
+        metrics.forward_dropped.add([Word::Owned(receiver.to_owned()), Word::Borrowed(reason)], samples);
+    }
+}
+
 /// The configuration was read again.
 pub(crate) struct Reloaded<'a> {
     /// Why it failed and the old one stays in force.

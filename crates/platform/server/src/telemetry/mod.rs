@@ -60,6 +60,11 @@ pub(crate) struct Metrics {
     recovered_points: Counter<0>,
     damaged_log_parts: Counter<0>,
     host_failures: Counter<1>,
+    forwarded: Counter<1>,
+    forwarded_bytes: Counter<1>,
+    forward_seconds: Latency<1>,
+    forward_retries: Counter<1>,
+    forward_dropped: Counter<2>,
     reloads: Counter<1>,
     task_failures: Counter<1>,
 }
@@ -139,6 +144,31 @@ impl Default for Metrics {
                 "Times a part of this machine's metrics could not be read.",
                 ["collector"],
             ),
+            forwarded: Counter::new(
+                "kandela_forwarded_samples_total",
+                "Samples, histograms and exemplars that a remote_write receiver took.",
+                ["receiver"],
+            ),
+            forwarded_bytes: Counter::new(
+                "kandela_forwarded_bytes_total",
+                "Bytes of requests that a remote_write receiver took.",
+                ["receiver"],
+            ),
+            forward_seconds: Latency::new(
+                "kandela_forward_duration_seconds",
+                "Time that a remote_write receiver took to accept a request.",
+                ["receiver"],
+            ),
+            forward_retries: Counter::new(
+                "kandela_forward_retries_total",
+                "Requests that are sent to a remote_write receiver again.",
+                ["receiver"],
+            ),
+            forward_dropped: Counter::new(
+                "kandela_forward_dropped_samples_total",
+                "Samples that did not go on to a remote_write receiver.",
+                ["receiver", "reason"],
+            ),
             reloads: Counter::new(
                 "kandela_config_reloads_total",
                 "Times the configuration was read again.",
@@ -172,6 +202,11 @@ impl Metrics {
             self.recovered_points.gather(),
             self.damaged_log_parts.gather(),
             self.host_failures.gather(),
+            self.forwarded.gather(),
+            self.forwarded_bytes.gather(),
+            self.forward_seconds.gather(),
+            self.forward_retries.gather(),
+            self.forward_dropped.gather(),
             self.reloads.gather(),
             self.task_failures.gather(),
         ]
