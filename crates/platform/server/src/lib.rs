@@ -19,6 +19,7 @@ mod app;
 mod background;
 mod guard;
 mod http;
+mod label_limits;
 mod net;
 mod options;
 mod otlp;

@@ -11,6 +11,7 @@ use kandela_ingest::otlp::{Limits as OtlpLimits, TranslationStrategy};
 use kandela_ingest::redact::{RedactError, Redactor};
 use kandela_lake::{Durability, LakeConfig, Retention};
 
+use crate::label_limits::LabelLimits;
 use crate::net::TlsFiles;
 use crate::net::body::BodyLimits;
 
@@ -96,6 +97,7 @@ pub(crate) struct Settings {
     pub otlp_metrics: OtlpMetrics,
     pub otlp_limits: OtlpLimits,
     pub redactor: Redactor,
+    pub label_limits: LabelLimits,
 }
 
 impl Settings {
@@ -109,6 +111,7 @@ impl Settings {
         Ok(Self {
             otlp_metrics: otlp_metrics(&options.config.otlp, limits),
             otlp_limits: limits,
+            label_limits: LabelLimits::of(&options.kandela().limits),
             redactor: Redactor::new(&options.kandela().redact.as_slice().into())?,
         })
     }

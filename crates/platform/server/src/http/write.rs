@@ -16,6 +16,7 @@ use kandela_model::MetricBatch;
 use parking_lot::Mutex;
 
 use crate::app::App;
+use crate::label_limits::LeftOut;
 use crate::net::{Peer, body};
 use crate::receive::{self, Delivery};
 use crate::refusal::Refusal;
@@ -97,14 +98,21 @@ async fn take(
     let work = move || {
         shared.decoders.with(|decoder, batch| {
             let rejections = decoder.decode(message, &body, batch).map_err(|error| refusal(&error))?;
-            shared.settings.load().redactor.metrics(batch);
-            append(&lake, batch, &rejections)
+            let settings = shared.settings.load();
+            settings.redactor.metrics(batch);
+            let left_out = settings.label_limits.enforce(batch);
+            append(&lake, batch, &rejections, left_out)
         })
     };
     Ok((delivery, app.admission.decode(work).await?))
 }
 
-fn append(lake: &Lake, batch: &MetricBatch, rejections: &Rejections) -> Result<Outcome, Refusal> {
+fn append(
+    lake: &Lake,
+    batch: &MetricBatch,
+    rejections: &Rejections,
+    left_out: LeftOut,
+) -> Result<Outcome, Refusal> {
     let appended = receive::append(lake, batch)?;
     let too_late = appended.rejected_points() as u64;
     let written = if too_late == 0 {
@@ -122,12 +130,12 @@ fn append(lake: &Lake, batch: &MetricBatch, rejections: &Rejections) -> Result<O
         }
     };
     let decoded = (!rejections.is_empty()).then(|| rejections.to_string());
-    let problems: Vec<String> = decoded.into_iter().chain(receive::rejections(&appended)).collect();
+    let problems: Vec<String> = decoded.into_iter().chain(left_out.problem).chain(receive::rejections(&appended)).collect();
     Ok(Outcome {
         written,
         received: receive::counted(&appended),
         rejected: vec![
-            ("samples", rejections.samples + too_late),
+            ("samples", rejections.samples + left_out.points + too_late),
             ("histograms", rejections.histograms),
             ("exemplars", rejections.exemplars),
         ],

@@ -21,8 +21,10 @@ use crate::telemetry::events::ConnectionFailed;
 
 /// Connections that one listener holds at a time; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 4096;
-/// How long a client may take for a request's head, and for the TLS handshake.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client may take for a request's head, and how long a connection may lie idle.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests in flight may still run once the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -119,7 +121,8 @@ type Slot = tokio::sync::OwnedSemaphorePermit;
 async fn accept(socket: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<(TcpStream, Peer, Slot)> {
     let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, remote) = socket.accept().await?;
-    stream.set_nodelay(true)?;
+    // Without it answers are slower, no worse.
+    let _ = stream.set_nodelay(true);
     let local = stream.local_addr()?;
     Ok((stream, Peer { remote, local }, slot))
 }
@@ -137,7 +140,7 @@ impl Connection {
         let failed = |telemetry: &Telemetry, error: &dyn std::fmt::Display| {
             telemetry.emit(ConnectionFailed { listener: self.listener, stage: "tls", error });
         };
-        match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
+        match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.serve(stream, peer).await,
             Ok(Err(error)) => failed(&self.telemetry, &error),
             Err(error) => failed(&self.telemetry, &error),

@@ -65,12 +65,13 @@ impl Signal for Metrics {
         let settings = app.settings.load();
         let outcome = otlp::metrics::decode(&request, &settings.otlp_metrics, &mut batch);
         settings.redactor.metrics(&mut batch);
+        let left_out = settings.label_limits.enforce(&mut batch);
         let appended = receive::append(lake, &batch)?;
-        let problems = [Some(outcome.message), receive::rejections(&appended)];
+        let problems = [Some(outcome.message), left_out.problem, receive::rejections(&appended)];
         let told: Vec<String> = problems.into_iter().flatten().filter(|problem| !problem.is_empty()).collect();
         Ok(Taken {
             received: receive::counted(&appended),
-            rejected: outcome.rejected + appended.rejected_points() as u64,
+            rejected: outcome.rejected + left_out.points + appended.rejected_points() as u64,
             message: told.join("; "),
         })
     }
