@@ -6,7 +6,6 @@ mod check;
 mod client;
 mod config_file;
 mod doctor;
-mod import;
 mod output;
 mod query;
 mod table;
@@ -38,8 +37,6 @@ enum Command {
     /// Check files before they are used
     #[command(subcommand)]
     Check(check::Check),
-    /// Take in history
-    Import(import::Import),
     /// Look for what would keep the server from working well
     Doctor(doctor::Doctor),
 }
@@ -63,7 +60,6 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Up(up) => up.run().await,
         Command::Query(query) => query.run().await,
         Command::Check(check) => check.run(),
-        Command::Import(import) => import.run().await,
         Command::Doctor(doctor) => doctor.run().await,
     }
 }

@@ -77,10 +77,10 @@ impl Up {
             () = signals.end() => return stop(server, signals).await,
         }
         loop {
-            tokio::select! {
-                () = signals.end() => return stop(server, signals).await,
+            match signals.next().await {
+                Asked::End => return stop(server, signals).await,
                 // The server logs what came of it.
-                _ = signals.reload.recv() => drop(server.reload().await),
+                Asked::Reload => drop(server.reload().await),
             }
         }
     }
@@ -179,6 +179,12 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
+/// What a signal asks for.
+enum Asked {
+    End,
+    Reload,
+}
+
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -195,7 +201,15 @@ impl Signals {
         })
     }
 
-    /// Ends when the process is asked to end.
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.reload.recv() => Asked::Reload,
+        }
+    }
+
+    /// Ends when the process is asked to end; a reload must wait until there is something to reload.
     async fn end(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
