@@ -83,10 +83,14 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
-        match self.buf.get(self.at) {
-            Some(byte) if *byte < 0x80 => {
+        match self.rest() {
+            [byte, ..] if *byte < 0x80 => {
                 self.at += 1;
                 Ok(u64::from(*byte))
+            }
+            [low, high, ..] if *high < 0x80 => {
+                self.at += 2;
+                Ok(u64::from(*low & 0x7f) | u64::from(*high) << 7)
             }
             _ => self.long_varint(),
         }
@@ -265,6 +269,12 @@ pub(crate) struct Prefixed<'a> {
 impl<'a> Prefixed<'a> {
     /// A value of no bytes, which is proto3's default.
     pub(crate) const EMPTY: Self = Self { all: &[0], prefix: 1 };
+
+    /// A value whose length takes one byte, from both in one piece.
+    #[inline]
+    pub(crate) fn from_short(all: &'a [u8]) -> Self {
+        Self { all, prefix: 1 }
+    }
 
     /// The value.
     #[inline]

@@ -20,12 +20,20 @@ fn attributes(pairs: &[(&str, &str)]) -> Attributes {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), text(value))).collect()
 }
 
+fn everywhere(pattern: ValuePattern) -> ValueRule {
+    ValueRule { keys: Vec::new(), pattern, action: ValueAction::Replace("***".to_owned()) }
+}
+
+fn mask() -> KeyAction {
+    KeyAction::Replace("***".to_owned())
+}
+
 fn by_key(pattern: KeyPattern, action: KeyAction) -> Config {
     Config { keys: vec![KeyRule { pattern, action }], hash_secret: b"pepper".to_vec(), ..Config::default() }
 }
 
 fn known(secret: Secret) -> Redactor {
-    let rule = ValueRule { pattern: ValuePattern::Known(secret), action: ValueAction::default() };
+    let rule = everywhere(ValuePattern::Known(secret));
     Redactor::new(&Config { values: vec![rule], ..Config::default() }).expect("known patterns compile")
 }
 
@@ -90,7 +98,7 @@ fn a_key_is_dropped_masked_or_hashed() {
         list
     };
     assert_eq!(apply(KeyAction::Drop), attributes(&[("user", "ann")]));
-    assert_eq!(apply(KeyAction::Mask), attributes(&[("password", "***"), ("user", "ann")]));
+    assert_eq!(apply(mask()), attributes(&[("password", "***"), ("user", "ann")]));
     let hashed = apply(KeyAction::Hash);
     assert!(
         matches!(&hashed[0].1, Value::Str(hash) if hash.len() == 32 && hash.bytes().all(|b| b.is_ascii_hexdigit()))
@@ -137,7 +145,7 @@ fn the_first_rule_that_matches_a_key_counts() {
     let rule = |pattern, action| KeyRule { pattern, action };
     let config = Config {
         keys: vec![
-            rule(KeyPattern::Glob("user.*".into()), KeyAction::Mask),
+            rule(KeyPattern::Glob("user.*".into()), mask()),
             rule(KeyPattern::Exact("user.id".into()), KeyAction::Drop),
         ],
         ..Config::default()
@@ -150,10 +158,7 @@ fn the_first_rule_that_matches_a_key_counts() {
 #[test]
 fn rules_reach_into_maps_and_lists() {
     let config = Config {
-        values: vec![ValueRule {
-            pattern: ValuePattern::Known(Secret::Email),
-            action: ValueAction::default(),
-        }],
+        values: vec![everywhere(ValuePattern::Known(Secret::Email))],
         ..by_key(KeyPattern::Exact("token".into()), KeyAction::Drop)
     };
     let inner = vec![
@@ -191,7 +196,7 @@ fn a_resource_without_secrets_is_not_copied() {
 #[test]
 fn a_service_name_that_is_taken_out_is_gone_everywhere() {
     let resource = Arc::new(attributes(&[("service.name", "shop")]));
-    for (action, expected) in [(KeyAction::Drop, "unknown_service"), (KeyAction::Mask, "***")] {
+    for (action, expected) in [(KeyAction::Drop, "unknown_service"), (mask(), "***")] {
         let mut spans = [span(&resource)];
         let config = by_key(KeyPattern::Exact("service.name".into()), action);
         Redactor::new(&config).unwrap().spans(&mut spans);
@@ -201,10 +206,11 @@ fn a_service_name_that_is_taken_out_is_gone_everywhere() {
 
 fn batch() -> MetricBatch {
     let mut batch = MetricBatch::default();
-    let series =
-        batch.add_series([("__name__", "logins"), ("job", "shop"), ("user", "ann@example.com")]).unwrap();
+    let series = batch
+        .add_series([("__name__", "logins"), ("job", "shop"), ("user", "ann@example.com")])
+        .expect("a label set");
     batch.add_sample(series, Timestamp::from_millis(1), 1.0);
-    let labels = Labels::new([("user", "ann@example.com")]).unwrap();
+    let labels = Labels::new([("user", "ann@example.com")]).expect("a label set");
     let exemplar =
         Exemplar { ts: Timestamp::from_millis(1), value: 1.0, trace_id: None, span_id: None, labels };
     batch.exemplars.push(SeriesExemplar { series, exemplar });
@@ -213,7 +219,7 @@ fn batch() -> MetricBatch {
 
 #[test]
 fn labels_of_metrics_are_redacted_only_when_asked() {
-    let rule = ValueRule { pattern: ValuePattern::Known(Secret::Email), action: ValueAction::default() };
+    let rule = everywhere(ValuePattern::Known(Secret::Email));
     let mut config = Config { values: vec![rule], ..Config::default() };
     let mut left = batch();
     Redactor::new(&config).unwrap().metrics(&mut left);
@@ -269,7 +275,11 @@ fn addresses_keys_and_tokens_are_known() {
 #[test]
 fn an_expression_of_ones_own_replaces_or_hashes_each_match() {
     let rule = |action| Config {
-        values: vec![ValueRule { pattern: ValuePattern::Regex("id-[0-9]+".into()), action }],
+        values: vec![ValueRule {
+            keys: Vec::new(),
+            pattern: ValuePattern::Regex("id-[0-9]+".into()),
+            action,
+        }],
         hash_secret: b"pepper".to_vec(),
         ..Config::default()
     };
@@ -281,17 +291,39 @@ fn an_expression_of_ones_own_replaces_or_hashes_each_match() {
 }
 
 #[test]
-fn rules_that_cannot_work_are_refused_by_name() {
-    let broken = Config {
-        values: vec![ValueRule { pattern: ValuePattern::Regex("(".into()), action: ValueAction::default() }],
-        ..Config::default()
+fn a_rule_for_some_attributes_reaches_all_that_is_within_them() {
+    let rule = ValueRule {
+        keys: vec![KeyPattern::Glob("req*".into())],
+        ..everywhere(ValuePattern::Regex(r"\d+".into()))
     };
+    let redactor = Redactor::new(&Config { values: vec![rule], ..Config::default() }).unwrap();
+    let nested =
+        |text: &str| Value::Map(vec![("id".to_owned(), Value::List(vec![Value::Str(text.to_owned())]))]);
+    let mut list = vec![("request".to_owned(), nested("n17")), ("id".to_owned(), nested("n17"))];
+    redactor.attributes(&mut list);
+    assert_eq!(list, [("request".to_owned(), nested("n***")), ("id".to_owned(), nested("n17"))]);
+    assert_eq!(redacted(&redactor, "n17"), "n17", "a log's body is no attribute");
+}
+
+#[test]
+fn the_section_of_the_configuration_says_what_to_hide() {
+    let yaml = "kandela:\n  redact:\n    - {keys: [password, '*.token']}\n    - {pattern: '\\b\\d{4}\\b', replacement: '####'}\n";
+    let (loaded, _) = kandela_config::parse(yaml, "kandela.yaml", &|_| None).unwrap();
+    let redactor = Redactor::new(&Config::from(loaded.kandela.redact.as_slice())).unwrap();
+    let mut list = attributes(&[("password", "x"), ("api.token", "y"), ("pin", "is 1234")]);
+    redactor.attributes(&mut list);
+    assert_eq!(
+        list,
+        attributes(&[("password", "<redacted>"), ("api.token", "<redacted>"), ("pin", "is ####")])
+    );
+}
+
+#[test]
+fn rules_that_cannot_work_are_refused_by_name() {
+    let broken = Config { values: vec![everywhere(ValuePattern::Regex("(".into()))], ..Config::default() };
     assert!(Redactor::new(&broken).unwrap_err().to_string().contains(r#"redaction pattern "(""#));
     let huge = Config {
-        values: vec![ValueRule {
-            pattern: ValuePattern::Regex("(a{1000}){1000}".into()),
-            action: ValueAction::default(),
-        }],
+        values: vec![everywhere(ValuePattern::Regex("(a{1000}){1000}".into()))],
         ..Config::default()
     };
     assert!(matches!(Redactor::new(&huge), Err(RedactError::Regex { .. })));

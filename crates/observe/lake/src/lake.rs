@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use futures::TryStreamExt;
 use kandela_model::tables::{self, Table};
-use kandela_model::{LogRecord, Metadata, MetricBatch, Profile, Span, Timestamp};
+use kandela_model::{Event, LogRecord, Metadata, MetricBatch, Profile, Span, Timestamp};
 use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, Notify};
 use url::Url;
@@ -28,8 +31,12 @@ use crate::rows;
 use crate::series::SeriesSets;
 use crate::sql::{self, QueryLimits};
 use crate::table::{self, CompactReport, LakeTable, RetentionReport, TableState};
+use crate::tail::LakeTail;
 use crate::view::View;
 use crate::wal::{Wal, WalOptions};
+
+/// How much longer than the out-of-order window a series stays in memory without a sample.
+const IDLE_MICROS: i64 = 3_600_000_000;
 
 /// A time range in microseconds, both ends inclusive.
 pub type TimeRange = RangeInclusive<i64>;
@@ -59,6 +66,8 @@ struct Inner {
     /// What a failed flush had already committed: table and the last sequence of its generation.
     committed: SyncMutex<HashMap<&'static str, u64>>,
     flush_wanted: Notify,
+    /// The newest sample of all generations that were frozen, in microseconds.
+    newest: AtomicI64,
     recovery: Recovery,
     closed: AtomicBool,
 }
@@ -137,7 +146,8 @@ impl Lake {
             let known = accumulators::load(&root)?;
             let mut rebuild = Rebuild::new(names, known, &opened, committed, share);
             let (wal, report) = Wal::open(&log, options, 1, |record| rebuild.visit(record))?;
-            rebuild.recovery.note(&report, floor);
+            let cut = rebuild.cut;
+            rebuild.recovery.note(&report, cut);
             let Rebuild { memtable, accumulators, recovery, states, .. } = rebuild;
             Ok((wal, memtable, accumulators, recovery, states, opened))
         };
@@ -164,6 +174,7 @@ impl Lake {
             streams: Mutex::default(),
             committed: SyncMutex::default(),
             flush_wanted: Notify::new(),
+            newest: AtomicI64::new(i64::MIN),
             recovery,
             closed: AtomicBool::new(false),
             registry,
@@ -228,6 +239,56 @@ impl Lake {
         self.append_rows(&tables::PROFILES, profiles, rows::profiles)
     }
 
+    /// Appends to an event stream, if the stream stands where the caller thinks: the first event of a stream has sequence 0,
+    /// and each of `events` takes the next, whatever its own `seq` says. Gives the sequence that comes next.
+    ///
+    /// # Errors
+    /// [`LakeError::Conflict`] when another writer was first; else as [`Lake::append`].
+    pub async fn append_events(&self, stream: &str, expected_seq: i64, events: &[Event]) -> Result<i64> {
+        let mut streams = self.inner.streams.lock().await;
+        let next = match streams.get(stream) {
+            Some(next) => *next,
+            None => self.next_seq_of(stream).await?,
+        };
+        streams.insert(stream.to_owned(), next);
+        if next != expected_seq {
+            return Err(LakeError::Conflict {
+                stream: stream.to_owned(),
+                expected: expected_seq,
+                actual: next,
+            });
+        }
+        let numbered: Vec<Event> = events
+            .iter()
+            .zip(next..)
+            .map(|(event, seq)| Event { stream: stream.to_owned(), seq, ..event.clone() })
+            .collect();
+        let after = next + self.append_rows(&tables::EVENTS, &numbered, rows::events)? as i64;
+        streams.insert(stream.to_owned(), after);
+        Ok(after)
+    }
+
+    async fn next_seq_of(&self, stream: &str) -> Result<i64> {
+        let query =
+            format!("SELECT max(seq) AS seq FROM events WHERE stream = '{}'", stream.replace('\'', "''"));
+        let rows: Vec<RecordBatch> = self
+            .sql(&query, &QueryLimits::default())
+            .await?
+            .try_collect()
+            .await
+            .map_err(|e| sql::explain(&e))?;
+        let last = rows.iter().find_map(|batch| {
+            let column = batch.column(0).as_primitive_opt::<Int64Type>()?;
+            column.iter().next().flatten()
+        });
+        Ok(last.map_or(0, |last| last + 1))
+    }
+
+    /// Follows metrics as they come in, from log sequence `from_seq` on.
+    pub fn tail(&self, from_seq: u64) -> LakeTail {
+        LakeTail::new(&self.inner.appender.wal, from_seq)
+    }
+
     fn append_rows<T>(
         &self,
         table: &'static Table,
@@ -282,9 +343,11 @@ impl Lake {
             let oldest = self.inner.view.load().frozen.first().cloned();
             match oldest {
                 Some(generation) => self.flush_generation(&generation, &mut report).await?,
-                None => return Ok(report),
+                None => break,
             }
         }
+        self.forget_idle_series();
+        Ok(report)
     }
 
     /// Begins a new generation and a new log segment.
@@ -298,8 +361,9 @@ impl Lake {
         }
         let rotated = inner.appender.wal.rotate().map_err(|e| self.log_refused(e))?;
         let mut next = View::clone(&view);
-        view.active.closed_segment(rotated.closed);
+        view.active.closed_segment(rotated);
         inner.appender.held_bytes.fetch_add(view.active.heap_bytes(), Ordering::Relaxed);
+        inner.newest.fetch_max(view.active.max_ts(), Ordering::Relaxed);
         next.frozen.push(view.active.clone());
         next.active = Arc::new(Memtable::new(view.active.generation + 1));
         inner.view.store(Arc::new(next));
@@ -333,10 +397,32 @@ impl Lake {
             inner.view.store(Arc::new(next));
         }
         inner.appender.held_bytes.fetch_sub(generation.heap_bytes(), Ordering::Relaxed);
-        if let Some(segment) = generation.segment() {
-            inner.appender.wal.remove_through(segment).map_err(|e| self.log_refused(e))?;
+        if let Some(rotated) = generation.segment() {
+            inner.appender.log(RecordKind::Cut, &rotated.last_seq.to_le_bytes())?;
+            inner.appender.wal.remove_through(rotated.closed).map_err(|e| self.log_refused(e))?;
         }
         Ok(())
+    }
+
+    /// Forgets series that have been idle for longer than the out-of-order window and an hour, once they are a quarter of
+    /// all: their labels are in the series table. Appends wait meanwhile, about a microsecond a series.
+    fn forget_idle_series(&self) {
+        let inner = &self.inner;
+        let window = i64::try_from(inner.config.out_of_order_window.as_micros()).unwrap_or(i64::MAX);
+        let newest = inner.newest.load(Ordering::Relaxed);
+        let cutoff = newest.saturating_sub(window).saturating_sub(IDLE_MICROS);
+        if newest == i64::MIN || inner.registry.idle(cutoff) * 4 < inner.registry.len().max(1) {
+            return;
+        }
+        let _gate = inner.appender.gate.write();
+        let view = inner.view.load();
+        // A generation that waits for its flush names series by number.
+        if view.frozen.is_empty() {
+            let before = inner.registry.heap_bytes();
+            view.active.renumber(&inner.registry.forget_idle(cutoff));
+            let freed = before.saturating_sub(inner.registry.heap_bytes());
+            inner.appender.held_bytes.fetch_sub(freed, Ordering::Relaxed);
+        }
     }
 
     /// Merges files where a day has gathered enough of them.
@@ -398,9 +484,9 @@ impl Lake {
     /// where [`crate::explain`] reads them.
     pub async fn sql(&self, query: &str, limits: &QueryLimits) -> Result<SendableRecordBatchStream> {
         let view = self.pinned();
-        let context =
+        let session =
             sql::session(self.inner.runtime.clone(), &view, &self.inner.registry, &self.inner.sets)?;
-        sql::run(&context, query, limits).await
+        sql::run(session, query, limits).await
     }
 
     fn pinned(&self) -> Arc<View> {

@@ -35,10 +35,9 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    pub(crate) fn note(&mut self, report: &ReplayReport, committed: u64) {
+    pub(crate) fn note(&mut self, report: &ReplayReport, cut: u64) {
         self.torn_bytes = report.torn.iter().map(|torn| torn.length).sum();
-        // What a table has may have left the log.
-        self.missing = report.missing.iter().filter(|missing| *missing.end() > committed).cloned().collect();
+        self.missing = report.missing.iter().filter(|missing| *missing.end() > cut).cloned().collect();
         for damage in &report.damaged {
             let place = damage
                 .quarantined
@@ -68,6 +67,8 @@ pub(crate) struct Rebuild<'a> {
     /// Bytes of memory at which to flush before going on.
     pub(crate) flush_at: usize,
     pub(crate) recovery: Recovery,
+    /// The last sequence that left the log on purpose.
+    pub(crate) cut: u64,
     slots: HashMap<u32, Slot>,
     slots_by_id: HashMap<i64, Slot>,
     rows: Vec<Row>,
@@ -90,6 +91,7 @@ impl<'a> Rebuild<'a> {
             states: HashMap::new(),
             flush_at,
             recovery: Recovery::default(),
+            cut: 0,
             slots: HashMap::new(),
             slots_by_id: HashMap::new(),
             rows: Vec::new(),
@@ -104,6 +106,9 @@ impl<'a> Rebuild<'a> {
                 self.slots.clear();
                 Some(())
             }
+            Some(RecordKind::Cut) => record.payload.try_into().ok().map(|seq| {
+                self.cut = self.cut.max(u64::from_le_bytes(seq));
+            }),
             Some(kind @ (RecordKind::Samples | RecordKind::Accumulated)) => self.samples(&record, kind),
             Some(RecordKind::Histograms) => self.histograms(&record),
             Some(RecordKind::Rows) => self.table_rows(&record),
@@ -192,7 +197,7 @@ impl<'a> Rebuild<'a> {
                 self.accumulators.histograms.insert(id, histogram.clone());
             }
             self.recovery.points +=
-                u64::from(apply_histogram(&self.registry, &self.memtable, slot, ts, histogram));
+                u64::from(apply_histogram(&self.registry, &self.memtable, slot, ts, histogram, 0));
         }
         self.memtable.logged(record.seq);
         Some(())

@@ -1,5 +1,7 @@
 //! What to take out, as plain values.
 
+use kandela_config::kandela::RedactRule;
+
 /// Rules of redaction. Applied to keys first, then to the values that are left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
@@ -30,17 +32,17 @@ pub enum KeyPattern {
     Exact(String),
     /// Keys of this form, where `*` stands for any text and `?` for one character.
     Glob(String),
-    /// Keys that match all of this regular expression.
+    /// Keys that this regular expression, in RE2's syntax, matches as a whole.
     Regex(String),
 }
 
 /// What becomes of an attribute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyAction {
     /// It is left out.
     Drop,
-    /// Its value becomes `***`.
-    Mask,
+    /// This stands in the place of its value.
+    Replace(String),
     /// Its value becomes 32 hex digits that are the same for the same value, so that it can still be counted and joined.
     Hash,
 }
@@ -48,6 +50,8 @@ pub enum KeyAction {
 /// A rule by what text contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueRule {
+    /// The attributes whose values the rule holds for, with all that is nested in them; none for all text there is.
+    pub keys: Vec<KeyPattern>,
     /// Which parts of a text.
     pub pattern: ValuePattern,
     /// What becomes of each.
@@ -57,7 +61,7 @@ pub struct ValueRule {
 /// Which parts of a text a rule means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValuePattern {
-    /// Every match of this regular expression.
+    /// Every match of this regular expression, in RE2's syntax.
     Regex(String),
     /// A kind of secret that is known.
     Known(Secret),
@@ -109,11 +113,24 @@ pub enum ValueAction {
     Hash,
 }
 
-impl Default for ValueAction {
-    fn default() -> Self {
-        Self::Replace(MASK.to_owned())
+/// The section `kandela.redact` of the configuration.
+impl From<&[RedactRule]> for Config {
+    fn from(rules: &[RedactRule]) -> Self {
+        let mut config = Self::default();
+        for rule in rules {
+            let keys: Vec<KeyPattern> = rule.keys.iter().cloned().map(KeyPattern::Glob).collect();
+            match &rule.pattern {
+                Some(pattern) => config.values.push(ValueRule {
+                    keys,
+                    pattern: ValuePattern::Regex(pattern.clone()),
+                    action: ValueAction::Replace(rule.replacement.clone()),
+                }),
+                None => config.keys.extend(keys.into_iter().map(|pattern| KeyRule {
+                    pattern,
+                    action: KeyAction::Replace(rule.replacement.clone()),
+                })),
+            }
+        }
+        config
     }
 }
-
-/// What stands in the place of what was taken out.
-pub(super) const MASK: &str = "***";

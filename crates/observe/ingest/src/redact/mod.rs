@@ -7,7 +7,11 @@
 //! use kandela_ingest::redact::{Config, Redactor, Secret, ValueAction, ValuePattern, ValueRule};
 //! use kandela_model::Value;
 //!
-//! let email = ValueRule { pattern: ValuePattern::Known(Secret::Email), action: ValueAction::default() };
+//! let email = ValueRule {
+//!     keys: Vec::new(),
+//!     pattern: ValuePattern::Known(Secret::Email),
+//!     action: ValueAction::Replace("***".to_owned()),
+//! };
 //! let redactor = Redactor::new(&Config { values: vec![email], ..Config::default() })?;
 //! let mut body = Value::Str("mail to ann@example.com failed".to_owned());
 //! redactor.value(&mut body);
@@ -27,11 +31,10 @@ use kandela_model::{
     Attributes, Labels, LogRecord, METRIC_NAME, MetricBatch, Scope, SeriesIndex, Span, Value,
 };
 
-use config::MASK;
 pub use config::{Config, KeyAction, KeyPattern, KeyRule, Secret, ValueAction, ValuePattern, ValueRule};
 use hash::Hasher;
 use keys::KeyRules;
-use text::TextRules;
+use text::{Place, TextRules};
 
 const SERVICE_NAME: &str = "service.name";
 const UNKNOWN_SERVICE: &str = "unknown_service";
@@ -161,14 +164,7 @@ impl Redactor {
         let mut changed = false;
         let mut kept: Vec<(&str, String)> = Vec::new();
         for (name, value) in labels {
-            let action = if name == METRIC_NAME { None } else { self.keys.action(name) };
-            let redacted = match action {
-                Some(KeyAction::Drop) => Some(String::new()),
-                Some(KeyAction::Mask) => Some(MASK.to_owned()),
-                Some(KeyAction::Hash) => Some(self.hasher.hash(value.as_bytes())),
-                None if name == METRIC_NAME => None,
-                None => self.text.apply(value, &self.hasher),
-            };
+            let redacted = if name == METRIC_NAME { None } else { self.label(name, value) };
             changed |= redacted.is_some();
             kept.push((name, redacted.unwrap_or_else(|| value.to_owned())));
         }
@@ -176,33 +172,49 @@ impl Redactor {
         if changed { Some(Labels::new(kept).unwrap_or_default()) } else { None }
     }
 
+    /// What becomes of a label's value; empty where the label goes, `None` where it stays.
+    fn label(&self, name: &str, value: &str) -> Option<String> {
+        match self.keys.action(name) {
+            Some(KeyAction::Drop) => Some(String::new()),
+            Some(KeyAction::Replace(replacement)) => Some(replacement.clone()),
+            Some(KeyAction::Hash) => Some(self.hasher.hash(value.as_bytes())),
+            None => self.text.apply(value, Place::default().under(name), &self.hasher),
+        }
+    }
+
     /// Redacts attributes in place, also those of maps within them.
     pub fn attributes(&self, attributes: &mut Attributes) {
-        attributes.retain_mut(|(key, value)| match self.keys.action(key) {
-            Some(KeyAction::Drop) => false,
-            Some(KeyAction::Mask) => {
-                *value = Value::Str(MASK.to_owned());
-                true
+        self.attributes_at(attributes, Place::default());
+    }
+
+    fn attributes_at(&self, attributes: &mut Attributes, place: Place<'_>) {
+        attributes.retain_mut(|(key, value)| {
+            match self.keys.action(key) {
+                Some(KeyAction::Drop) => return false,
+                Some(KeyAction::Replace(replacement)) => *value = Value::Str(replacement.clone()),
+                Some(KeyAction::Hash) => *value = Value::Str(self.hash_value(value)),
+                None => self.value_at(value, place.under(key)),
             }
-            Some(KeyAction::Hash) => {
-                *value = Value::Str(self.hash_value(value));
-                true
-            }
-            None => {
-                self.value(value);
-                true
-            }
+            true
         });
     }
 
     /// Redacts a value in place, also what it holds. Whole numbers are read as text, since card numbers come as such.
     pub fn value(&self, value: &mut Value) {
+        self.value_at(value, Place::default());
+    }
+
+    fn value_at(&self, value: &mut Value, place: Place<'_>) {
         match value {
-            Value::Str(text) => self.text(text),
-            Value::List(values) => values.iter_mut().for_each(|value| self.value(value)),
-            Value::Map(entries) => self.attributes(entries),
+            Value::Str(text) => {
+                if let Some(redacted) = self.text.apply(text, place, &self.hasher) {
+                    *text = redacted;
+                }
+            }
+            Value::List(values) => values.iter_mut().for_each(|value| self.value_at(value, place)),
+            Value::Map(entries) => self.attributes_at(entries, place),
             Value::Int(number) if !self.text.is_empty() => {
-                if let Some(redacted) = self.text.apply(&number.to_string(), &self.hasher) {
+                if let Some(redacted) = self.text.apply(&number.to_string(), place, &self.hasher) {
                     *value = Value::Str(redacted);
                 }
             }
@@ -210,8 +222,9 @@ impl Redactor {
         }
     }
 
+    /// Redacts text that is no attribute's.
     fn text(&self, text: &mut String) {
-        if let Some(redacted) = self.text.apply(text, &self.hasher) {
+        if let Some(redacted) = self.text.apply(text, Place::default(), &self.hasher) {
             *text = redacted;
         }
     }

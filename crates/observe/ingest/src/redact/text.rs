@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use kandela_config::re2;
 use regex::{Captures, Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
 use super::RedactError;
 use super::config::{Secret, ValueAction, ValuePattern, ValueRule};
 use super::hash::Hasher;
+use super::keys::KeySet;
 
 /// Memory that one compiled expression may take.
 const REGEX_SIZE: usize = 1 << 20;
@@ -29,6 +31,7 @@ pub(super) struct TextRules {
 
 #[derive(Debug)]
 struct TextRule {
+    keys: KeySet,
     regex: Regex,
     secret: Option<Secret>,
     action: ValueAction,
@@ -36,17 +39,17 @@ struct TextRule {
 
 impl TextRules {
     pub(super) fn new(rules: &[ValueRule]) -> Result<Self, RedactError> {
-        let sources: Vec<&str> = rules.iter().map(|rule| source(&rule.pattern)).collect();
-        let compile = |source: &str| {
-            let regex = RegexBuilder::new(source).size_limit(REGEX_SIZE).build();
-            regex.map_err(|error| RedactError::Regex { pattern: source.to_owned(), error: error.to_string() })
-        };
-        let rules = rules.iter().map(|rule| {
-            let secret = match rule.pattern {
-                ValuePattern::Known(secret) => Some(secret),
-                ValuePattern::Regex(_) => None,
+        let sources: Vec<Cow<'_, str>> = rules.iter().map(|rule| source(&rule.pattern)).collect();
+        let rules = rules.iter().zip(&sources).map(|(rule, source)| {
+            let (secret, given) = match &rule.pattern {
+                ValuePattern::Known(secret) => (Some(*secret), secret.as_str()),
+                ValuePattern::Regex(given) => (None, given.as_str()),
             };
-            Ok(TextRule { regex: compile(source(&rule.pattern))?, secret, action: rule.action.clone() })
+            let regex = RegexBuilder::new(source).size_limit(REGEX_SIZE).build().map_err(|error| {
+                RedactError::Regex { pattern: given.to_owned(), error: error.to_string() }
+            })?;
+            let keys = KeySet::new(rule.keys.iter())?;
+            Ok(TextRule { keys, regex, secret, action: rule.action.clone() })
         });
         let rules = rules.collect::<Result<Vec<_>, RedactError>>()?;
         let any = RegexSetBuilder::new(&sources).size_limit(REGEX_SIZE * (rules.len() + 1)).build();
@@ -66,12 +69,12 @@ impl TextRules {
     }
 
     /// `text` without what the rules mean; `None` where it has nothing of it.
-    pub(super) fn apply(&self, text: &str, hasher: &Hasher) -> Option<String> {
+    pub(super) fn apply(&self, text: &str, place: Place<'_>, hasher: &Hasher) -> Option<String> {
         if self.is_empty() || !self.any.is_match(text) {
             return None;
         }
         let mut clean = Cow::Borrowed(text);
-        for rule in &self.rules {
+        for rule in self.rules.iter().filter(|rule| rule.keys.is_empty() || place.is_in(&rule.keys)) {
             if let Some(replaced) = rule.apply(&clean, hasher) {
                 clean = Cow::Owned(replaced);
             }
@@ -83,15 +86,35 @@ impl TextRules {
     }
 }
 
-fn source(pattern: &ValuePattern) -> &str {
-    match pattern {
-        ValuePattern::Regex(source) => source,
+/// Where a text stands: under which attribute, within which others.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place<'a> {
+    key: Option<&'a str>,
+    outer: Option<&'a Place<'a>>,
+}
+
+impl<'a> Place<'a> {
+    /// The place of what stands under `key` here.
+    pub(super) fn under(&'a self, key: &'a str) -> Place<'a> {
+        Place { key: Some(key), outer: Some(self) }
+    }
+
+    fn is_in(&self, keys: &KeySet) -> bool {
+        self.key.is_some_and(|key| keys.first_match(key).is_some())
+            || self.outer.is_some_and(|outer| outer.is_in(keys))
+    }
+}
+
+fn source(pattern: &ValuePattern) -> Cow<'_, str> {
+    let known = match pattern {
+        ValuePattern::Regex(given) => return Cow::Owned(re2::translate(given)),
         ValuePattern::Known(Secret::Email) => EMAIL,
         ValuePattern::Known(Secret::CreditCard) => CARD_DIGITS,
         ValuePattern::Known(Secret::BearerToken) => BEARER,
         ValuePattern::Known(Secret::AwsKey) => AWS_KEY,
         ValuePattern::Known(Secret::Ipv4) => IPV4,
-    }
+    };
+    Cow::Borrowed(known)
 }
 
 impl TextRule {

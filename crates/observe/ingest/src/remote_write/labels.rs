@@ -15,6 +15,8 @@ pub(super) struct LabelScratch {
     sorted_bytes: Vec<u8>,
     /// Where in `bytes` the name of the last label lies.
     last_name: (usize, usize),
+    /// The first byte of the last label's name.
+    last_first: Option<u8>,
     has_metric_name: bool,
     /// Whether some name or value is longer than 127 bytes, so that its length takes several bytes.
     has_long: bool,
@@ -26,6 +28,7 @@ impl LabelScratch {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.last_name = (0, 0);
+        self.last_first = None;
         self.has_metric_name = false;
         self.has_long = false;
         self.out_of_order = false;
@@ -43,12 +46,18 @@ impl LabelScratch {
         if value_bytes.is_empty() {
             return;
         }
-        let last = self.bytes.get(self.last_name.0..self.last_name.1).unwrap_or_default();
-        self.out_of_order |= last >= name_bytes;
-        self.has_metric_name |= name_bytes == METRIC_NAME.as_bytes();
+        let first = name_bytes.first().copied();
+        // Most neighbours differ in their first byte already.
+        self.out_of_order |= self.last_first >= first && self.last_name() >= name_bytes;
+        self.last_first = first;
+        self.has_metric_name |= first == Some(b'_') && name_bytes == METRIC_NAME.as_bytes();
         let end = self.append(name);
         self.last_name = (end - name_bytes.len(), end);
         self.append(value);
+    }
+
+    fn last_name(&self) -> &[u8] {
+        self.bytes.get(self.last_name.0..self.last_name.1).unwrap_or_default()
     }
 
     #[inline]

@@ -8,6 +8,10 @@ use super::reject::Reason;
 use super::series::{Fault, Sink, exemplar};
 use crate::protobuf::{Malformed, Prefixed, Reader, Tag, Wire};
 
+/// Tags of a label's two fields, both length-delimited.
+const NAME_TAG: u8 = 1 << 3 | 2;
+const VALUE_TAG: u8 = 2 << 3 | 2;
+
 /// Reads the whole request into `sink`.
 pub(super) fn read(body: &[u8], sink: &mut Sink<'_>) -> Result<(), Fault> {
     let mut reader = Reader::new(body);
@@ -46,7 +50,7 @@ pub(super) fn read_series(mut reader: Reader<'_>, sink: &mut Sink<'_>) -> Result
     Ok(())
 }
 
-/// Reads a `Label` in the one form that senders write, and in any other that protobuf allows.
+/// Reads a `Label`: in the one form that senders write, or in any other that protobuf allows.
 #[inline]
 pub(super) fn read_label(
     reader: &mut Reader<'_>,
@@ -54,9 +58,22 @@ pub(super) fn read_label(
     labels: &mut LabelScratch,
 ) -> Result<(), Malformed> {
     let mut message = reader.expect_message(tag)?;
-    let (name, value) = label(&mut message)?;
+    let (name, value) = match plain_label(message.rest()) {
+        Some(label) => label,
+        None => label(&mut message)?,
+    };
     labels.push(name, value);
     Ok(())
+}
+
+/// Reads a label that is just a name and then a value, both shorter than 128 bytes.
+#[inline]
+fn plain_label(message: &[u8]) -> Option<(Prefixed<'_>, Prefixed<'_>)> {
+    let (&[NAME_TAG, name_len], _) = message.split_first_chunk::<2>()? else { return None };
+    let (name, after_name) = message.get(1..)?.split_at_checked(usize::from(name_len) + 1)?;
+    let (&[VALUE_TAG, value_len], value) = after_name.split_first_chunk::<2>()? else { return None };
+    let plain = name_len < 0x80 && value_len < 0x80 && value.len() == usize::from(value_len);
+    plain.then(|| (Prefixed::from_short(name), Prefixed::from_short(after_name.get(1..).unwrap_or_default())))
 }
 
 #[inline]

@@ -96,9 +96,9 @@ fn read_series(
         }
     }
     for pair in scratch.refs.chunks(2) {
-        match resolve(pair, scratch.refs.len(), symbols) {
-            Ok((name, value)) => sink.labels.push(name, value),
-            Err(reason) => sink.labels.refuse(reason),
+        match look_up(pair, symbols) {
+            Some((name, value)) => sink.labels.push(name, value),
+            None => sink.labels.refuse(unresolved(pair, scratch.refs.len(), symbols)),
         }
     }
     let undescribed = described == MetadataRefs::default();
@@ -114,21 +114,25 @@ fn read_series(
 }
 
 #[inline]
-fn resolve<'a>(
-    pair: &[u32],
-    references: usize,
-    symbols: &[Prefixed<'a>],
-) -> Result<(Prefixed<'a>, Prefixed<'a>), Reason> {
+fn look_up<'a>(pair: &[u32], symbols: &[Prefixed<'a>]) -> Option<(Prefixed<'a>, Prefixed<'a>)> {
     match pair {
-        [name, value] => Ok((symbol(*name, symbols)?, symbol(*value, symbols)?)),
-        _ => Err(Reason::OddReferences { len: references }),
+        [name, value] => Some((symbol(*name, symbols)?, symbol(*value, symbols)?)),
+        _ => None,
     }
 }
 
 #[inline]
-fn symbol<'a>(reference: u32, symbols: &[Prefixed<'a>]) -> Result<Prefixed<'a>, Reason> {
-    let found = symbols.get(reference as usize).copied();
-    found.ok_or(Reason::NoSuchSymbol { reference, symbols: symbols.len() })
+fn symbol<'a>(reference: u32, symbols: &[Prefixed<'a>]) -> Option<Prefixed<'a>> {
+    symbols.get(reference as usize).copied()
+}
+
+/// Why references lead to no label.
+#[cold]
+fn unresolved(references: &[u32], all: usize, symbols: &[Prefixed<'_>]) -> Reason {
+    match references.iter().find(|reference| symbol(**reference, symbols).is_none()) {
+        Some(reference) => Reason::NoSuchSymbol { reference: *reference, symbols: symbols.len() },
+        None => Reason::OddReferences { len: all },
+    }
 }
 
 #[inline]
@@ -160,7 +164,10 @@ fn read_exemplar(
     }
     let pairs: Result<Vec<_>, Reason> = refs
         .chunks(2)
-        .map(|pair| resolve(pair, refs.len(), symbols).map(|(name, value)| (name.value(), value.value())))
+        .map(|pair| match look_up(pair, symbols) {
+            Some((name, value)) => Ok((name.value(), value.value())),
+            None => Err(unresolved(pair, refs.len(), symbols)),
+        })
         .collect();
     Ok(pairs.and_then(|pairs| exemplar(ts, value, &pairs)))
 }
@@ -186,7 +193,9 @@ fn describe(
     sink: &mut Sink<'_>,
 ) -> Result<(), Fault> {
     let name_ref = scratch.refs.chunks(2).find_map(|pair| match pair {
-        [name, value] if symbol(*name, symbols).is_ok_and(|name| name.value() == METRIC_NAME.as_bytes()) => {
+        [name, value]
+            if symbol(*name, symbols).is_some_and(|name| name.value() == METRIC_NAME.as_bytes()) =>
+        {
             Some(*value)
         }
         _ => None,
@@ -203,11 +212,11 @@ fn describe(
         sink.batch.describe(series, known);
         return Ok(());
     }
-    let texts = symbol(refs.unit, symbols).and_then(|unit| Ok((unit, symbol(refs.help, symbols)?)));
-    let found = texts.and_then(|(unit, help)| {
-        let name = symbol(name_ref, symbols)?;
-        sized_metadata(name.value(), refs.kind, unit.value(), help.value())
-    });
+    let texts = symbol(name_ref, symbols).zip(symbol(refs.unit, symbols)).zip(symbol(refs.help, symbols));
+    let found = match texts {
+        Some(((name, unit), help)) => sized_metadata(name.value(), refs.kind, unit.value(), help.value()),
+        None => Err(unresolved(&[name_ref, refs.unit, refs.help], scratch.refs.len(), symbols)),
+    };
     match found {
         Ok((metadata, size)) => {
             sink.budget.take(size)?;

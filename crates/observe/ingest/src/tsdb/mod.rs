@@ -1,1 +1,3 @@
-//! Reading a Prometheus TSDB folder.
+//! Prometheus' TSDB as it lies on disk.
+
+pub mod chunk;

@@ -5,7 +5,7 @@
 //! straddles two generations. A batch costs two lock operations a shard, one hash and one cache line a series.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -23,13 +23,16 @@ use super::registry::{Registry, Slot};
 use crate::config::LakeConfig;
 use crate::error::{LakeError, Result};
 use crate::rows;
-use crate::wal::Wal;
+use crate::wal::{Wal, WalError};
 
 /// How far ahead of this machine's clock a sample may be; as Prometheus allows.
 const MAX_AHEAD_MICROS: i64 = 600_000_000;
 
 /// Rejections that are named one by one; the rest are only counted.
 const MAX_NAMED_REJECTIONS: usize = 20;
+
+/// How often a record is made anew when the disk spoils one segment after the other.
+const MAX_TRIES: usize = 3;
 
 /// Why a sample was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,6 +123,8 @@ struct Scratch {
     rows: Vec<Row>,
     undefined: Vec<u32>,
     payload: Vec<u8>,
+    /// The log segment that the payload's definitions are made for.
+    segment: u64,
 }
 
 thread_local! {
@@ -172,6 +177,24 @@ impl Appender {
     /// Takes a batch into `memtable`, which must be the active one; the caller holds the gate shared. Gives what became of
     /// it and the last log sequence to sync through.
     pub(crate) fn append(
+        &self,
+        memtable: &Memtable,
+        batch: &MetricBatch,
+        now: Timestamp,
+        origin: Origin,
+    ) -> Result<(Appended, u64)> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.try_append(memtable, batch, now, origin) {
+                // The disk spoiled the segment that the record was made for; the next one is ready.
+                Err(LakeError::LogRefused { source: WalError::Rotated { .. }, .. }) if tries < MAX_TRIES => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn try_append(
         &self,
         memtable: &Memtable,
         batch: &MetricBatch,
@@ -284,6 +307,7 @@ impl Appender {
         scratch.undefined.clear();
         let ahead = now.micros().saturating_add(MAX_AHEAD_MICROS);
         let segment = self.wal.segment();
+        scratch.segment = segment;
         let sorted: Vec<_>;
         let samples = if batch.samples.is_sorted_by_key(|sample| sample.series) {
             batch.samples.as_slice()
@@ -379,12 +403,19 @@ impl Appender {
             payload,
             rows.iter().map(|row| LoggedSample { number: row.number, ts: row.ts, value: row.value }),
         );
-        let seq = self.log(kind, payload)?;
-        let (taken, duplicates) = apply(&self.registry, memtable, rows, self.wal.segment());
+        let seq = self.log_in(scratch.segment, kind, payload)?;
+        let (taken, duplicates) = apply(&self.registry, memtable, rows, scratch.segment);
         memtable.logged(seq);
         report.samples += taken;
         report.duplicates += duplicates;
         Ok(seq)
+    }
+
+    /// As [`Appender::log`], for a payload whose series are defined in `segment`, partly by earlier records.
+    fn log_in(&self, segment: u64, kind: RecordKind, payload: &[u8]) -> Result<u64> {
+        self.wal
+            .append_in(segment, kind as u8, &[payload])
+            .map_err(|source| LakeError::LogRefused { folder: self.wal.folder().to_owned(), source })
     }
 
     pub(crate) fn log(&self, kind: RecordKind, payload: &[u8]) -> Result<u64> {
@@ -406,6 +437,8 @@ impl Appender {
         scratch.rows.clear();
         let mut undefined: Vec<(Slot, LabelsRef<'_>)> = Vec::new();
         let segment = self.wal.segment();
+        scratch.segment = segment;
+        let mut defined = HashSet::new();
         for delta in &batch.deltas {
             let Some(Some(slot)) = scratch.slots.get(delta.series.0 as usize).copied() else { continue };
             let Some(mut shard) = self.registry.shard(slot.shard as usize) else { continue };
@@ -416,7 +449,7 @@ impl Appender {
                 report.duplicates += 1;
                 continue;
             }
-            if live.logged_in != segment && undefined.iter().all(|(of, _)| *of != slot) {
+            if live.logged_in != segment && defined.insert(live.id) {
                 undefined.push((slot, batch.labels(delta.series)));
             }
             let sum = sums
@@ -445,7 +478,8 @@ impl Appender {
         let ahead = now.micros().saturating_add(MAX_AHEAD_MICROS);
         let mut accumulators = self.accumulators.lock();
         let mut sums: HashMap<i64, Histogram> = HashMap::new();
-        let (mut kept, mut undefined) = (Vec::new(), Vec::new());
+        let (mut kept, mut undefined, mut defined) = (Vec::new(), Vec::new(), HashSet::new());
+        let segment = self.wal.segment();
         for point in &batch.histograms {
             let Some(Some(slot)) = slots.get(point.series.0 as usize).copied() else { continue };
             let Some(mut shard) = self.registry.shard(slot.shard as usize) else { continue };
@@ -468,7 +502,9 @@ impl Appender {
                         );
                         continue;
                     };
-                    undefined.push((slot, batch.labels(point.series)));
+                    if live.logged_in != segment && defined.insert(live.id) {
+                        undefined.push((slot, batch.labels(point.series)));
+                    }
                     kept.push((slot, live.id, point.ts, histogram));
                 }
                 Judgement::Duplicate => report.duplicates += 1,
@@ -480,7 +516,6 @@ impl Appender {
         if kept.is_empty() {
             return Ok(0);
         }
-        undefined.dedup_by_key(|(slot, _)| *slot);
         let mut payload = Vec::new();
         self.put_definitions(&mut payload, undefined.into_iter());
         let rows: Vec<_> = kept.iter().map(|(_, id, ts, histogram)| (*id, *ts, histogram)).collect();
@@ -488,11 +523,11 @@ impl Appender {
         put_varint(&mut payload, accumulated.len() as u64);
         accumulated.iter().for_each(|id| payload.extend_from_slice(&id.to_le_bytes()));
         payload.extend_from_slice(&rows::encode(&rows::histograms(&rows)?)?);
-        let seq = self.log(RecordKind::Histograms, &payload)?;
+        let seq = self.log_in(segment, RecordKind::Histograms, &payload)?;
         memtable.logged(seq);
         accumulators.histograms.extend(sums);
         for (slot, _, ts, histogram) in kept {
-            let taken = apply_histogram(&self.registry, memtable, slot, ts, histogram);
+            let taken = apply_histogram(&self.registry, memtable, slot, ts, histogram, segment);
             report.histograms += usize::from(taken);
             report.duplicates += usize::from(!taken);
         }

@@ -62,6 +62,7 @@ pub(crate) fn apply_histogram(
     slot: Slot,
     ts: Timestamp,
     histogram: Histogram,
+    segment: u64,
 ) -> bool {
     let flushed_through = registry.flushed_through();
     let number_of_shard = slot.shard as usize;
@@ -71,6 +72,7 @@ pub(crate) fn apply_histogram(
         return false;
     };
     let Some(live) = shard.get_mut(slot.entry) else { return false };
+    live.logged_in = segment;
     let micros = ts.micros();
     if micros == live.last_ts {
         return false;

@@ -14,6 +14,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::block::{Arena, Block};
 use super::registry::SHARDS;
+use crate::wal::Rotated;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
@@ -51,7 +52,7 @@ pub(crate) struct Memtable {
     samples: AtomicU64,
     last_seq: AtomicU64,
     max_ts: AtomicI64,
-    segment: OnceLock<u64>,
+    closed: OnceLock<Rotated>,
 }
 
 /// Samples sorted by series and time, as parallel columns.
@@ -111,7 +112,7 @@ impl Memtable {
             samples: AtomicU64::new(0),
             last_seq: AtomicU64::new(0),
             max_ts: AtomicI64::new(i64::MIN),
-            segment: OnceLock::new(),
+            closed: OnceLock::new(),
         }
     }
 
@@ -164,13 +165,13 @@ impl Memtable {
     }
 
     /// Notes the log segment that ends with this generation.
-    pub(crate) fn closed_segment(&self, segment: u64) {
-        self.segment.get_or_init(|| segment);
+    pub(crate) fn closed_segment(&self, rotated: Rotated) {
+        self.closed.get_or_init(|| rotated);
     }
 
     /// The log segment that ends with this generation, once it is frozen.
-    pub(crate) fn segment(&self) -> Option<u64> {
-        self.segment.get().copied()
+    pub(crate) fn segment(&self) -> Option<Rotated> {
+        self.closed.get().copied()
     }
 
     /// Whether nothing came in.
@@ -258,6 +259,17 @@ impl Memtable {
         all.sort_by_key(|(id, ts, _)| (*id, *ts));
         all.dedup_by_key(|(id, ts, _)| (*id, *ts));
         all
+    }
+
+    /// Follows a renumbering of the registry.
+    pub(crate) fn renumber(&self, renumbered: &[Option<u32>]) {
+        for shard in &self.shards {
+            for new in &mut shard.lock().new_days {
+                if let Some(number) = renumbered.get(new.number as usize).copied().flatten() {
+                    new.number = number;
+                }
+            }
+        }
     }
 
     /// Series first heard of on a day, in no order.

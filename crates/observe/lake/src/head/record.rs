@@ -18,13 +18,23 @@ pub(crate) enum RecordKind {
     Accumulated = 5,
     /// A process began to write: series numbers start anew.
     Began = 6,
+    /// Segments are about to be removed: the last sequence of them, as eight bytes.
+    Cut = 7,
 }
 
 impl RecordKind {
     pub(crate) fn from_number(number: u8) -> Option<Self> {
-        [Self::Samples, Self::Histograms, Self::Rows, Self::Metadata, Self::Accumulated, Self::Began]
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
+        [
+            Self::Samples,
+            Self::Histograms,
+            Self::Rows,
+            Self::Metadata,
+            Self::Accumulated,
+            Self::Began,
+            Self::Cut,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == number)
     }
 }
 

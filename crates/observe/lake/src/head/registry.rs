@@ -190,6 +190,47 @@ impl Registry {
         Some(slot(shard.insert(live)))
     }
 
+    /// How many series have had no sample since `cutoff`.
+    pub(crate) fn idle(&self, cutoff: i64) -> usize {
+        self.shards
+            .iter()
+            .map(|shard| shard.lock().entries.iter().filter(|live| live.last_ts < cutoff).count())
+            .sum()
+    }
+
+    /// Forgets the series that have had no sample since `cutoff`, and numbers the others anew; gives the new number of each
+    /// old one. Nothing may be appended meanwhile, and slots found before mean nothing afterwards. Costs a copy of what
+    /// stays.
+    pub(crate) fn forget_idle(&self, cutoff: i64) -> Vec<Option<u32>> {
+        let mut catalog = self.catalog.write();
+        let mut fresh = Catalog::default();
+        let mut renumbered = vec![None; catalog.index.len()];
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let mut kept = Shard::default();
+            for mut live in std::mem::take(&mut shard.entries) {
+                if live.last_ts < cutoff {
+                    continue;
+                }
+                let Some(series) = catalog.index.get(live.number) else { continue };
+                let number = fresh.index.add(series.id, series.salt, series.labels.as_ref());
+                fresh.owners.insert(series.id, number);
+                if let Some(new) = renumbered.get_mut(live.number as usize) {
+                    *new = Some(number);
+                }
+                live.number = number;
+                // The log knows it by its old number.
+                live.logged_in = 0;
+                kept.insert(live);
+            }
+            *shard = kept;
+        }
+        *catalog = fresh;
+        // A forgotten series that comes back may have samples up to here.
+        self.flushed_through.fetch_max(cutoff.saturating_sub(1), Ordering::Relaxed);
+        renumbered
+    }
+
     /// Takes note of what a metric family is.
     pub(crate) fn describe(&self, metadata: &Metadata) {
         let known = self.families.read().get(&metadata.family) == Some(metadata);

@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::{Stream, StreamExt};
+use parking_lot::Mutex;
 use tokio::time::Sleep;
 
 use crate::error::LakeError;
@@ -53,10 +56,30 @@ impl fmt::Display for LimitHit {
 
 impl std::error::Error for LimitHit {}
 
-/// The stream, ended by an error when a limit is hit.
-pub(crate) fn limited(stream: SendableRecordBatchStream, limits: &QueryLimits) -> SendableRecordBatchStream {
+/// Memory that a query holds outside the engine: rows of the head that were laid out for it.
+#[derive(Debug)]
+pub(crate) struct Reserved(Mutex<MemoryReservation>);
+
+impl Reserved {
+    pub(crate) fn new(pool: &Arc<dyn MemoryPool>) -> Self {
+        Self(Mutex::new(MemoryConsumer::new("rows of the head").register(pool)))
+    }
+
+    /// Takes `bytes` more, or fails with the pool's limit.
+    pub(crate) fn grow(&self, bytes: usize) -> Result<()> {
+        self.0.lock().try_grow(bytes)
+    }
+}
+
+/// The stream, ended by an error when a limit is hit. What was reserved is given back with it.
+pub(crate) fn limited(
+    stream: SendableRecordBatchStream,
+    limits: &QueryLimits,
+    reserved: Arc<Reserved>,
+) -> SendableRecordBatchStream {
     Box::pin(Limited {
         stream,
+        _reserved: reserved,
         deadline: Box::pin(tokio::time::sleep(limits.timeout)),
         limits: *limits,
         rows: 0,
@@ -66,6 +89,7 @@ pub(crate) fn limited(stream: SendableRecordBatchStream, limits: &QueryLimits) -
 
 struct Limited {
     stream: SendableRecordBatchStream,
+    _reserved: Arc<Reserved>,
     deadline: Pin<Box<Sleep>>,
     limits: QueryLimits,
     rows: usize,

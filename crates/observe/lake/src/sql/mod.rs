@@ -21,6 +21,7 @@ use kandela_model::tables;
 use url::Url;
 
 pub use limits::QueryLimits;
+use limits::Reserved;
 pub(crate) use metrics::LabelsById;
 
 use crate::config::LakeConfig;
@@ -49,12 +50,19 @@ pub(crate) fn runtime(config: &LakeConfig, tables: &[LakeTable]) -> Result<Arc<R
 }
 
 /// A session that sees the tables as of one view.
+pub(crate) struct Session {
+    context: SessionContext,
+    reserved: Arc<Reserved>,
+}
+
+/// Makes a session.
 pub(crate) fn session(
     runtime: Arc<RuntimeEnv>,
     view: &Arc<View>,
     registry: &Arc<Registry>,
     sets: &Arc<SeriesSets>,
-) -> Result<SessionContext> {
+) -> Result<Session> {
+    let reserved = Arc::new(Reserved::new(&runtime.memory_pool));
     let config = SessionConfig::new()
         .with_information_schema(true)
         .with_target_partitions(std::thread::available_parallelism().map_or(2, usize::from))
@@ -67,32 +75,37 @@ pub(crate) fn session(
         .build();
     let context = SessionContext::new_with_state(state);
     let defect = |e| LakeError::defect("register a table", e);
-    let provider = |table| provider::LakeProvider { table, view: view.clone(), registry: registry.clone() };
+    let provider = |table| provider::LakeProvider {
+        table,
+        view: view.clone(),
+        registry: registry.clone(),
+        reserved: reserved.clone(),
+    };
     for table in tables::ALL {
         context.register_table(table.name, Arc::new(provider(table))).map_err(defect)?;
     }
     let metrics = metrics::MetricsProvider { samples: provider(&tables::SAMPLES), sets: sets.clone() };
     context.register_table("metrics", Arc::new(metrics)).map_err(defect)?;
-    Ok(context)
+    Ok(Session { context, reserved })
 }
 
 /// Runs one read-only query.
 pub(crate) async fn run(
-    context: &SessionContext,
+    session: Session,
     query: &str,
     limits: &QueryLimits,
 ) -> Result<SendableRecordBatchStream> {
     let read_only =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     let planning = async {
-        let frame = context.sql_with_options(query, read_only).await?;
+        let frame = session.context.sql_with_options(query, read_only).await?;
         frame.execute_stream().await
     };
     let stream = match tokio::time::timeout(limits.timeout, planning).await {
         Ok(planned) => planned.map_err(|e| explain(&e))?,
         Err(_) => return Err(LakeError::QueryTimeout { seconds: limits.timeout.as_secs() }),
     };
-    Ok(limits::limited(stream, limits))
+    Ok(limits::limited(stream, limits, session.reserved))
 }
 
 /// What an engine's error means to the one who asked.

@@ -11,13 +11,17 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
-use kandela_model::tables::{DatedBy, Table};
+use kandela_model::tables::{DatedBy, SAMPLES, Table};
 
 use super::bounds::{Bounds, time_bounds};
+use super::limits::Reserved;
 use super::runs::{self, Ask};
 use super::scan::{Sources, plan, sql_schema};
 use crate::head::Registry;
 use crate::view::View;
+
+/// What a sample takes when it is laid out as a row: id, time, value, date and rank.
+const SAMPLE_BYTES: usize = 36;
 
 /// One table, as of one view.
 #[derive(Debug)]
@@ -25,6 +29,7 @@ pub(crate) struct LakeProvider {
     pub(crate) table: &'static Table,
     pub(crate) view: Arc<View>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) reserved: Arc<Reserved>,
 }
 
 impl LakeProvider {
@@ -43,6 +48,10 @@ impl LakeProvider {
             files,
             runs: Vec::new(),
         };
+        if self.table.name == SAMPLES.name {
+            let samples: u64 = self.view.generations().map(|generation| generation.samples()).sum();
+            self.reserved.grow(samples as usize * SAMPLE_BYTES)?;
+        }
         for generation in self.view.generations() {
             let runs = runs::of(self.table, generation, &self.registry, ask)
                 .map_err(|e| DataFusionError::External(Box::new(e)))?;

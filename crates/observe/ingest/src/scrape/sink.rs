@@ -1,0 +1,14 @@
+//! Where scraped samples go.
+
+use std::error::Error;
+
+use kandela_model::MetricBatch;
+
+/// What keeps scraped samples. The server implements it over the lake.
+pub trait Sink: Send + Sync + 'static {
+    /// Takes in the samples of one scrape, all or none. Called on a thread that may block.
+    ///
+    /// # Errors
+    /// When the samples were not kept. The scrape's series then count as never having been offered.
+    fn append(&self, batch: &MetricBatch) -> Result<(), Box<dyn Error + Send + Sync>>;
+}
