@@ -3,7 +3,7 @@
 use super::{Tree, Violation};
 
 /// The crates of the house, from the one that knows nothing to the ones that wire everything.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "algebra",
     "model",
     "config",
@@ -22,6 +22,7 @@ const ORDER: [&str; 18] = [
     "server",
     "cli",
     "evals",
+    "fuzz",
 ];
 
 const PREFIX: &str = "kandela-";

@@ -43,3 +43,5 @@ pub use decode::Decoder;
 pub use encode::Encoder;
 pub use message::{Limits, Message, WriteError, Written};
 pub use reject::{Reason, Rejection, Rejections};
+pub(crate) use series::exemplar;
+pub(crate) use v2::family_of;

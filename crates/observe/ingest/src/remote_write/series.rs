@@ -113,7 +113,7 @@ impl Sink<'_> {
         Ok(())
     }
 
-    pub(super) fn exemplar(
+    pub(crate) fn exemplar(
         &mut self,
         open: &mut OpenSeries,
         exemplar: Result<Exemplar, Reason>,
@@ -190,7 +190,7 @@ impl Sink<'_> {
 
 /// An exemplar from its labels as they came. `trace_id` and `span_id` that are hex of the right length become the exemplar's
 /// own; others stay labels.
-pub(super) fn exemplar(ts: i64, value: f64, pairs: &[(&[u8], &[u8])]) -> Result<Exemplar, Reason> {
+pub(crate) fn exemplar(ts: i64, value: f64, pairs: &[(&[u8], &[u8])]) -> Result<Exemplar, Reason> {
     let mut trace_id = None;
     let mut span_id = None;
     let mut others = Vec::with_capacity(pairs.len());

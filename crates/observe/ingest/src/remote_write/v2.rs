@@ -233,13 +233,16 @@ fn describe(
 
 fn sized_metadata(name: &[u8], kind: i32, unit: &[u8], help: &[u8]) -> Result<(Metadata, usize), Reason> {
     let mut metadata = metadata(name, kind, unit, help).ok_or(Reason::MetadataNotUtf8)?;
-    let suffixes: &[&str] = match metadata.kind {
+    metadata.family.truncate(family_of(&metadata.family, metadata.kind).len());
+    Ok((metadata, size_of::<Metadata>() + name.len() + unit.len() + help.len()))
+}
+
+/// The family that a series of this name and kind belongs to.
+pub(crate) fn family_of(name: &str, kind: MetricKind) -> &str {
+    let suffixes: &[&str] = match kind {
         MetricKind::Histogram | MetricKind::GaugeHistogram => &["_bucket", "_count", "_sum"],
         MetricKind::Summary => &["_count", "_sum"],
         _ => &[],
     };
-    if let Some(suffix) = suffixes.iter().find(|suffix| metadata.family.ends_with(**suffix)) {
-        metadata.family.truncate(metadata.family.len() - suffix.len());
-    }
-    Ok((metadata, size_of::<Metadata>() + name.len() + unit.len() + help.len()))
+    suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
 }

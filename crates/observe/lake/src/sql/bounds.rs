@@ -21,11 +21,6 @@ impl Bounds {
     pub(crate) const ALL: Self =
         Self { from: i64::MIN, through: i64::MAX, from_day: i32::MIN, through_day: i32::MAX };
 
-    /// A range of microseconds.
-    pub(crate) fn of_micros(from: i64, through: i64) -> Self {
-        Self { from, through, ..Self::ALL }
-    }
-
     /// The days that the range touches.
     pub(crate) fn days(&self, dated_by: DatedBy) -> RangeInclusive<i32> {
         let per_day = match dated_by {
