@@ -13,7 +13,10 @@ use write::{Series, block, head_chunks, log, samples_record, series, series_reco
 const FIRST: &str = "01BKGV7JBM69T2G1BGBGM6KB12";
 const SECOND: &str = "01BKGV7JC0RY8A6MACW02A2PJD";
 
-fn read_with(folder: &Path, strict: bool) -> Result<(Vec<(String, i64, f64)>, Report), TsdbError> {
+/// A metric's name, a time in milliseconds, a value.
+type Points = Vec<(String, i64, f64)>;
+
+fn read_with(folder: &Path, strict: bool) -> Result<(Points, Report), TsdbError> {
     let mut points = Vec::new();
     let report = Tsdb::open(folder)?.read(strict, |batch, progress| {
         assert!(progress.done <= progress.total);
@@ -23,16 +26,16 @@ fn read_with(folder: &Path, strict: bool) -> Result<(Vec<(String, i64, f64)>, Re
     Ok((points, report))
 }
 
-fn points_of(batch: &MetricBatch) -> Vec<(String, i64, f64)> {
+fn points_of(batch: &MetricBatch) -> Points {
     let name = |series| batch.labels(series).metric_name().unwrap_or_default().to_owned();
     batch.samples.iter().map(|sample| (name(sample.series), sample.ts.millis(), sample.value)).collect()
 }
 
-fn read(folder: &Path) -> (Vec<(String, i64, f64)>, Report) {
+fn read(folder: &Path) -> (Points, Report) {
     read_with(folder, false).unwrap()
 }
 
-fn points(of: &[(&str, i64, f64)]) -> Vec<(String, i64, f64)> {
+fn points(of: &[(&str, i64, f64)]) -> Points {
     of.iter().map(|(name, ts, value)| ((*name).to_owned(), *ts, *value)).collect()
 }
 
@@ -185,7 +188,7 @@ fn head_folder() -> tempfile::TempDir {
     folder
 }
 
-fn sorted(mut points: Vec<(String, i64, f64)>) -> Vec<(String, i64, f64)> {
+fn sorted(mut points: Points) -> Points {
     points.sort_by(|a, b| a.partial_cmp(b).unwrap());
     points
 }
