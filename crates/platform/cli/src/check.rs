@@ -45,7 +45,8 @@ struct Report {
 impl Check {
     pub(crate) fn run(self) -> anyhow::Result<Outcome> {
         let Self::Config(check) = self;
-        let reports = check.files.iter().map(|file| check.report(file.clone())).collect::<anyhow::Result<Vec<_>>>()?;
+        let reports =
+            check.files.iter().map(|file| check.report(file.clone())).collect::<anyhow::Result<Vec<_>>>()?;
         match check.format {
             Format::Json => line(&serde_json::to_string_pretty(&reports)?),
             Format::Table => reports.iter().for_each(print),
@@ -66,7 +67,8 @@ impl CheckConfig {
             Ok(loaded) => {
                 let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
                 let state = if warnings.is_empty() { State::Ok } else { State::Warn };
-                let (jobs, receivers) = (loaded.config.scrape_configs.len(), loaded.config.remote_write.len());
+                let (jobs, receivers) =
+                    (loaded.config.scrape_configs.len(), loaded.config.remote_write.len());
                 let summary = format!("{jobs} scrape jobs, {receivers} receivers");
                 let effective = self.print.then(|| loaded.config.to_yaml()).transpose()?;
                 Report { file, state, errors: Vec::new(), warnings, summary, effective }

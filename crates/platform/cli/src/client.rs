@@ -40,7 +40,10 @@ impl ServerArguments {
             request = request.bearer_auth(token);
         }
         request.send().await.with_context(|| {
-            format!("no server answers at {}; start one with `kandela up`, or read a folder with --data", self.server)
+            format!(
+                "no server answers at {}; start one with `kandela up`, or read a folder with --data",
+                self.server
+            )
         })
     }
 }

@@ -85,14 +85,21 @@ impl Doctor {
                     None => Finding::ok("config", format!("{name} is valid")),
                     Some(first) => Finding::warn(
                         "config",
-                        format!("{name} has {} keys without effect; the first: {first}", loaded.warnings.len()),
+                        format!(
+                            "{name} has {} keys without effect; the first: {first}",
+                            loaded.warnings.len()
+                        ),
                         format!("read them with `kandela check config {name}`"),
                     ),
                 });
                 Ok(loaded.config)
             }
             Err(errors) => {
-                findings.push(Finding::fail("config", errors.to_string(), "mend the file; the default is looked at now"));
+                findings.push(Finding::fail(
+                    "config",
+                    errors.to_string(),
+                    "mend the file; the default is looked at now",
+                ));
                 Ok(Config::default())
             }
         }
@@ -106,11 +113,17 @@ fn print(findings: &[Finding]) {
         let mut lines = wrapped(&finding.found, room).into_iter();
         let first = lines.next().unwrap_or_default();
         line(&format!("{} {:<12} {first}", finding.state.marked(), finding.check));
-        let todo = finding.todo.as_deref().map(|todo| wrapped(&format!("→ {todo}"), room)).unwrap_or_default();
+        let todo =
+            finding.todo.as_deref().map(|todo| wrapped(&format!("→ {todo}"), room)).unwrap_or_default();
         for more in lines.chain(todo) {
             line(&format!("{:INDENT$}{more}", ""));
         }
     }
     let count = |state| findings.iter().filter(|finding| finding.state == state).count();
-    line(&format!("\n{} ok, {} to look at, {} failed", count(State::Ok), count(State::Warn), count(State::Fail)));
+    line(&format!(
+        "\n{} ok, {} to look at, {} failed",
+        count(State::Ok),
+        count(State::Warn),
+        count(State::Fail)
+    ));
 }

@@ -61,7 +61,9 @@ impl Sql {
         let query = match self.query.as_str() {
             "-" => {
                 let mut text = String::new();
-                std::io::stdin().read_to_string(&mut text).context("reading the query from standard input")?;
+                std::io::stdin()
+                    .read_to_string(&mut text)
+                    .context("reading the query from standard input")?;
                 text
             }
             query => query.to_owned(),

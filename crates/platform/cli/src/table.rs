@@ -48,7 +48,8 @@ fn grid(columns: &[Column], rows: &[Vec<String>], widths: &[usize]) -> String {
     let mut text = String::new();
     for row in std::iter::once(&titles).chain(rows) {
         let cells = row.iter().zip(columns).zip(widths);
-        let cells: Vec<String> = cells.map(|((cell, column), width)| fitted(cell, *width, column.numeric)).collect();
+        let cells: Vec<String> =
+            cells.map(|((cell, column), width)| fitted(cell, *width, column.numeric)).collect();
         text.push_str(cells.join(GAP).trim_end());
         text.push('\n');
     }
@@ -64,7 +65,8 @@ fn blocks(columns: &[Column], rows: &[Vec<String>], width: usize) -> String {
             text.push('\n');
         }
         for (column, cell) in columns.iter().zip(row) {
-            let line = format!("{}{GAP}{}", fitted(&column.title, titles, false), fitted(cell, values, false));
+            let line =
+                format!("{}{GAP}{}", fitted(&column.title, titles, false), fitted(cell, values, false));
             text.push_str(line.trim_end());
             text.push('\n');
         }

@@ -60,8 +60,9 @@ fn memory(text: &str) -> Result<u64, String> {
 
 impl Up {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        let filter = EnvFilter::try_from_env("KANDELA_LOG")
-            .unwrap_or_else(|_| EnvFilter::new("warn,kandela_server=info,kandela_lake=info,kandela_ingest=info"));
+        let filter = EnvFilter::try_from_env("KANDELA_LOG").unwrap_or_else(|_| {
+            EnvFilter::new("warn,kandela_server=info,kandela_lake=info,kandela_ingest=info")
+        });
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
         let mut signals = Signals::listen()?;
         let options = self.options()?;
@@ -102,7 +103,9 @@ impl Up {
         let data = match (&self.data, &kandela.data) {
             (Some(folder), _) | (None, Some(DataLocation::Folder(folder))) => folder.clone(),
             (None, Some(DataLocation::Url(url))) => {
-                anyhow::bail!("kandela.data is {url}; this version keeps telemetry in a local folder, name one")
+                anyhow::bail!(
+                    "kandela.data is {url}; this version keeps telemetry in a local folder, name one"
+                )
             }
             (None, None) => PathBuf::from("data"),
         };
@@ -130,7 +133,10 @@ fn greet(server: &Server, options: &Options) {
     line("");
     if let Some(recovery) = server.recovery().filter(|recovery| recovery.points > 0) {
         let points = grouped(recovery.points);
-        line(&format!("  read back {points} points that no table had, in {:.1} s", recovery.took.as_secs_f64()));
+        line(&format!(
+            "  read back {points} points that no table had, in {:.1} s",
+            recovery.took.as_secs_f64()
+        ));
     }
 }
 

@@ -84,7 +84,8 @@ impl Room {
         }
         let room = self.bytes.clone().acquire_many_owned(missing);
         let Ok(Ok(permit)) = tokio::time::timeout(self.patience, room).await else {
-            let message = "too many requests are being received at once; send again later, or raise the memory limit";
+            let message =
+                "too many requests are being received at once; send again later, or raise the memory limit";
             return Err(Refusal::retry(StatusCode::SERVICE_UNAVAILABLE, message, RETRY));
         };
         match &mut self.held {

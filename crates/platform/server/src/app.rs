@@ -84,8 +84,16 @@ impl App {
     /// The server's own metrics as they stand now.
     pub(crate) fn own_metrics(&self) -> Vec<Family> {
         let mut families = vec![
-            Family::gauge("kandela_uptime_seconds", "Time since the start.", self.started.elapsed().as_secs_f64()),
-            Family::gauge("kandela_ready", "1 once the lake has recovered.", f64::from(u8::from(self.is_ready()))),
+            Family::gauge(
+                "kandela_uptime_seconds",
+                "Time since the start.",
+                self.started.elapsed().as_secs_f64(),
+            ),
+            Family::gauge(
+                "kandela_ready",
+                "1 once the lake has recovered.",
+                f64::from(u8::from(self.is_ready())),
+            ),
         ];
         families.extend(self.telemetry.gather());
         families.extend(crate::telemetry::lakes(&self.tenants.all()));

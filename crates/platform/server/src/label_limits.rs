@@ -64,7 +64,10 @@ impl LabelLimits {
         let count = labels.len();
         if count > self.labels {
             let limit = self.labels;
-            return Some(format!("series {} has {count} labels, over limits.labels_per_series of {limit}", named()));
+            return Some(format!(
+                "series {} has {count} labels, over limits.labels_per_series of {limit}",
+                named()
+            ));
         }
         labels.iter().find_map(|(name, value)| {
             let label: String = name.chars().take(80).collect();

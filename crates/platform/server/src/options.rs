@@ -68,7 +68,8 @@ impl Options {
 
     /// The set-up of each lake; its root and memory limit stand for all lakes together.
     pub(crate) fn lake_config(&self) -> LakeConfig {
-        let Kandela { durability, out_of_order_window, flush_interval, retention, limits, .. } = self.kandela();
+        let Kandela { durability, out_of_order_window, flush_interval, retention, limits, .. } =
+            self.kandela();
         LakeConfig {
             memory_limit: self.memory_limit(),
             durability: match durability {
@@ -125,8 +126,12 @@ fn otlp_metrics(otlp: &Otlp, limits: OtlpLimits) -> OtlpMetrics {
     };
     OtlpMetrics {
         translation_strategy: match otlp.translation_strategy {
-            Translation::UnderscoreEscapingWithSuffixes => TranslationStrategy::UnderscoreEscapingWithSuffixes,
-            Translation::UnderscoreEscapingWithoutSuffixes => TranslationStrategy::UnderscoreEscapingWithoutSuffixes,
+            Translation::UnderscoreEscapingWithSuffixes => {
+                TranslationStrategy::UnderscoreEscapingWithSuffixes
+            }
+            Translation::UnderscoreEscapingWithoutSuffixes => {
+                TranslationStrategy::UnderscoreEscapingWithoutSuffixes
+            }
             Translation::NoUtf8EscapingWithSuffixes => TranslationStrategy::NoUtf8EscapingWithSuffixes,
             Translation::NoTranslation => TranslationStrategy::NoTranslation,
         },

@@ -33,7 +33,8 @@ impl Delivery {
         headers: &HeaderMap,
         remote: Option<SocketAddr>,
     ) -> Result<Self, Refusal> {
-        let sender = remote.map_or_else(|| "unknown".to_owned(), |address| address.ip().to_canonical().to_string());
+        let sender =
+            remote.map_or_else(|| "unknown".to_owned(), |address| address.ip().to_canonical().to_string());
         Ok(Self { protocol, tenant: Tenants::named_by(headers)?, sender, bytes: 0 })
     }
 }
@@ -91,8 +92,12 @@ pub(crate) fn rejections(appended: &Appended) -> Option<String> {
     if appended.rejections.is_empty() {
         return None;
     }
-    let counts: Vec<String> =
-        appended.rejections.iter().map(|(reason, count)| format!("{count} points {}", reason.as_str())).collect();
-    let example = appended.rejected.first().map(|first| format!("; the first: {} at {}", first.series, first.ts));
+    let counts: Vec<String> = appended
+        .rejections
+        .iter()
+        .map(|(reason, count)| format!("{count} points {}", reason.as_str()))
+        .collect();
+    let example =
+        appended.rejected.first().map(|first| format!("; the first: {} at {}", first.series, first.ts));
     Some(format!("{}{}", counts.join(", "), example.unwrap_or_default()))
 }

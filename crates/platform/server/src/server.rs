@@ -44,7 +44,9 @@ pub enum StartError {
     )]
     Unguarded(SocketAddr),
     /// An address could not be taken.
-    #[error("cannot listen on {address} for {what}: {source}; stop what listens there, or choose another address")]
+    #[error(
+        "cannot listen on {address} for {what}: {source}; stop what listens there, or choose another address"
+    )]
     Listen {
         /// What it is for.
         what: &'static str,
@@ -100,8 +102,8 @@ impl Server {
         let telemetry = Telemetry::default();
         let guard = Guard::new(options.kandela(), telemetry.clone())?;
         let settings = Settings::of(&options)?;
-        let queries =
-            Queries::new(options.kandela().limits.query.timeout, telemetry.clone()).map_err(StartError::Threads)?;
+        let queries = Queries::new(options.kandela().limits.query.timeout, telemetry.clone())
+            .map_err(StartError::Threads)?;
         let wanted = options.kandela().listen;
         let main = bind("http", wanted.http).await?;
         let otlp_grpc = bind("otlp_grpc", wanted.otlp_grpc).await?;
@@ -179,7 +181,12 @@ impl Server {
     /// What was read back at the start.
     pub fn recovery(&self) -> Option<Recovery> {
         let default = TenantId::default();
-        self.app.tenants.all().into_iter().find(|(tenant, _)| *tenant == default).map(|(_, lake)| lake.recovery().clone())
+        self.app
+            .tenants
+            .all()
+            .into_iter()
+            .find(|(tenant, _)| *tenant == default)
+            .map(|(_, lake)| lake.recovery().clone())
     }
 
     /// Who sends, the busiest first.

@@ -57,7 +57,8 @@ impl Tenants {
     /// 404 for a tenant that is not configured, else what [`refusal_of`] makes of the lake's error.
     pub(crate) async fn lake(&self, tenant: &TenantId) -> Result<Lake, Refusal> {
         if *tenant != TenantId::default() && !self.known.contains(tenant) {
-            let message = format!("tenant {tenant} is not known; add it to kandela.tenants, or check X-Scope-OrgID");
+            let message =
+                format!("tenant {tenant} is not known; add it to kandela.tenants, or check X-Scope-OrgID");
             return Err(Refusal::new(StatusCode::NOT_FOUND, message));
         }
         self.open_once(tenant).await.map_err(|error| refusal_of(&error))
@@ -78,7 +79,11 @@ impl Tenants {
             ..self.config.clone()
         })
         .await?;
-        self.telemetry.emit(TenantOpened { tenant: tenant.as_str(), took: began.elapsed(), recovery: lake.recovery() });
+        self.telemetry.emit(TenantOpened {
+            tenant: tenant.as_str(),
+            took: began.elapsed(),
+            recovery: lake.recovery(),
+        });
         (self.opened)(tenant, &lake);
         Ok(lake)
     }

@@ -13,9 +13,14 @@ const LEAST_FILES: u64 = 512;
 pub(super) fn memory(limit: u64) -> Finding {
     const CHECK: &str = "memory";
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| kib_of(&text, "MemTotal:"));
-    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    let group =
+        std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
     let Some(there) = machine.into_iter().chain(group).min() else {
-        return Finding::warn(CHECK, "cannot tell how much memory there is", "see that it is more than --memory-limit");
+        return Finding::warn(
+            CHECK,
+            "cannot tell how much memory there is",
+            "see that it is more than --memory-limit",
+        );
     };
     let found = format!("the limit is {} of {}", size_text(limit), size_text(there));
     if limit > there {
@@ -39,7 +44,8 @@ pub(super) fn open_files() -> Finding {
     let Some(soft) = soft_limit(&limits, "Max open files") else {
         return Finding::warn(CHECK, "cannot tell how many files may be open", "see `ulimit -n`");
     };
-    let found = if soft == u64::MAX { "unlimited".to_owned() } else { format!("{soft} may be open at a time") };
+    let found =
+        if soft == u64::MAX { "unlimited".to_owned() } else { format!("{soft} may be open at a time") };
     let todo = "raise it: `ulimit -n 65536`, or LimitNOFILE=65536 in the service's unit";
     match soft {
         ..LEAST_FILES => Finding::fail(CHECK, found, todo),
@@ -67,8 +73,12 @@ mod tests {
 
     #[test]
     fn the_soft_limit_is_what_counts() {
-        let limits = "Limit          Soft Limit  Hard Limit  Units\nMax open files  1024        524288      files\n";
+        let limits =
+            "Limit          Soft Limit  Hard Limit  Units\nMax open files  1024        524288      files\n";
         assert_eq!(soft_limit(limits, "Max open files"), Some(1024));
-        assert_eq!(soft_limit("Max open files  unlimited unlimited files\n", "Max open files"), Some(u64::MAX));
+        assert_eq!(
+            soft_limit("Max open files  unlimited unlimited files\n", "Max open files"),
+            Some(u64::MAX)
+        );
     }
 }

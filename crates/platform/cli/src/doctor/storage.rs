@@ -23,13 +23,19 @@ pub(super) fn space(data: &Path) -> Finding {
     let existing = data.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     let probe = existing.join(format!(".kandela-doctor-{}", std::process::id()));
     if let Err(error) = std::fs::write(&probe, b"probe") {
-        return Finding::fail(CHECK, format!("{shown} cannot be written: {error}"), "choose another folder with --data");
+        return Finding::fail(
+            CHECK,
+            format!("{shown} cannot be written: {error}"),
+            "choose another folder with --data",
+        );
     }
     // What is left behind where this fails is five bytes.
     let _ = std::fs::remove_file(&probe);
     let stat = match rustix::fs::statvfs(existing) {
         Ok(stat) => stat,
-        Err(error) => return Finding::warn(CHECK, format!("room in {shown} is unknown: {error}"), "see `df`"),
+        Err(error) => {
+            return Finding::warn(CHECK, format!("room in {shown} is unknown: {error}"), "see `df`");
+        }
     };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let found = format!("{shown} has {} free", size_text(free));
@@ -45,10 +51,15 @@ pub(super) fn space(data: &Path) -> Finding {
 pub(super) async fn lakes(data: &Path) -> Vec<Finding> {
     const CHECK: &str = "data";
     let Ok(entries) = std::fs::read_dir(data) else {
-        return vec![Finding::ok(CHECK, format!("{} is not there yet; the first start makes it", data.display()))];
+        return vec![Finding::ok(
+            CHECK,
+            format!("{} is not there yet; the first start makes it", data.display()),
+        )];
     };
-    let mut folders: Vec<_> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("wal").is_dir()).collect();
+    let mut folders: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("wal").is_dir())
+        .collect();
     folders.sort();
     let mut findings = Vec::new();
     for folder in folders {

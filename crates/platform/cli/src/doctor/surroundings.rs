@@ -19,7 +19,9 @@ pub(super) async fn ports(config: &Config) -> Vec<Finding> {
     let listen = config.kandela.listen;
     let runs = is_kandela(listen.http, config.kandela.tls.is_some()).await;
     let mut findings = Vec::new();
-    for (what, address) in [("http", listen.http), ("otlp_grpc", listen.otlp_grpc), ("otlp_http", listen.otlp_http)] {
+    for (what, address) in
+        [("http", listen.http), ("otlp_grpc", listen.otlp_grpc), ("otlp_http", listen.otlp_http)]
+    {
         findings.push(match TcpListener::bind(address).await {
             Ok(_) => Finding::ok(CHECK, format!("{address} is free for {what}")),
             Err(_) if runs => Finding::ok(CHECK, format!("{address} is taken, and a Kandela runs here")),
@@ -35,12 +37,17 @@ pub(super) async fn ports(config: &Config) -> Vec<Finding> {
 
 async fn is_kandela(address: SocketAddr, tls: bool) -> bool {
     let scheme = if tls { "https" } else { "http" };
-    let Ok(client) = reqwest::Client::builder().timeout(PATIENCE).tls_danger_accept_invalid_certs(true).build() else {
+    let Ok(client) =
+        reqwest::Client::builder().timeout(PATIENCE).tls_danger_accept_invalid_certs(true).build()
+    else {
         return false;
     };
     let Ok(answer) = client.get(format!("{scheme}://{address}/-/healthy")).send().await else { return false };
     // A server with users asks who we are, in its own name.
-    let asks = answer.headers().get("www-authenticate").is_some_and(|asked| asked.as_bytes().ends_with(b"\"kandela\""));
+    let asks = answer
+        .headers()
+        .get("www-authenticate")
+        .is_some_and(|asked| asked.as_bytes().ends_with(b"\"kandela\""));
     asks || answer.text().await.is_ok_and(|text| text.starts_with("Kandela"))
 }
 
@@ -93,5 +100,7 @@ async fn reach(peer: &str) -> Result<(), String> {
         }
         Err(last)
     };
-    tokio::time::timeout(PATIENCE, connecting).await.unwrap_or_else(|_| Err(format!("no answer in {PATIENCE:?}")))
+    tokio::time::timeout(PATIENCE, connecting)
+        .await
+        .unwrap_or_else(|_| Err(format!("no answer in {PATIENCE:?}")))
 }

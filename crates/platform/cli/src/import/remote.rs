@@ -6,8 +6,8 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use futures::StreamExt as _;
 use kandela_ingest::remote_write::read::{
-    ChunkedSeries, Frames, MatchKind, Matcher, Query, ReadError, ResponseKind, decode_frame, decode_samples, encode_request,
-    REQUEST_CONTENT_TYPE,
+    ChunkedSeries, Frames, MatchKind, Matcher, Query, REQUEST_CONTENT_TYPE, ReadError, ResponseKind,
+    decode_frame, decode_samples, encode_request,
 };
 use kandela_ingest::remote_write::{Decoder, Limits, WriteError};
 use kandela_ingest::tsdb::chunk;
@@ -59,7 +59,8 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
         return if fits { Ok(Timestamp::from_micros(micros as i64)) } else { Err("out of range".to_owned()) };
     }
     let instant = text.parse::<jiff::Timestamp>().or_else(|error| {
-        let midnight = text.parse::<jiff::civil::Date>().and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC));
+        let midnight =
+            text.parse::<jiff::civil::Date>().and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC));
         midnight.map(|midnight| midnight.timestamp()).map_err(|_| error.to_string())
     })?;
     Ok(Timestamp::from_micros(instant.as_microsecond()))
@@ -73,7 +74,8 @@ fn parse_selector(text: &str) -> Result<Selector, String> {
     if selector.offset.is_some() || selector.at.is_some() || !selector.matchers.or_matchers.is_empty() {
         return Err("only a name and matchers joined by commas can be asked for".to_owned());
     }
-    let matcher = |kind, name: &str, value: &str| Matcher { kind, name: name.to_owned(), value: value.to_owned() };
+    let matcher =
+        |kind, name: &str, value: &str| Matcher { kind, name: name.to_owned(), value: value.to_owned() };
     let named = selector.name.iter().map(|name| matcher(MatchKind::Equal, "__name__", name));
     let others = selector.matchers.matchers.iter().map(|of| {
         let kind = match of.op {
@@ -105,7 +107,8 @@ impl RemoteRead {
         if url.path() == "/" {
             url.set_path("/api/v1/read");
         }
-        let all = || vec![Matcher { kind: MatchKind::NotEqual, name: "__name__".to_owned(), value: String::new() }];
+        let all =
+            || vec![Matcher { kind: MatchKind::NotEqual, name: "__name__".to_owned(), value: String::new() }];
         let selectors = if self.matching.is_empty() { vec![all().into()] } else { self.matching };
         let client = Client::builder().default_headers(self.headers.into_iter().collect::<HeaderMap>());
         Ok(Reading { client: client.build()?, url, from, to, selectors, findings: Findings::default() })
@@ -149,7 +152,10 @@ impl Reading {
                 Ok(()) => at = end.saturating_add(1),
                 Err(Failure::TooLarge) if span > SHORTEST => span /= 2,
                 Err(Failure::TooLarge) => {
-                    bail!("{} answers with more than {MAX_BODY} bytes for one minute; ask for less with --match", self.url)
+                    bail!(
+                        "{} answers with more than {MAX_BODY} bytes for one minute; ask for less with --match",
+                        self.url
+                    )
                 }
                 Err(Failure::Passing(error) | Failure::Final(error)) => return Err(error),
             }
@@ -253,10 +259,17 @@ impl Reading {
     }
 
     /// Chunks reach beyond what was asked for.
-    fn take_series(&mut self, series: &ChunkedSeries, first: Timestamp, last: Timestamp, batch: &mut MetricBatch) {
+    fn take_series(
+        &mut self,
+        series: &ChunkedSeries,
+        first: Timestamp,
+        last: Timestamp,
+        batch: &mut MetricBatch,
+    ) {
         let index = batch.add_canonical(series.labels.as_ref());
         for one in &series.chunks {
-            let taken = chunk::append(one.encoding, &one.data, |ts| (first..=last).contains(&ts), index, batch);
+            let taken =
+                chunk::append(one.encoding, &one.data, |ts| (first..=last).contains(&ts), index, batch);
             match taken {
                 Ok(points) => {
                     if let Some(why) = points.first_refusal {

@@ -17,8 +17,7 @@ use crate::telemetry::events::HostReadFailed;
 /// Reads at once and then every `interval`. What cannot be kept is counted and left: the next reading comes soon.
 pub(crate) async fn read_host(app: Arc<App>, interval: Duration, mut shutdown: Shutdown) {
     let name = machine_name();
-    let delivery =
-        Delivery { protocol: "host", tenant: TenantId::default(), sender: name.clone(), bytes: 0 };
+    let delivery = Delivery { protocol: "host", tenant: TenantId::default(), sender: name.clone(), bytes: 0 };
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {

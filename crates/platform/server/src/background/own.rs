@@ -33,12 +33,8 @@ pub(crate) async fn tell(app: Arc<App>, mut shutdown: Shutdown) {
 /// Writes it once.
 pub(crate) async fn tell_now(app: &Arc<App>) {
     let instance = app.addresses.http.to_string();
-    let delivery = Delivery {
-        protocol: "self",
-        tenant: TenantId::default(),
-        sender: instance.clone(),
-        bytes: 0,
-    };
+    let delivery =
+        Delivery { protocol: "self", tenant: TenantId::default(), sender: instance.clone(), bytes: 0 };
     if let Err(refusal) = write(app, &delivery, instance).await {
         app.refused(delivery.protocol, refusal);
     }

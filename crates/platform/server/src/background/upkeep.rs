@@ -18,7 +18,12 @@ const COMPACT_EVERY: Duration = Duration::from_secs(60);
 const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Flushes at the lake's interval, and earlier where memory asks for it.
-pub(crate) async fn flush_in_time(tenant: TenantId, lake: Lake, telemetry: Telemetry, mut shutdown: Shutdown) {
+pub(crate) async fn flush_in_time(
+    tenant: TenantId,
+    lake: Lake,
+    telemetry: Telemetry,
+    mut shutdown: Shutdown,
+) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(lake.config().flush_interval) => {}

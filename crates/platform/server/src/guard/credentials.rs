@@ -69,9 +69,13 @@ pub(crate) enum AuthError {
 impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Missing => "credentials are missing; send Authorization: Bearer TOKEN, or a user and password",
+            Self::Missing => {
+                "credentials are missing; send Authorization: Bearer TOKEN, or a user and password"
+            }
             Self::Unknown => "these credentials are not known; check the token, or the user and password",
-            Self::Malformed => "the Authorization header could not be read; send Bearer TOKEN or Basic credentials",
+            Self::Malformed => {
+                "the Authorization header could not be read; send Bearer TOKEN or Basic credentials"
+            }
         })
     }
 }
@@ -178,8 +182,11 @@ fn sha256(bytes: &[u8]) -> Digest {
 }
 
 fn secret(user: &str, path: &Path) -> Result<String, CredentialError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| CredentialError::File { user: user.to_owned(), path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| CredentialError::File {
+        user: user.to_owned(),
+        path: path.to_owned(),
+        source,
+    })?;
     let text = text.trim();
     if text.is_empty() {
         return Err(CredentialError::Empty { user: user.to_owned(), path: path.to_owned() });
@@ -220,7 +227,10 @@ mod tests {
         let credentials = Credentials::load(&users).unwrap();
         assert_eq!(credentials.authenticate(Some(b"Bearer reads-token")).await, Ok(Role::Viewer));
         assert_eq!(credentials.authenticate(Some(b"bearer  writes-token ")).await, Ok(Role::Writer));
-        assert_eq!(credentials.authenticate(Some(&basic("ana:s3cret:with:colons"))).await, Ok(Role::Operator));
+        assert_eq!(
+            credentials.authenticate(Some(&basic("ana:s3cret:with:colons"))).await,
+            Ok(Role::Operator)
+        );
         for _ in 0..2 {
             assert_eq!(credentials.authenticate(Some(&basic("ben:hashed"))).await, Ok(Role::Viewer));
             assert_eq!(credentials.authenticate(Some(&basic("ben:other"))).await, Err(AuthError::Unknown));

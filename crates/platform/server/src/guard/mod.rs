@@ -84,7 +84,11 @@ impl Rules {
             return refuse("host", StatusCode::BAD_REQUEST, "the request came in by no connection");
         };
         let Some(host) = host_of(request) else {
-            return refuse("host", StatusCode::BAD_REQUEST, "the request names no host; send one Host header");
+            return refuse(
+                "host",
+                StatusCode::BAD_REQUEST,
+                "the request names no host; send one Host header",
+            );
         };
         if !self.hosts.is_own(host, peer.local.ip()) {
             let message = format!(

@@ -42,7 +42,10 @@ pub(super) async fn sql(
     let format = match word {
         None => RowFormat::accepted(accept.as_deref()),
         Some(word) => RowFormat::named(&word).ok_or_else(|| {
-            Refusal::new(StatusCode::BAD_REQUEST, format!("format {word:?} is not known; use json, csv or arrow"))
+            Refusal::new(
+                StatusCode::BAD_REQUEST,
+                format!("format {word:?} is not known; use json, csv or arrow"),
+            )
         })?,
     };
     let lake = app.lake(&tenant).await?;
@@ -50,7 +53,9 @@ pub(super) async fn sql(
     // Most errors come before the first row; they get a status of their own.
     let first = match pieces.recv().await {
         Some(first) => first.map_err(|error| refusal_of(&error))?,
-        None => return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the query ended without an answer")),
+        None => {
+            return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the query ended without an answer"));
+        }
     };
     let rest = futures::stream::poll_fn(move |context| pieces.poll_recv(context));
     // A later one breaks the answer off, so that nobody takes it for whole.
@@ -78,7 +83,10 @@ async fn asked(
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("the query is not UTF-8: {error}")))?;
     let (query, format) = if is_json(&head.headers) {
         let body: JsonBody = serde_json::from_str(text).map_err(|error| {
-            Refusal::new(StatusCode::BAD_REQUEST, format!("the body is not {{\"query\": …}} in JSON: {error}"))
+            Refusal::new(
+                StatusCode::BAD_REQUEST,
+                format!("the body is not {{\"query\": …}} in JSON: {error}"),
+            )
         })?;
         (body.query, body.format)
     } else {
@@ -92,5 +100,7 @@ async fn asked(
 
 fn is_json(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content_type.is_some_and(|value| value.split(';').next().is_some_and(|essence| essence.trim() == "application/json"))
+    content_type.is_some_and(|value| {
+        value.split(';').next().is_some_and(|essence| essence.trim() == "application/json")
+    })
 }

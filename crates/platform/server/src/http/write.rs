@@ -41,7 +41,8 @@ impl Decoders {
 
     fn with<T>(&self, work: impl FnOnce(&mut Decoder, &mut MetricBatch) -> T) -> T {
         let idle = self.idle.lock().pop();
-        let (mut decoder, mut batch) = idle.unwrap_or_else(|| (Decoder::new(self.limits), MetricBatch::default()));
+        let (mut decoder, mut batch) =
+            idle.unwrap_or_else(|| (Decoder::new(self.limits), MetricBatch::default()));
         let worked = work(&mut decoder, &mut batch);
         if batch.heap_bytes() <= KEPT_BYTES {
             self.idle.lock().push((decoder, batch));
@@ -75,7 +76,8 @@ pub(super) async fn write(
             for (signal, count) in outcome.rejected {
                 app.dropped(&delivery, signal, count, &problem);
             }
-            let result = if problem.is_empty() { Ok(()) } else { Err(Refusal::new(StatusCode::BAD_REQUEST, problem)) };
+            let result =
+                if problem.is_empty() { Ok(()) } else { Err(Refusal::new(StatusCode::BAD_REQUEST, problem)) };
             answer(Some(message), outcome.written, result)
         }
         Err(refusal) => answer(Some(message), Written::default(), Err(app.refused(PROTOCOL, refusal))),
@@ -130,7 +132,8 @@ fn append(
         }
     };
     let decoded = (!rejections.is_empty()).then(|| rejections.to_string());
-    let problems: Vec<String> = decoded.into_iter().chain(left_out.problem).chain(receive::rejections(&appended)).collect();
+    let problems: Vec<String> =
+        decoded.into_iter().chain(left_out.problem).chain(receive::rejections(&appended)).collect();
     Ok(Outcome {
         written,
         received: receive::counted(&appended),

@@ -98,7 +98,10 @@ async fn collect(body: Body, limits: &BodyLimits, room: &mut Room) -> Result<Byt
 }
 
 fn too_large(limits: &BodyLimits) -> Refusal {
-    let message = format!("the body is larger than {} bytes (kandela.limits.body_size); send smaller batches", limits.wire);
+    let message = format!(
+        "the body is larger than {} bytes (kandela.limits.body_size); send smaller batches",
+        limits.wire
+    );
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 

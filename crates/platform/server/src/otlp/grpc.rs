@@ -15,8 +15,12 @@ use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use prost::Message;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Request, Status};
@@ -65,7 +69,8 @@ async fn mark(request: axum::extract::Request, next: Next) -> Response {
         response.extensions_mut().insert(RouteName(route));
     }
     let too_large = HeaderValue::from(Code::OutOfRange as i32);
-    if let Some(status) = response.headers_mut().get_mut("grpc-status").filter(|status| **status == too_large) {
+    if let Some(status) = response.headers_mut().get_mut("grpc-status").filter(|status| **status == too_large)
+    {
         *status = HeaderValue::from(Code::ResourceExhausted as i32);
     }
     response
@@ -76,13 +81,17 @@ struct Services {
 }
 
 impl Services {
-    async fn take<S: Signal>(&self, request: Request<S::Request>) -> Result<tonic::Response<S::Response>, Status>
+    async fn take<S: Signal>(
+        &self,
+        request: Request<S::Request>,
+    ) -> Result<tonic::Response<S::Response>, Status>
     where
         S::Request: Message,
     {
         let remote = request.extensions().get::<Peer>().map(|peer| peer.remote);
         let headers = request.metadata().clone().into_headers();
-        let mut delivery = Delivery::by_request(PROTOCOL, &headers, remote).map_err(|refusal| refusal.to_grpc())?;
+        let mut delivery =
+            Delivery::by_request(PROTOCOL, &headers, remote).map_err(|refusal| refusal.to_grpc())?;
         let message = request.into_inner();
         // What went over the wire is known to tonic alone; the message's own size stands for it.
         delivery.bytes = message.encoded_len() as u64;

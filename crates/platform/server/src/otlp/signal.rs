@@ -68,7 +68,8 @@ impl Signal for Metrics {
         let left_out = settings.label_limits.enforce(&mut batch);
         let appended = receive::append(lake, &batch)?;
         let problems = [Some(outcome.message), left_out.problem, receive::rejections(&appended)];
-        let told: Vec<String> = problems.into_iter().flatten().filter(|problem| !problem.is_empty()).collect();
+        let told: Vec<String> =
+            problems.into_iter().flatten().filter(|problem| !problem.is_empty()).collect();
         Ok(Taken {
             received: receive::counted(&appended),
             rejected: outcome.rejected + left_out.points + appended.rejected_points() as u64,
@@ -108,10 +109,8 @@ impl Signal for Traces {
     }
 
     fn response(rejected: u64, message: String) -> Self::Response {
-        let partial_success = is_partial(rejected, &message).then(|| ExportTracePartialSuccess {
-            rejected_spans: signed(rejected),
-            error_message: message,
-        });
+        let partial_success = is_partial(rejected, &message)
+            .then(|| ExportTracePartialSuccess { rejected_spans: signed(rejected), error_message: message });
         ExportTraceServiceResponse { partial_success }
     }
 }

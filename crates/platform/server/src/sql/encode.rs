@@ -79,7 +79,8 @@ impl RowEncoder {
         let rows = match format {
             RowFormat::Json => {
                 write!(out, "{{\"columns\":{},\"rows\":", columns(schema))?;
-                let writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(out.clone());
+                let writer =
+                    WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(out.clone());
                 Rows::Json(Box::new(writer))
             }
             RowFormat::Csv => {

@@ -12,7 +12,9 @@ const GAUGES: [Gauge; 6] = [
     ("kandela_lake_active_series", "Series that are alive.", |stats| stats.series as f64),
     ("kandela_lake_series_bytes", "Memory that the living series take.", |stats| stats.series_bytes as f64),
     ("kandela_lake_head_bytes", "Memory that data not yet in tables take.", |stats| stats.head_bytes as f64),
-    ("kandela_lake_head_samples", "Samples and histograms not yet in tables.", |stats| stats.head_samples as f64),
+    ("kandela_lake_head_samples", "Samples and histograms not yet in tables.", |stats| {
+        stats.head_samples as f64
+    }),
     ("kandela_lake_log_bytes", "Bytes of the write-ahead log.", |stats| stats.log_bytes as f64),
     ("kandela_lake_log_sequence", "The last sequence of the write-ahead log.", |stats| stats.log_seq as f64),
 ];
@@ -28,9 +30,12 @@ pub(crate) fn lakes(lakes: &[(TenantId, Lake)]) -> Vec<Family> {
             Family { name, kind: MetricKind::Gauge, help, points: points.collect() }
         })
         .collect();
-    families.push(per_table(&stats, "kandela_lake_table_rows", "Rows of a table.", |table| table.rows as f64));
-    families.push(per_table(&stats, "kandela_lake_table_bytes", "Bytes of a table.", |table| table.bytes as f64));
-    families.push(per_table(&stats, "kandela_lake_table_files", "Files of a table.", |table| table.files as f64));
+    families
+        .push(per_table(&stats, "kandela_lake_table_rows", "Rows of a table.", |table| table.rows as f64));
+    families
+        .push(per_table(&stats, "kandela_lake_table_bytes", "Bytes of a table.", |table| table.bytes as f64));
+    families
+        .push(per_table(&stats, "kandela_lake_table_files", "Files of a table.", |table| table.files as f64));
     families
 }
 

@@ -60,7 +60,8 @@ async fn a_request_that_hides_its_host_gets_nowhere() {
 
 #[tokio::test]
 async fn a_configured_host_name_is_own() {
-    let running = start(|options| options.config.kandela.allowed_hosts = vec!["kandela.example".to_owned()]).await;
+    let running =
+        start(|options| options.config.kandela.allowed_hosts = vec!["kandela.example".to_owned()]).await;
     let request = "GET /-/healthy HTTP/1.1\r\nHost: kandela.example:80\r\nConnection: close\r\n\r\n";
     assert_eq!(status_of(&raw(running.server.addresses().http, request).await), 200);
 }
@@ -116,7 +117,8 @@ async fn listening_beyond_loopback_needs_credentials() {
         for port in 0..3 {
             let mut options = quiet(&folder);
             let listen = &mut options.config.kandela.listen;
-            *[&mut listen.http, &mut listen.otlp_grpc, &mut listen.otlp_http][port] = address.parse().unwrap();
+            *[&mut listen.http, &mut listen.otlp_grpc, &mut listen.otlp_http][port] =
+                address.parse().unwrap();
             let error = Server::start(options, None).await.err().expect("an open server started");
             assert!(matches!(error, StartError::Unguarded(_)), "{error}");
             assert!(error.to_string().contains("--insecure"), "{error}");

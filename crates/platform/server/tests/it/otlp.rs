@@ -9,7 +9,9 @@ use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use prost::Message as _;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -83,8 +85,10 @@ async fn protobuf_comes_in_plain_in_gzip_and_in_zstd() {
             "zstd" => zstd::encode_all(plain.as_slice(), 1).unwrap(),
             _ => plain,
         };
-        let request = client.post(running.otlp("/v1/traces")).header("Content-Type", "application/x-protobuf");
-        let request = if encoding.is_empty() { request } else { request.header("Content-Encoding", encoding) };
+        let request =
+            client.post(running.otlp("/v1/traces")).header("Content-Type", "application/x-protobuf");
+        let request =
+            if encoding.is_empty() { request } else { request.header("Content-Encoding", encoding) };
         let answer = request.body(body).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{encoding}");
         let told = ExportTraceServiceResponse::decode(answer.bytes().await.unwrap()).unwrap();
@@ -128,7 +132,9 @@ async fn part_of_a_request_that_cannot_be_kept_is_a_partial_success() {
 async fn what_is_not_otlp_is_refused_in_the_senders_encoding() {
     let running = start(|_| ()).await;
     let client = reqwest::Client::new();
-    let post = |content_type: &'static str| client.post(running.otlp("/v1/traces")).header("Content-Type", content_type);
+    let post = |content_type: &'static str| {
+        client.post(running.otlp("/v1/traces")).header("Content-Type", content_type)
+    };
     let json = post("application/json").body("{").send().await.unwrap();
     assert_eq!(json.status(), StatusCode::BAD_REQUEST);
     let status: Value = json.json().await.unwrap();
@@ -136,7 +142,10 @@ async fn what_is_not_otlp_is_refused_in_the_senders_encoding() {
     let protobuf = post("application/x-protobuf").body("nonsense").send().await.unwrap();
     assert_eq!(protobuf.status(), StatusCode::BAD_REQUEST);
     assert_eq!(protobuf.headers()["content-type"], "application/x-protobuf");
-    assert_eq!(post("text/plain").body("x").send().await.unwrap().status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(
+        post("text/plain").body("x").send().await.unwrap().status(),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE
+    );
     let packed = post("application/json").header("Content-Encoding", "br").body("x").send().await.unwrap();
     assert_eq!(packed.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }
@@ -181,7 +190,8 @@ async fn three_signals_come_in_over_grpc_with_either_compression() {
 async fn a_grpc_message_that_is_too_large_is_not_sent_again() {
     let running = start(|options| options.config.kandela.limits.body_size = 1 << 16).await;
     let mut body = logs();
-    body["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["body"]["stringValue"] = json!("x".repeat(1 << 20));
+    body["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["body"]["stringValue"] =
+        json!("x".repeat(1 << 20));
     let request: ExportLogsServiceRequest = serde_json::from_value(body).unwrap();
     for compression in [None, Some(CompressionEncoding::Zstd)] {
         let client = LogsServiceClient::connect(running.grpc()).await.unwrap();
@@ -208,7 +218,8 @@ async fn grpc_without_credentials_is_unauthenticated() {
     let running = start(|options| options.config.kandela.users = users).await;
     let mut client = LogsServiceClient::connect(running.grpc()).await.unwrap();
     let mut send = async |token: Option<&str>| {
-        let mut request = tonic::Request::new(serde_json::from_value::<ExportLogsServiceRequest>(logs()).unwrap());
+        let mut request =
+            tonic::Request::new(serde_json::from_value::<ExportLogsServiceRequest>(logs()).unwrap());
         if let Some(token) = token {
             request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
         }

@@ -39,7 +39,13 @@ async fn what_was_acknowledged_is_visible_at_once_and_after_a_restart() {
     assert_eq!(answer.status(), StatusCode::NO_CONTENT);
     let query = "SELECT labels['instance'] AS instance, value FROM metrics WHERE metric = 'requests_total' ORDER BY 1";
     let seen = running.rows(query).await;
-    assert_eq!(seen, [serde_json::json!({"instance": "a", "value": 7.0}), serde_json::json!({"instance": "b", "value": 7.0})]);
+    assert_eq!(
+        seen,
+        [
+            serde_json::json!({"instance": "a", "value": 7.0}),
+            serde_json::json!({"instance": "b", "value": 7.0})
+        ]
+    );
     let running = running.restart().await;
     assert_eq!(running.rows(query).await, seen);
 }
@@ -68,7 +74,9 @@ async fn a_partial_write_is_never_a_success() {
     mixed.add_sample(old, now().plus_micros(-30 * 86_400_000_000), 1.0);
     // The window counts from the newest sample that is there already.
     assert_eq!(
-        send(&running, Message::V2, Encoder::default().encode(Message::V2, &batch(0.0, now()))).await.status(),
+        send(&running, Message::V2, Encoder::default().encode(Message::V2, &batch(0.0, now())))
+            .await
+            .status(),
         StatusCode::NO_CONTENT
     );
     let answer = send(&running, Message::V2, Encoder::default().encode(Message::V2, &mixed)).await;
@@ -78,7 +86,12 @@ async fn a_partial_write_is_never_a_success() {
     assert!(text.contains("too_old") && text.contains("out-of-order window"), "{text}");
     let rows = running.rows("SELECT count(*) AS n FROM metrics WHERE metric = 'requests_total'").await;
     assert_eq!(rows[0]["n"], 4, "the rest of the request was kept");
-    assert!(running.own_metrics().await.contains("kandela_dropped_total{protocol=\"remote_write\",signal=\"samples\"} 1"));
+    assert!(
+        running
+            .own_metrics()
+            .await
+            .contains("kandela_dropped_total{protocol=\"remote_write\",signal=\"samples\"} 1")
+    );
 }
 
 #[tokio::test]
@@ -92,7 +105,10 @@ async fn what_is_no_remote_write_is_refused_with_the_status_that_the_protocol_sa
     };
     let good = Encoder::default().encode(Message::V1, &batch(1.0, now()));
     assert_eq!(post("application/json", "snappy", good.clone()).await, 415);
-    assert_eq!(post("application/x-protobuf;proto=io.prometheus.write.v3.Request", "snappy", good.clone()).await, 415);
+    assert_eq!(
+        post("application/x-protobuf;proto=io.prometheus.write.v3.Request", "snappy", good.clone()).await,
+        415
+    );
     assert_eq!(post("application/x-protobuf", "gzip", good.clone()).await, 415);
     assert_eq!(post("application/x-protobuf", "snappy", b"not snappy".to_vec()).await, 400);
     let noise = snap::raw::Encoder::new().compress_vec(&[0xff; 64]).unwrap();
@@ -101,7 +117,10 @@ async fn what_is_no_remote_write_is_refused_with_the_status_that_the_protocol_sa
     assert_eq!(post("application/x-protobuf", "snappy", vec![0xff, 0xff, 0xff, 0xff, 0x0f, 0]).await, 413);
     assert_eq!(post("application/x-protobuf", "snappy", good).await, 204);
     let metrics = running.own_metrics().await;
-    assert!(metrics.contains("kandela_refused_payloads_total{protocol=\"remote_write\",code=\"415\"} 3"), "{metrics}");
+    assert!(
+        metrics.contains("kandela_refused_payloads_total{protocol=\"remote_write\",code=\"415\"} 3"),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]

@@ -29,7 +29,8 @@ async fn a_query_may_come_in_the_body_in_json_or_in_the_url() {
 async fn the_format_is_named_or_negotiated() {
     let running = start(|_| ()).await;
     let client = reqwest::Client::new();
-    let ask = |format: &str| client.get(running.url(&format!("/api/sql?query=SELECT%201%20AS%20one{format}")));
+    let ask =
+        |format: &str| client.get(running.url(&format!("/api/sql?query=SELECT%201%20AS%20one{format}")));
     let csv = ask("").header("Accept", "text/csv").send().await.unwrap();
     assert_eq!(csv.text().await.unwrap(), "one\n1\n");
     let csv = ask("&format=csv").header("Accept", "application/json").send().await.unwrap();
@@ -66,8 +67,15 @@ async fn a_query_changes_nothing() {
     let client = reqwest::Client::new();
     let outside = running.folder.path().join("stolen.csv");
     let copy = format!("COPY (SELECT 1) TO '{}'", outside.display());
-    let external = format!("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{}'", running.folder.path().display());
-    for query in [copy.as_str(), external.as_str(), "DROP TABLE samples", "INSERT INTO samples VALUES (1)", "SET datafusion.execution.batch_size = 1"] {
+    let external =
+        format!("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{}'", running.folder.path().display());
+    for query in [
+        copy.as_str(),
+        external.as_str(),
+        "DROP TABLE samples",
+        "INSERT INTO samples VALUES (1)",
+        "SET datafusion.execution.batch_size = 1",
+    ] {
         let answer = client.post(running.url("/api/sql")).body(query.to_owned()).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{query}");
     }
@@ -105,12 +113,12 @@ async fn a_query_ends_when_its_asker_hangs_up() {
 async fn health_answers_while_queries_keep_every_thread_busy() {
     let running = start(|_| ()).await;
     let client = reqwest::Client::new();
-    let busy: Vec<_> = (0..8)
-        .map(|_| tokio::spawn(client.post(running.url("/api/sql")).body(ENDLESS).send()))
-        .collect();
+    let busy: Vec<_> =
+        (0..8).map(|_| tokio::spawn(client.post(running.url("/api/sql")).body(ENDLESS).send())).collect();
     tokio::time::sleep(Duration::from_millis(300)).await;
     for _ in 0..5 {
-        let answer = tokio::time::timeout(Duration::from_secs(5), reqwest::get(running.url("/-/healthy"))).await;
+        let answer =
+            tokio::time::timeout(Duration::from_secs(5), reqwest::get(running.url("/-/healthy"))).await;
         assert_eq!(answer.expect("health did not answer within 5 s").unwrap().status(), StatusCode::OK);
     }
     for query in busy {

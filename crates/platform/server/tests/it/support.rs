@@ -52,7 +52,8 @@ impl Running {
 
     /// The rows of a query's answer.
     pub(crate) async fn rows(&self, query: &str) -> Vec<Value> {
-        let answer = reqwest::Client::new().post(self.url("/api/sql")).body(query.to_owned()).send().await.unwrap();
+        let answer =
+            reqwest::Client::new().post(self.url("/api/sql")).body(query.to_owned()).send().await.unwrap();
         let status = answer.status();
         let document: Value = answer.json().await.unwrap();
         assert!(status.is_success(), "{query}: {document}");

@@ -140,12 +140,14 @@ impl Reader {
     ) {
         let limit = self.receiver.queue_config.sample_age_limit;
         let part = position.begin(seq);
-        let floats = batch.samples.iter().map(|sample| {
-            (sample.series, sample.ts, Point::Float(sample.ts, sample.value))
-        });
-        let histograms = batch.histograms.iter().filter(|_| self.receiver.send_native_histograms).map(|entry| {
-            (entry.series, entry.ts, Point::Histogram(entry.ts, Box::new(entry.histogram.clone())))
-        });
+        let floats = batch
+            .samples
+            .iter()
+            .map(|sample| (sample.series, sample.ts, Point::Float(sample.ts, sample.value)));
+        let histograms =
+            batch.histograms.iter().filter(|_| self.receiver.send_native_histograms).map(|entry| {
+                (entry.series, entry.ts, Point::Histogram(entry.ts, Box::new(entry.histogram.clone())))
+            });
         let exemplars = batch.exemplars.iter().filter(|_| self.receiver.send_exemplars).map(|entry| {
             (entry.series, entry.exemplar.ts, Point::Exemplar(Box::new(entry.exemplar.clone())))
         });
@@ -169,7 +171,8 @@ impl Reader {
         if too_old > 0 {
             let error = format!("samples older than sample_age_limit of {limit:?}");
             let name = self.name.as_str();
-            let dropped = ForwardDropped { receiver: name, reason: "too old", samples: too_old, error: &error };
+            let dropped =
+                ForwardDropped { receiver: name, reason: "too old", samples: too_old, error: &error };
             self.app.telemetry.emit(dropped);
         }
     }

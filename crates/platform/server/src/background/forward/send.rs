@@ -49,7 +49,12 @@ impl Sender {
 
     /// Sends a batch. Returns whether it is settled: taken, or refused for good and dropped. It is not where the server
     /// stops first.
-    pub(super) async fn send(&self, encoder: &mut Encoder, batch: &MetricBatch, shutdown: &mut Shutdown) -> bool {
+    pub(super) async fn send(
+        &self,
+        encoder: &mut Encoder,
+        batch: &MetricBatch,
+        shutdown: &mut Shutdown,
+    ) -> bool {
         let message = self.message();
         let body = bytes::Bytes::from(encoder.encode(message, batch));
         let queue = &self.receiver.queue_config;
@@ -125,7 +130,8 @@ fn delay(value: &str) -> Option<Duration> {
 
 fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
-    let texts: Vec<String> = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect();
+    let texts: Vec<String> =
+        std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect();
     texts.join(": ")
 }
 

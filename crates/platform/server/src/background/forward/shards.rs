@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kandela_ingest::remote_write::Encoder;
-use kandela_model::{Exemplar, Histogram, Labels, MetricBatch, SeriesExemplar, SeriesHistogram, SeriesIndex, Timestamp};
+use kandela_model::{
+    Exemplar, Histogram, Labels, MetricBatch, SeriesExemplar, SeriesHistogram, SeriesIndex, Timestamp,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -116,7 +118,8 @@ fn batch(items: impl Iterator<Item = Item>) -> (MetricBatch, Vec<Part>) {
     let mut series: HashMap<Arc<Labels>, SeriesIndex> = HashMap::new();
     let mut parts = Vec::new();
     for Item { labels, point, part } in items {
-        let index = *series.entry(labels).or_insert_with_key(|labels| batch.add_canonical(Labels::as_ref(labels)));
+        let index =
+            *series.entry(labels).or_insert_with_key(|labels| batch.add_canonical(Labels::as_ref(labels)));
         match point {
             Point::Float(ts, value) => batch.add_sample(index, ts, value),
             Point::Histogram(ts, histogram) => {
