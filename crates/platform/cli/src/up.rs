@@ -78,10 +78,10 @@ impl Up {
             () = signals.end() => return stop(server, signals).await,
         }
         loop {
-            tokio::select! {
-                () = signals.end() => return stop(server, signals).await,
+            match signals.next().await {
+                Asked::End => return stop(server, signals).await,
                 // The server logs what came of it.
-                _ = signals.reload.recv() => drop(server.reload().await),
+                Asked::Reload => drop(server.reload().await),
             }
         }
     }
@@ -185,6 +185,12 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
+/// What a signal asks of the process.
+enum Asked {
+    End,
+    Reload,
+}
+
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -199,6 +205,15 @@ impl Signals {
             terminate: of(SignalKind::terminate())?,
             reload: of(SignalKind::hangup())?,
         })
+    }
+
+    /// What the process is asked next.
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.reload.recv() => Asked::Reload,
+        }
     }
 
     /// Ends when the process is asked to end.

@@ -6,11 +6,10 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use futures::StreamExt as _;
 use kandela_ingest::remote_write::read::{
-    ChunkedSeries, Frames, MatchKind, Matcher, Query, REQUEST_CONTENT_TYPE, ReadError, ResponseKind,
-    decode_frame, decode_samples, encode_request,
+    Frames, MatchKind, Matcher, Query, REQUEST_CONTENT_TYPE, ReadError, ResponseKind, decode_chunks,
+    decode_samples, encode_request,
 };
 use kandela_ingest::remote_write::{Decoder, Limits, WriteError};
-use kandela_ingest::tsdb::chunk;
 use kandela_model::{MetricBatch, Timestamp};
 use promql_parser::label::MatchOp;
 use promql_parser::parser::{Expr, parse};
@@ -246,39 +245,23 @@ impl Reading {
         while let Some(piece) = pieces.next().await {
             frames.push(&piece.map_err(broke_off)?);
             while let Some(frame) = frames.next_frame().map_err(|error| anyhow!(error))? {
-                for series in decode_frame(frame).map_err(|error| anyhow!(error))? {
-                    self.take_series(&series, first, last, &mut batch);
-                    if batch.points() >= BATCH_POINTS {
-                        out.send(std::mem::take(&mut batch)).await?;
+                // Chunks reach beyond what was asked for.
+                match decode_chunks(frame, |ts| (first..=last).contains(&ts), &mut batch) {
+                    Ok(points) => {
+                        if let Some(why) = points.first_refusal {
+                            self.skip(points.refused as u64, || why.to_string());
+                        }
                     }
+                    Err(error @ ReadError::Chunk { .. }) => self.skip(1, || error.to_string()),
+                    Err(error) => return Err(anyhow!(error).into()),
+                }
+                if batch.points() >= BATCH_POINTS {
+                    out.send(std::mem::take(&mut batch)).await?;
                 }
             }
         }
         frames.finish().map_err(|error| Failure::Passing(anyhow!(error)))?;
         out.send(batch).await
-    }
-
-    /// Chunks reach beyond what was asked for.
-    fn take_series(
-        &mut self,
-        series: &ChunkedSeries,
-        first: Timestamp,
-        last: Timestamp,
-        batch: &mut MetricBatch,
-    ) {
-        let index = batch.add_canonical(series.labels.as_ref());
-        for one in &series.chunks {
-            let taken =
-                chunk::append(one.encoding, &one.data, |ts| (first..=last).contains(&ts), index, batch);
-            match taken {
-                Ok(points) => {
-                    if let Some(why) = points.first_refusal {
-                        self.skip(points.refused as u64, || format!("{}: {why}", series.labels));
-                    }
-                }
-                Err(error) => self.skip(1, || format!("a chunk of {}: {error}", series.labels)),
-            }
-        }
     }
 
     fn skip(&mut self, count: u64, what: impl FnOnce() -> String) {

@@ -200,7 +200,8 @@ async fn tell_families(lake: Lake, sender: Sender, mut shutdown: Shutdown) {
     loop {
         tokio::time::sleep(config.send_interval).await;
         for families in lake.metadata().chunks(most) {
-            let batch = MetricBatch { metadata: families.to_vec(), ..MetricBatch::default() };
+            let mut batch = MetricBatch::default();
+            batch.metadata.extend_from_slice(families);
             if !sender.send(&mut encoder, &batch, &mut shutdown).await {
                 return;
             }
