@@ -80,6 +80,14 @@ impl System {
         match self {
             Self::Kandela => {
                 command.args(["up", "--data"]).arg(folder.join("data")).args(["--listen", &listen]);
+                // What the others do not do either: other listeners, and metrics of the machine.
+                command.args([
+                    "--otlp-grpc",
+                    "127.0.0.1:0",
+                    "--otlp-http",
+                    "127.0.0.1:0",
+                    "--no-host-metrics",
+                ]);
             }
             Self::Prometheus => {
                 let config = folder.join("prometheus.yml");
@@ -175,8 +183,12 @@ fn held_by_promql(agent: &Agent, base: &str, load: &Load) -> anyhow::Result<Held
 }
 
 fn held_by_sql(agent: &Agent, base: &str) -> anyhow::Result<Held> {
-    let query = "SELECT count(*) AS samples, count(DISTINCT series_id) AS series FROM samples";
-    let mut response = agent.post(format!("{base}/api/sql")).send(query)?;
+    let metrics: Vec<String> = Load::metrics().map(|metric| format!("'{metric}'")).collect();
+    let query = format!(
+        "SELECT count(*) AS samples, count(DISTINCT series_id) AS series FROM metrics WHERE metric IN ({})",
+        metrics.join(", ")
+    );
+    let mut response = agent.post(format!("{base}/api/sql")).send(&query)?;
     let status = response.status();
     let text = response.body_mut().read_to_string()?;
     let answer: Value =

@@ -2,6 +2,7 @@
 //!
 //! The test starts itself as a child that writes and acknowledges on its standard output, and kills it; fifty times over one
 //! folder. `KANDELA_CRASH_ROUNDS` asks for more.
+#![allow(clippy::unwrap_used, reason = "a scenario that cannot be set up has failed")]
 
 mod common;
 

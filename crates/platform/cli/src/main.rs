@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod config_file;
 mod doctor;
+mod import;
 mod output;
 mod query;
 mod table;
@@ -37,6 +38,8 @@ enum Command {
     /// Check files before they are used
     #[command(subcommand)]
     Check(check::Check),
+    /// Take in history
+    Import(import::Import),
     /// Look for what would keep the server from working well
     Doctor(doctor::Doctor),
 }
@@ -60,6 +63,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Up(up) => up.run().await,
         Command::Query(query) => query.run().await,
         Command::Check(check) => check.run(),
+        Command::Import(import) => import.run().await,
         Command::Doctor(doctor) => doctor.run().await,
     }
 }

@@ -185,7 +185,7 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// What a signal asks for.
+/// What a signal asks of the process.
 enum Asked {
     End,
     Reload,
@@ -207,6 +207,7 @@ impl Signals {
         })
     }
 
+    /// What the process is asked next.
     async fn next(&mut self) -> Asked {
         tokio::select! {
             _ = self.interrupt.recv() => Asked::End,
@@ -215,7 +216,7 @@ impl Signals {
         }
     }
 
-    /// Ends when the process is asked to end; a reload must wait until there is something to reload.
+    /// Ends when the process is asked to end.
     async fn end(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

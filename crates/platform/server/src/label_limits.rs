@@ -37,7 +37,7 @@ impl LabelLimits {
         for index in series.map(SeriesIndex) {
             let labels = batch.labels(index);
             if let Some(problem) = self.problem(labels) {
-                left_out.problem.get_or_insert_with(|| problem);
+                left_out.problem.get_or_insert(problem);
                 refused.push(index);
             }
         }

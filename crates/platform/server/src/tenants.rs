@@ -20,13 +20,16 @@ const TENANT_HEADER: &str = "x-scope-orgid";
 /// When a client should come again while a lake recovers or its disk is full.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// Who hears of a lake that was opened.
+type Opened = Box<dyn Fn(&TenantId, &Lake) + Send + Sync>;
+
 /// The lakes that are open.
 pub(crate) struct Tenants {
     config: LakeConfig,
     known: Vec<TenantId>,
     telemetry: Telemetry,
     lakes: Mutex<BTreeMap<TenantId, Arc<OnceCell<Lake>>>>,
-    opened: Box<dyn Fn(&TenantId, &Lake) + Send + Sync>,
+    opened: Opened,
 }
 
 impl Tenants {

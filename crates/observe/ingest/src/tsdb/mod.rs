@@ -28,6 +28,8 @@ mod file;
 mod head;
 mod index;
 mod record;
+#[cfg(test)]
+mod tests;
 mod tombstones;
 mod wal;
 

@@ -310,3 +310,108 @@ fn read_floats(cursor: &mut Cursor<'_>) -> Result<Vec<f64>, Unreadable> {
     let count = cursor.count(8)?;
     (0..count).map(|_| cursor.float()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::write::{put_text, put_uvarint, put_varint};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn items(record: &[u8], pass: Pass) -> Result<Vec<String>, Unreadable> {
+        let mut items = Vec::new();
+        let read = read(record, pass, &mut |item| {
+            items.push(format!("{item:?}"));
+            Ok::<(), ()>(())
+        });
+        match read {
+            Ok(()) => Ok(items),
+            Err(Broken::Bytes(unreadable)) => Err(unreadable),
+            Err(Broken::Visitor(())) => unreachable!("it refuses nothing"),
+        }
+    }
+
+    fn point(series: u64, ts: i64, value: f64) -> String {
+        format!("{:?}", Item::Sample { series, ts, value })
+    }
+
+    #[test]
+    fn samples_with_start_times_are_read() {
+        let mut record = vec![11];
+        [5i64, 1_000, 400].iter().for_each(|number| put_varint(&mut record, *number));
+        record.extend(1.5f64.to_bits().to_be_bytes());
+        // The series before, five seconds later, with the same start; then one with none, then one of its own.
+        for (series, ts, marker) in [(0i64, 5_000i64, 1u8), (2, 5_000, 0), (-1, 6_000, 2)] {
+            put_varint(&mut record, series);
+            put_varint(&mut record, ts);
+            record.push(marker);
+            if marker == 2 {
+                put_varint(&mut record, 7);
+            }
+            record.extend(2.5f64.to_bits().to_be_bytes());
+        }
+        let wanted = [point(5, 1_000, 1.5), point(5, 6_000, 2.5), point(7, 6_000, 2.5), point(6, 7_000, 2.5)];
+        assert_eq!(items(&record, Pass::Points), Ok(wanted.to_vec()));
+    }
+
+    #[test]
+    fn histograms_keep_their_start_times() {
+        for (kind, starts) in [(12u8, true), (7, false)] {
+            let mut record = vec![kind];
+            if starts {
+                [5i64, 1_000, 400].iter().for_each(|number| put_varint(&mut record, *number));
+            } else {
+                record.extend(5u64.to_be_bytes());
+                record.extend(1_000i64.to_be_bytes());
+                record.extend([0, 0]);
+            }
+            // Hint, schema 2, threshold, no zeros, count 3, sum; one span of two buckets of 1 and 2.
+            record.extend([3, 4]);
+            record.extend(0.5f64.to_bits().to_be_bytes());
+            record.extend([0, 3]);
+            record.extend(9.0f64.to_bits().to_be_bytes());
+            record.extend([1, 1, 2, 0, 2, 2, 2, 0]);
+            let histogram = Histogram {
+                schema: 2,
+                count: 3.0,
+                sum: 9.0,
+                zero_threshold: 0.5,
+                positive_spans: vec![BucketSpan { offset: -1, length: 2 }],
+                positive_buckets: vec![1.0, 2.0],
+                reset_hint: ResetHint::Gauge,
+                start: starts.then(|| Timestamp::from_millis(400)),
+                ..Histogram::default()
+            };
+            let wanted = Item::Histogram { series: 5, ts: 1_000, histogram: Ok(histogram) };
+            assert_eq!(items(&record, Pass::Points), Ok(vec![format!("{wanted:?}")]));
+        }
+    }
+
+    #[test]
+    fn metadata_keep_what_is_known_of_them() {
+        let mut record = vec![6];
+        put_uvarint(&mut record, 9);
+        record.extend([1, 3]);
+        for text in ["UNIT", "seconds", "HELP", "How long.", "NEW", "unheard of"] {
+            put_text(&mut record, text);
+        }
+        let wanted =
+            Item::Metadata { series: 9, kind: MetricKind::Counter, unit: "seconds", help: "How long." };
+        assert_eq!(items(&record, Pass::Definitions), Ok(vec![format!("{wanted:?}")]));
+        assert_eq!(items(&record, Pass::Points), Ok(vec![]));
+    }
+
+    #[test]
+    fn kinds_of_records_that_are_not_known_say_nothing() {
+        assert_eq!(items(&[99, 1, 2, 3], Pass::Points), Ok(vec![]));
+        assert_eq!(items(&[], Pass::Points), Ok(vec![]));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_records_never_panic(kind in 0u8..15, rest in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let record = [&[kind], &rest[..]].concat();
+            let _ = items(&record, Pass::Points);
+            let _ = items(&record, Pass::Definitions);
+        }
+    }
+}

@@ -349,7 +349,7 @@ impl Appender {
                     }
                     Judgement::Duplicate => report.duplicates += 1,
                     Judgement::Reject(reason) => {
-                        report.reject(|| batch.labels(sample.series).to_string(), ts, reason)
+                        report.reject(|| batch.labels(sample.series).to_string(), ts, reason);
                     }
                 }
             }
@@ -507,7 +507,7 @@ impl Appender {
                 }
                 Judgement::Duplicate => report.duplicates += 1,
                 Judgement::Reject(reason) => {
-                    report.reject(|| batch.labels(point.series).to_string(), ts, reason)
+                    report.reject(|| batch.labels(point.series).to_string(), ts, reason);
                 }
             }
         }

@@ -94,8 +94,8 @@ fn compare(bounds: &mut Bounds, column: &str, name: &str, op: Operator, value: &
     {
         match op {
             Operator::Eq => {
-                (bounds.from_day, bounds.through_day) =
-                    (bounds.from_day.max(*day), bounds.through_day.min(*day))
+                bounds.from_day = bounds.from_day.max(*day);
+                bounds.through_day = bounds.through_day.min(*day);
             }
             Operator::Gt | Operator::GtEq => bounds.from_day = bounds.from_day.max(*day),
             Operator::Lt | Operator::LtEq => bounds.through_day = bounds.through_day.min(*day),

@@ -1,5 +1,6 @@
 //! What the scenarios share.
 #![allow(dead_code, reason = "each scenario is a crate of its own and uses a part")]
+#![allow(clippy::unwrap_used, reason = "a scenario that cannot be set up has failed")]
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;

@@ -49,7 +49,7 @@ pub(super) fn open_files() -> Finding {
     let todo = "raise it: `ulimit -n 65536`, or LimitNOFILE=65536 in the service's unit";
     match soft {
         ..LEAST_FILES => Finding::fail(CHECK, found, todo),
-        ..COMFORTABLE_FILES => Finding::warn(CHECK, found, todo),
+        LEAST_FILES..COMFORTABLE_FILES => Finding::warn(CHECK, found, todo),
         _ => Finding::ok(CHECK, found),
     }
 }

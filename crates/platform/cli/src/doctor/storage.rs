@@ -42,7 +42,7 @@ pub(super) fn space(data: &Path) -> Finding {
     let todo = "free some, or cap what is kept with kandela.retention.size";
     match free {
         ..LEAST_FREE => Finding::fail(CHECK, found, todo),
-        ..COMFORTABLE_FREE => Finding::warn(CHECK, found, todo),
+        LEAST_FREE..COMFORTABLE_FREE => Finding::warn(CHECK, found, todo),
         _ => Finding::ok(CHECK, found),
     }
 }

@@ -32,7 +32,7 @@ pub(crate) async fn flush_in_time(
         }
         let began = Instant::now();
         let flushed = lake.flush().await;
-        if !told(&telemetry, "flush", &tenant, began, flushed) {
+        if !told(&telemetry, "flush", &tenant, began, &flushed) {
             tokio::time::sleep(RETRY).await;
         }
     }
@@ -44,11 +44,11 @@ pub(crate) async fn keep_tidy(tenant: TenantId, lake: Lake, telemetry: Telemetry
     loop {
         let began = Instant::now();
         if retained.is_none_or(|last: Instant| last.elapsed() >= RETENTION_EVERY) {
-            told(&telemetry, "retention", &tenant, began, lake.enforce_retention(now()).await);
+            told(&telemetry, "retention", &tenant, began, &lake.enforce_retention(now()).await);
             retained = Some(began);
         }
         let began = Instant::now();
-        told(&telemetry, "compact", &tenant, began, lake.compact().await);
+        told(&telemetry, "compact", &tenant, began, &lake.compact().await);
         tokio::select! {
             () = tokio::time::sleep(COMPACT_EVERY) => {}
             () = shutdown.wait() => return,
@@ -61,10 +61,10 @@ fn told<R: std::fmt::Debug>(
     pass: &'static str,
     tenant: &TenantId,
     began: Instant,
-    result: Result<R, LakeError>,
+    result: &Result<R, LakeError>,
 ) -> bool {
     let tenant = tenant.as_str();
-    match &result {
+    match result {
         Ok(report) => telemetry.emit(UpkeepFinished { pass, tenant, took: began.elapsed(), report }),
         Err(error) => telemetry.emit(UpkeepFailed { pass, tenant, error }),
     }

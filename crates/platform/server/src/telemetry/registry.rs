@@ -99,7 +99,7 @@ impl<const N: usize> Latency<N> {
     /// Counts one duration, in seconds.
     pub(crate) fn record(&self, values: [impl Into<Word>; N], seconds: f64) {
         let mut cells = self.cells.lock();
-        cells.entry(values.map(Into::into)).or_insert_with(LogHistogram::new).record(seconds);
+        cells.entry(values.map(Into::into)).or_default().record(seconds);
     }
 
     pub(crate) fn gather(&self) -> Family {

@@ -201,7 +201,7 @@ async fn tell_families(lake: Lake, sender: Sender, mut shutdown: Shutdown) {
         tokio::time::sleep(config.send_interval).await;
         for families in lake.metadata().chunks(most) {
             let mut batch = MetricBatch::default();
-            batch.metadata = families.to_vec();
+            batch.metadata.extend_from_slice(families);
             if !sender.send(&mut encoder, &batch, &mut shutdown).await {
                 return;
             }
