@@ -127,8 +127,27 @@ fn prometheus_itself() {
         ]
     });
     if let Some((_target, address)) = started {
+        wait_until_ready(&address);
         shows_the_same_in_every_format(&address, true);
     }
+}
+
+/// Prometheus registers the last of its metrics when its database is open, which is after it listens.
+fn wait_until_ready(address: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let mut connection = TcpStream::connect(address).unwrap();
+        write!(connection, "GET /-/ready HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        connection.read_to_end(&mut answer).unwrap();
+        if answer.starts_with(b"HTTP/1.0 200") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "prometheus at {address} does not become ready");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // The first scrape adds the series that count scrapes.
+    fetch(address, ScrapeProtocol::PrometheusText0_0_4);
 }
 
 #[test]

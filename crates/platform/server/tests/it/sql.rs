@@ -82,7 +82,7 @@ async fn a_query_changes_nothing() {
     assert!(!outside.exists());
 }
 
-const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 1000000000000000) WHERE value % 7 = 8";
+const ENDLESS: &str = "SELECT sum(value % 7) FROM generate_series(1, 1000000000000)";
 
 #[tokio::test]
 async fn a_query_that_takes_too_long_is_ended_and_names_its_limit() {
