@@ -13,7 +13,10 @@ fuzz_target!(|bytes: &[u8]| {
     if read::decode_samples(&mut Decoder::new(limits), &packed, &mut batch).is_ok() {
         check_metrics(&batch);
     }
-    let _ = read::decode_frame(bytes);
+    let mut chunks = MetricBatch::default();
+    if read::decode_chunks(bytes, |_| true, &mut chunks).is_ok() {
+        check_metrics(&chunks);
+    }
     let mut whole = read::Frames::default();
     whole.push(bytes);
     let mut bit_by_bit = read::Frames::default();

@@ -3,8 +3,7 @@
 mod prompb;
 
 use kandela_ingest::remote_write::read::{
-    ChunkedSeries, Frames, MatchKind, Matcher, Query, ReadError, ResponseKind, decode_frame, decode_samples,
-    encode_request,
+    Frames, MatchKind, Matcher, Query, ReadError, ResponseKind, decode_chunks, decode_samples, encode_request,
 };
 use kandela_ingest::remote_write::{Decoder, Limits};
 use kandela_model::{MetricBatch, Timestamp};
@@ -91,8 +90,12 @@ fn frame(payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A frame's payload with an XOR chunk of two samples: 1.5 at 1,000 ms and again at 1,015 ms.
 fn chunk_payload(series: &str) -> Vec<u8> {
-    let chunk = WireChunk { min: 1, max: 9, encoding: 1, data: vec![0, 1, 2] };
+    let two_samples_from_1000 = [0, 2, 0xd0, 0x0f];
+    let same_value_15_later = [15, 0];
+    let data = [&two_samples_from_1000[..], &1.5f64.to_be_bytes(), &same_value_15_later].concat();
+    let chunk = WireChunk { min: 1_000, max: 1_015, encoding: 1, data };
     let series = WireChunkedSeries { labels: vec![name(series)], chunks: vec![chunk] };
     ChunkedReadResponse { chunked_series: vec![series], query_index: 0 }.encode_to_vec()
 }
@@ -133,20 +136,39 @@ fn frames_are_cut_however_their_bytes_arrive() {
     let stream = [frame(&chunk_payload("a")), frame(&chunk_payload("b"))].concat();
     for step in [1, 7, stream.len()] {
         let mut frames = Frames::default();
-        let mut names = Vec::new();
+        let mut batch = MetricBatch::default();
         for bytes in stream.chunks(step) {
             frames.push(bytes);
             while let Some(payload) = frames.next_frame().unwrap() {
-                let series: Vec<ChunkedSeries> = decode_frame(payload).unwrap();
-                names.extend(
-                    series.iter().filter_map(|series| series.labels.get("__name__").map(str::to_owned)),
-                );
-                assert_eq!((series[0].chunks[0].encoding, series[0].chunks[0].data.len()), (1, 3));
+                decode_chunks(payload, |_| true, &mut batch).unwrap();
             }
         }
-        assert_eq!(names, ["a", "b"]);
+        let read = batch.samples.iter().map(|s| (batch.labels(s.series).to_string(), s.ts.millis(), s.value));
+        let expected = [("a", 1_000), ("a", 1_015), ("b", 1_000), ("b", 1_015)];
+        let expected = expected.map(|(series, millis)| (series.to_owned(), millis, 1.5));
+        assert_eq!(read.collect::<Vec<_>>(), expected);
         assert_eq!(frames.finish(), Ok(()));
     }
+}
+
+#[test]
+fn samples_outside_of_the_range_are_left_out() {
+    let mut batch = MetricBatch::default();
+    let until = Timestamp::from_millis(1_010);
+    let points = decode_chunks(&chunk_payload("a"), |ts| ts <= until, &mut batch).unwrap();
+    assert_eq!((points.taken, points.left_out, batch.samples.len()), (1, 1, 1));
+}
+
+#[test]
+fn a_chunk_that_cannot_be_read_is_named_by_its_series() {
+    let chunk = WireChunk { min: 0, max: 0, encoding: 77, data: vec![0, 1] };
+    let series = WireChunkedSeries { labels: vec![name("a")], chunks: vec![chunk] };
+    let payload = ChunkedReadResponse { chunked_series: vec![series], query_index: 0 }.encode_to_vec();
+    let error = decode_chunks(&payload, |_| true, &mut MetricBatch::default()).unwrap_err();
+    assert!(
+        error.to_string().starts_with("a chunk of series a cannot be read: chunk encoding 77"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn decode(body: &[u8]) -> Option<Accumulators> {
         rest = after;
     }
     let batch = rows::decode(&HISTOGRAMS, rest).ok()?;
-    let histograms = rows::histograms_from(&batch).ok()?.into_iter().map(|(id, _, sum)| (id, sum)).collect();
+    let histograms = rows::histograms_from(&batch).ok()?.map(|(id, _, sum)| (id, sum)).collect();
     Some(Accumulators { floats, histograms })
 }
 

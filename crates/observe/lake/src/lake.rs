@@ -137,6 +137,7 @@ impl Lake {
         let newest = newest_flushed(&states);
         registry.set_flushed_through(newest);
         let floor = committed.values().copied().max().unwrap_or(0);
+        registry.set_covers_from(floor + 1);
         let options =
             WalOptions { durability: config.durability, sequence_floor: floor, ..WalOptions::default() };
         let log = root.join("wal");
@@ -419,7 +420,10 @@ impl Lake {
         // A generation that waits for its flush names series by number.
         if view.frozen.is_empty() {
             let before = inner.registry.heap_bytes();
-            view.active.renumber(&inner.registry.forget_idle(cutoff));
+            // A series imported with old samples since has its row in the active generation only.
+            let unflushed = view.active.new_days().iter().map(|new| new.number).collect();
+            view.active.renumber(&inner.registry.forget_idle(cutoff, &unflushed));
+            inner.registry.set_covers_from(inner.appender.wal.last_seq() + 1);
             let freed = before.saturating_sub(inner.registry.heap_bytes());
             inner.appender.held_bytes.fetch_sub(freed, Ordering::Relaxed);
         }

@@ -39,7 +39,7 @@ mod view;
 pub mod wal;
 
 pub use config::{Durability, LakeConfig, Retention};
-pub use error::{ErrorClass, LakeError};
+pub use error::{ErrorClass, LakeError, Result};
 pub use flush::FlushReport;
 pub use head::{Appended, RejectReason, Rejected};
 pub use index::{IndexedSeries, MatchOp, Matcher};

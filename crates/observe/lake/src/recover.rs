@@ -154,7 +154,7 @@ impl<'a> Rebuild<'a> {
         let mut undefined = 0u64;
         decode_samples(payload, |sample| match slots.get(&sample.number) {
             Some(slot) => {
-                rows.push(Row { slot: *slot, number: sample.number, ts: sample.ts, value: sample.value })
+                rows.push(Row { slot: *slot, number: sample.number, ts: sample.ts, value: sample.value });
             }
             None => undefined += 1,
         })?;

@@ -43,11 +43,12 @@ impl SeriesSets {
         Self { registry, store, cache: Mutex::default(), cache_bytes }
     }
 
-    /// The indexes of the days' files.
+    /// The indexes of the days' files; files whose series are all alive in the head are left out.
     async fn of_days(&self, view: &View, days: RangeInclusive<i32>) -> Result<Vec<Arc<SeriesIndex>>> {
         let Some(state) = view.tables.get(SERIES.name) else { return Ok(Vec::new()) };
         let mut indexes = Vec::new();
-        for file in state.files.iter().filter(|file| days.contains(&file.day)) {
+        let covered = self.registry.covers_from();
+        for file in state.files.iter().filter(|file| days.contains(&file.day) && file.seq < covered) {
             indexes.push(self.of_file(file).await?);
         }
         Ok(indexes)

@@ -107,7 +107,7 @@ async fn an_event_stream_takes_only_who_knows_where_it_stands() {
     };
     let lake = open(folder.path()).await;
     assert_eq!(lake.append_events("autopilot", 0, &[event.clone(), event.clone()]).await.unwrap(), 2);
-    let late = lake.append_events("autopilot", 1, &[event.clone()]).await;
+    let late = lake.append_events("autopilot", 1, std::slice::from_ref(&event)).await;
     assert!(matches!(late, Err(LakeError::Conflict { actual: 2, .. })), "{late:?}");
     drop(lake);
     let lake = open(folder.path()).await;

@@ -110,10 +110,9 @@ impl Import {
         let (name, taken, findings) = match self.source {
             Source::Tsdb { dir, strict } => {
                 let tsdb = Tsdb::open(&dir)?;
-                let (taken, findings) = feed(config, |send| {
-                    tokio::task::spawn_blocking(move || read_tsdb(&tsdb, strict, &send))
-                })
-                .await?;
+                let (taken, findings) =
+                    feed(config, |send| tokio::task::spawn_blocking(move || read_tsdb(&tsdb, strict, &send)))
+                        .await?;
                 ("tsdb", taken, findings)
             }
             Source::Openmetrics { file } => {
@@ -148,9 +147,9 @@ async fn feed(
     start: impl FnOnce(mpsc::Sender<Parcel>) -> tokio::task::JoinHandle<anyhow::Result<Findings>>,
 ) -> anyhow::Result<(Taken, Findings)> {
     let folder = config.root.clone();
-    let lake = Lake::open(config)
-        .await
-        .with_context(|| format!("opening {}; a server that uses it has to be stopped first", folder.display()))?;
+    let lake = Lake::open(config).await.with_context(|| {
+        format!("opening {}; a server that uses it has to be stopped first", folder.display())
+    })?;
     let (send, receive) = mpsc::channel(WAITING);
     let source = start(send);
     let taken = Intake::new(lake, std::io::stderr().is_terminal()).run(receive).await;
@@ -209,7 +208,8 @@ fn summarise(source: &'static str, taken: Taken, findings: Findings) -> Summary 
 }
 
 fn print(summary: &Summary) {
-    let state = if summary.interrupted { "interrupted; importing again adds only what is missing" } else { "done" };
+    let state =
+        if summary.interrupted { "interrupted; importing again adds only what is missing" } else { "done" };
     line(&format!("import of {} {state}", summary.source));
     line(&format!("  series      {}", grouped(summary.series as u64)));
     line(&format!("  samples     {}", grouped(summary.samples)));
@@ -219,7 +219,11 @@ fn print(summary: &Summary) {
         line(&format!("  from        {oldest}"));
         line(&format!("  to          {newest}"));
     }
-    line(&format!("  took        {:.1} s, {} points/s", summary.seconds, grouped(summary.points_per_second as u64)));
+    line(&format!(
+        "  took        {:.1} s, {} points/s",
+        summary.seconds,
+        grouped(summary.points_per_second as u64)
+    ));
     let also = [
         (summary.duplicates, "were there already"),
         (summary.deleted, "were deleted at the source, and left out"),

@@ -1,1 +1,40 @@
-//! Placeholder while the house is being raised.
+//! The running system: listens, takes telemetry in, answers, and keeps the lake in shape.
+//!
+//! The only crate that knows wire formats going out, and the one that wires the others together. One [`Server`] listens on
+//! one main port for pages and all APIs, and on OTLP's two ports; [`Options`] say where, for whom and within which limits.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), kandela_server::StartError> {
+//! use kandela_server::{Options, Server};
+//!
+//! let server = Server::start(Options::default(), None).await?;
+//! println!("open http://{}", server.addresses().http);
+//! server.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod admission;
+mod app;
+mod background;
+mod guard;
+mod http;
+mod label_limits;
+mod net;
+mod options;
+mod otlp;
+mod receive;
+mod refusal;
+mod server;
+mod sources;
+mod sql;
+mod telemetry;
+mod tenants;
+
+pub use app::{Addresses, OptionsSource};
+pub use guard::CredentialError;
+pub use net::{TlsError, TlsFiles};
+pub use options::Options;
+pub use server::{Server, StartError};
+pub use sources::SourceStatus;
+pub use sql::{RowEncoder, RowFormat};

@@ -53,8 +53,7 @@ pub enum Strictness {
     /// All that the specification demands: grouping, clashing names, values that a kind may take, complete histograms. For
     /// checking an exporter.
     Spec,
-    /// What Prometheus accepts: the syntax. A scraper that refused more would lose its users' data; one that accepted more
-    /// would keep what was never meant.
+    /// What Prometheus accepts: the syntax. A scraper that refused more would lose its users' data.
     #[default]
     Scrape,
 }
@@ -148,6 +147,10 @@ pub fn parse_as(
     options: &ParseOptions,
     batch: &mut MetricBatch,
 ) -> Result<Notes, ExpositionError> {
+    if body.is_empty() && options.strictness == Strictness::Scrape {
+        // As Prometheus has it, a target that answers with nothing has nothing to show.
+        return Ok(Notes { format, ..Notes::default() });
+    }
     match format {
         Format::Text => text::parse(body, options, batch),
         Format::OpenMetrics => openmetrics::parse(body, options, batch),

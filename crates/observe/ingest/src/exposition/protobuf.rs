@@ -30,7 +30,6 @@ pub(super) fn parse(
         let mut family = Family::default();
         let read = split_message(&mut rest)
             .and_then(|message| family.read_header(message).map(|()| message))
-            .and_then(|message| family.check().map(|()| message))
             .and_then(|message| writer.family(&family, message));
         read.map_err(|fault| fault.locate(offset, family.name))?;
     }
@@ -97,13 +96,6 @@ impl<'p> Family<'p> {
         })
     }
 
-    fn check(&self) -> Result<(), Fault> {
-        if self.name.is_empty() {
-            return Err(Fault::new("the family has no name", "name every family"));
-        }
-        self.metric_type().map(|_| ())
-    }
-
     fn metric_type(&self) -> Result<proto::MetricType, Fault> {
         let known = i32::try_from(self.kind).ok().and_then(|kind| proto::MetricType::try_from(kind).ok());
         known.ok_or_else(|| {
@@ -155,26 +147,16 @@ struct Context<'a> {
 }
 
 impl Writer<'_> {
+    /// Reads the metrics of `message`. A family without any is passed over, whatever else it says, as Prometheus does.
     fn family(&mut self, family: &Family<'_>, message: &[u8]) -> Result<(), Fault> {
-        let metric_type = family.metric_type()?;
-        let kind = match metric_type {
-            proto::MetricType::Counter => MetricKind::Counter,
-            proto::MetricType::Gauge => MetricKind::Gauge,
-            proto::MetricType::Summary => MetricKind::Summary,
-            proto::MetricType::Untyped => MetricKind::Unknown,
-            proto::MetricType::Histogram => MetricKind::Histogram,
-            proto::MetricType::GaugeHistogram => MetricKind::GaugeHistogram,
-        };
-        let metadata = self.batch.metadata.len() as u32;
-        self.batch.metadata.push(Metadata {
-            family: family.name.to_owned(),
-            kind,
-            unit: family.unit.to_owned(),
-            help: family.help.to_owned(),
-        });
+        let mut described = None;
         let mut metric = proto::Metric::default();
         for_each_field(message, |tag, field| {
             let (4, Field::Bytes(bytes)) = (tag, field) else { return Ok(()) };
+            let (metric_type, kind, metadata) = match described {
+                Some(known) => known,
+                None => *described.insert(self.describe(family)?),
+            };
             metric.clear();
             metric.merge(bytes).map_err(malformed)?;
             // Zero is how messages say that there is no timestamp.
@@ -191,6 +173,30 @@ impl Writer<'_> {
                 }
             }
         })
+    }
+
+    /// Puts what a family says of itself into the batch.
+    fn describe(&mut self, family: &Family<'_>) -> Result<(proto::MetricType, MetricKind, u32), Fault> {
+        if family.name.is_empty() {
+            return Err(Fault::new("the family has no name", "name every family"));
+        }
+        let metric_type = family.metric_type()?;
+        let kind = match metric_type {
+            proto::MetricType::Counter => MetricKind::Counter,
+            proto::MetricType::Gauge => MetricKind::Gauge,
+            proto::MetricType::Summary => MetricKind::Summary,
+            proto::MetricType::Untyped => MetricKind::Unknown,
+            proto::MetricType::Histogram => MetricKind::Histogram,
+            proto::MetricType::GaugeHistogram => MetricKind::GaugeHistogram,
+        };
+        let metadata = self.batch.metadata.len() as u32;
+        self.batch.metadata.push(Metadata {
+            family: family.name.to_owned(),
+            kind,
+            unit: family.unit.to_owned(),
+            help: family.help.to_owned(),
+        });
+        Ok((metric_type, kind, metadata))
     }
 
     fn number(&mut self, context: &Context<'_>, number: Option<&proto::Number>) -> Result<(), Fault> {

@@ -1,7 +1,8 @@
 //! Prometheus text, versions 0.0.4 and 1.0.0, as Prometheus' own parser reads it.
 //!
 //! That parser is lenient: blanks go anywhere between tokens, commas between labels may be missing, strings run over line
-//! ends, families may be interleaved. What it refuses is refused here too.
+//! ends, families may be interleaved. What it refuses is refused here too, but for its trouble with NUL bytes: there a NUL
+//! within a comment silently ends the page.
 
 use std::borrow::Cow;
 
@@ -47,11 +48,15 @@ fn readable(body: &[u8]) -> Result<Cow<'_, str>, Fault> {
     Ok(Cow::Owned(page))
 }
 
+/// Whether a line is a comment that Prometheus passes over unread, seen from what stands before some byte of it.
 fn is_plain_comment(line: &str) -> bool {
     let blank = |c| matches!(c, ' ' | '\t');
-    line.trim_start_matches(blank).strip_prefix('#').is_some_and(|comment| {
-        !comment.starts_with(blank) || !comment.trim_start_matches(blank).starts_with("HELP")
-    })
+    let Some(comment) = line.trim_start_matches(blank).strip_prefix('#') else { return false };
+    let word = comment.trim_start_matches(blank);
+    let is_metadata = ["HELP", "TYPE"]
+        .iter()
+        .any(|known| word.strip_prefix(known).is_some_and(|after| after.starts_with(blank)));
+    !comment.starts_with(blank) || !is_metadata
 }
 
 fn read<'p>(page: &'p str, mut sink: Sink<'p, '_>) -> Result<Notes, Fault> {
@@ -370,7 +375,11 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_are_harmless_in_comments_only() {
-        assert_eq!(read_page(b"# caf\xe9\na 1\n").unwrap().samples.len(), 1);
+        for page in
+            [&b"# caf\xe9\na 1\n"[..], b"#\xe9\na 1\n", b"# HELP\xe9 a\na 1\n", b"#HELP a \xe9\na 1\n"]
+        {
+            assert_eq!(read_page(page).unwrap().samples.len(), 1, "{page:?}");
+        }
         let refusal = read_page(b"# ok\na{b=\"\xe9\"} 1\n").unwrap_err().to_string();
         assert!(refusal.starts_with("line 2, column 6: bytes that are no UTF-8"), "{refusal}");
         assert!(read_page(b"# HELP a \xff\n").is_err());

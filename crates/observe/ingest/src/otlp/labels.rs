@@ -11,6 +11,10 @@ pub(super) struct LabelBuilder<'a> {
 }
 
 impl<'a> LabelBuilder<'a> {
+    pub(super) fn with_capacity(labels: usize) -> Self {
+        Self { labels: Vec::with_capacity(labels) }
+    }
+
     fn find(&self, name: &str) -> Result<usize, usize> {
         self.labels.binary_search_by(|(other, _)| (**other).cmp(name))
     }

@@ -125,37 +125,43 @@ fn trim_suffix<'a>(name: &'a str, suffix: &str) -> &'a str {
     name.get(..end).filter(|rest| !rest.is_empty()).unwrap_or(name)
 }
 
-/// Prometheus' name of a label. Rules of escaping as Prometheus has them by default.
-///
-/// Returns `None` where nothing valid is left of it.
-pub(super) fn label_name<'a>(name: &'a str, rules: LabelRules) -> Option<Cow<'a, str>> {
-    if name.chars().all(|c| c == '_') {
-        return None;
-    }
+/// Prometheus' name of a label; `None` where nothing valid is left of it.
+pub(super) fn label_name(name: &str, rules: LabelRules) -> Option<Cow<'_, str>> {
     if !rules.escape {
-        return Some(Cow::Borrowed(name));
+        let only_underscores = name.bytes().all(|byte| byte == b'_');
+        return (!only_underscores).then_some(Cow::Borrowed(name));
     }
-    let starts_with_digit = name.starts_with(|c: char| c.is_ascii_digit());
-    let starts_with_one_underscore = name.starts_with('_') && !name.starts_with("__");
-    let clean = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        && !starts_with_digit
-        && !(rules.prefix_underscore && starts_with_one_underscore)
-        && (rules.keep_underscores || !name.contains("__"));
-    if clean {
-        return Some(Cow::Borrowed(name));
-    }
-    let escaped = escape_label(name, rules.keep_underscores);
-    if escaped.chars().all(|c| c == '_') {
+    if !name.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
         return None;
     }
-    let prefix = if escaped.starts_with(|c: char| c.is_ascii_digit()) {
-        "key_"
+    let reserved = !rules.keep_underscores && is_reserved(name);
+    let inner = if reserved { name.get(2..name.len() - 2).unwrap_or_default() } else { name };
+    let mut escaped = String::with_capacity(name.len() + 4);
+    if reserved {
+        escaped.push_str("__");
+    }
+    let start = escaped.len();
+    for c in inner.chars() {
+        if c.is_ascii_alphanumeric() {
+            escaped.push(c);
+        } else if rules.keep_underscores || escaped.len() == start || !escaped.ends_with('_') {
+            escaped.push('_');
+        }
+    }
+    if reserved {
+        escaped.push_str("__");
+    }
+    if escaped.starts_with(|c: char| c.is_ascii_digit()) {
+        escaped.insert_str(0, "key_");
     } else if rules.prefix_underscore && escaped.starts_with('_') && !escaped.starts_with("__") {
-        "key"
-    } else {
-        ""
-    };
-    Some(Cow::Owned(format!("{prefix}{escaped}")))
+        escaped.insert_str(0, "key");
+    }
+    Some(Cow::Owned(escaped))
+}
+
+/// Whether a name begins and ends with two underscores, which stay.
+fn is_reserved(name: &str) -> bool {
+    name.len() >= 4 && name.starts_with("__") && name.ends_with("__")
 }
 
 /// How label names are made.
@@ -167,31 +173,6 @@ pub(super) struct LabelRules {
     pub(super) prefix_underscore: bool,
     /// Whether runs of underscores stay.
     pub(super) keep_underscores: bool,
-}
-
-fn escape_label(name: &str, keep_underscores: bool) -> String {
-    let reserved = |name: &str| -> Option<String> {
-        let inner = name.strip_prefix("__")?.strip_suffix("__")?;
-        Some(format!("__{}__", collapse(inner)))
-    };
-    if keep_underscores {
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
-    } else {
-        reserved(name).unwrap_or_else(|| collapse(name))
-    }
-}
-
-/// `name` with every run of characters that are neither letters nor digits made one underscore.
-fn collapse(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for c in name.chars() {
-        if c.is_ascii_alphanumeric() {
-            out.push(c);
-        } else if !out.ends_with('_') {
-            out.push('_');
-        }
-    }
-    out
 }
 
 /// The unit that metadata give: `By/s` is `bytes_per_second`.

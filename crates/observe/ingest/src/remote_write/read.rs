@@ -2,9 +2,9 @@
 //!
 //! A server answers in one of two ways (<https://prometheus.io/docs/prometheus/latest/querying/remote_read_api/>): all samples in
 //! one compressed message, which [`decode_samples`] reads, or a stream of frames with the chunks that it keeps, which
-//! [`Frames`] and [`decode_frame`] read without holding the whole answer.
+//! [`Frames`] and [`decode_chunks`] read without holding the whole answer.
 
-use kandela_model::{Labels, LabelsRef, MetricBatch, Timestamp};
+use kandela_model::{MetricBatch, Timestamp};
 
 use super::decode::Decoder;
 use super::encode::compress;
@@ -13,6 +13,7 @@ use super::message::WriteError;
 use super::reject::{Reason, Rejections};
 use super::v1::{read_label, read_series};
 use crate::protobuf::{Malformed, Reader, put_bytes, put_int, put_message, put_uint};
+use crate::tsdb::chunk::{self, ChunkError, ChunkPoints};
 
 /// `Content-Type` of a request; its `Content-Encoding` is `snappy`, its `X-Prometheus-Remote-Read-Version` is `0.1.0`.
 pub const REQUEST_CONTENT_TYPE: &str = "application/x-protobuf";
@@ -135,6 +136,14 @@ pub enum ReadError {
     /// The labels of a series are no label set.
     #[error("a series of the answer is invalid: {0}")]
     Series(Reason),
+    /// A chunk cannot be read.
+    #[error("a chunk of series {series} cannot be read: {error}")]
+    Chunk {
+        /// The series.
+        series: String,
+        /// What is wrong with it.
+        error: ChunkError,
+    },
     /// The answer ends within a frame.
     #[error("the answer ends within a frame; ask again")]
     Truncated,
@@ -221,49 +230,36 @@ impl Frames {
     }
 }
 
-/// A series as the server keeps it, or a part of it; later frames may hold more of the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChunkedSeries {
-    /// Its labels.
-    pub labels: Labels,
-    /// Its chunks, ascending by start, which may overlap.
-    pub chunks: Vec<Chunk>,
-}
-
-/// A chunk of Prometheus' TSDB, still encoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chunk {
-    /// Time of the first sample.
-    pub min: Timestamp,
-    /// Time of the last sample.
-    pub max: Timestamp,
-    /// `chunkenc.Encoding`: 1 XOR, 2 histogram, 3 float histogram.
-    pub encoding: u8,
-    /// The chunk's bytes.
-    pub data: Vec<u8>,
-}
-
-/// Reads a frame's payload, a `prometheus.ChunkedReadResponse`.
+/// Adds the points of a frame's payload, a `prometheus.ChunkedReadResponse`, to `batch`: those whose times `keep` lets
+/// through, since chunks begin before and end after what was asked for. Chunks may overlap, and later frames may go on with the
+/// same series.
 ///
 /// # Errors
-/// When it is not such a message, or a series has no valid labels.
-pub fn decode_frame(payload: &[u8]) -> Result<Vec<ChunkedSeries>, ReadError> {
+/// When it is not such a message, a series has no valid labels, or a chunk is damaged. What stood before it is in `batch`.
+pub fn decode_chunks(
+    payload: &[u8],
+    keep: impl Fn(Timestamp) -> bool,
+    batch: &mut MetricBatch,
+) -> Result<ChunkPoints, ReadError> {
     let mut response = Reader::new(payload);
     let mut scratch = LabelScratch::default();
-    let mut all = Vec::new();
+    let mut all = ChunkPoints::default();
     while let Some(tag) = response.tag()? {
         match tag.field {
-            1 => all.push(read_chunked_series(response.expect_message(tag)?, &mut scratch)?),
+            1 => read_series_of_chunks(response.expect_message(tag)?, &mut scratch, &keep, batch, &mut all)?,
             _ => response.skip(tag)?,
         }
     }
     Ok(all)
 }
 
-fn read_chunked_series(
+fn read_series_of_chunks(
     mut reader: Reader<'_>,
     scratch: &mut LabelScratch,
-) -> Result<ChunkedSeries, ReadError> {
+    keep: &impl Fn(Timestamp) -> bool,
+    batch: &mut MetricBatch,
+    all: &mut ChunkPoints,
+) -> Result<(), ReadError> {
     scratch.clear();
     let mut chunks = Vec::new();
     while let Some(tag) = reader.tag()? {
@@ -273,21 +269,27 @@ fn read_chunked_series(
             _ => reader.skip(tag)?,
         }
     }
-    let labels = scratch.finish().map(LabelsRef::to_owned).map_err(ReadError::Series)?;
-    Ok(ChunkedSeries { labels, chunks })
+    let series = batch.add_canonical(scratch.finish().map_err(ReadError::Series)?);
+    for (encoding, data) in chunks {
+        let points = chunk::append(encoding, data, keep, series, batch)
+            .map_err(|error| ReadError::Chunk { series: batch.labels(series).to_string(), error })?;
+        all.taken += points.taken;
+        all.left_out += points.left_out;
+        all.refused += points.refused;
+        all.first_refusal = all.first_refusal.take().or(points.first_refusal);
+    }
+    Ok(())
 }
 
-fn read_chunk(mut reader: Reader<'_>) -> Result<Chunk, Malformed> {
-    let (mut min, mut max, mut encoding, mut data) = (0, 0, 0, &b""[..]);
+/// Encoding and bytes of a `Chunk`. Its time bounds say nothing that the samples do not.
+fn read_chunk(mut reader: Reader<'_>) -> Result<(u8, &[u8]), Malformed> {
+    let (mut encoding, mut data) = (0, &b""[..]);
     while let Some(tag) = reader.tag()? {
         match tag.field {
-            1 => min = reader.expect_varint(tag)? as i64,
-            2 => max = reader.expect_varint(tag)? as i64,
             3 => encoding = u8::try_from(reader.expect_varint(tag)?).unwrap_or_default(),
             4 => data = reader.expect_bytes(tag)?,
             _ => reader.skip(tag)?,
         }
     }
-    let (min, max) = (Timestamp::from_millis(min), Timestamp::from_millis(max));
-    Ok(Chunk { min, max, encoding, data: data.to_vec() })
+    Ok((encoding, data))
 }

@@ -19,7 +19,7 @@ use super::memtable::Memtable;
 use super::record::{
     Definition, LoggedSample, RecordKind, put_definitions, put_metadata, put_samples, put_varint,
 };
-use super::registry::{Registry, Slot};
+use super::registry::{Registry, SHARDS, Slot};
 use crate::config::LakeConfig;
 use crate::error::{LakeError, Result};
 use crate::rows;
@@ -257,11 +257,9 @@ impl Appender {
         scratch
             .fingerprints
             .extend((0..count).map(|n| self.registry.fingerprint(batch.labels(BatchIndex(n)))));
-        scratch.by_shard.clear();
-        scratch.by_shard.extend(0..count);
         let fingerprints = &scratch.fingerprints;
+        group_by_shard(fingerprints, &mut scratch.by_shard);
         let shard_of = |n: &u32| fingerprints.get(*n as usize).map_or(0, |f| Registry::shard_of(*f));
-        scratch.by_shard.sort_unstable_by_key(|n| (shard_of(n), *n));
         scratch.slots.clear();
         scratch.slots.resize(count as usize, None);
         let mut missing = Vec::new();
@@ -351,7 +349,7 @@ impl Appender {
                     }
                     Judgement::Duplicate => report.duplicates += 1,
                     Judgement::Reject(reason) => {
-                        report.reject(|| batch.labels(sample.series).to_string(), ts, reason)
+                        report.reject(|| batch.labels(sample.series).to_string(), ts, reason);
                     }
                 }
             }
@@ -509,7 +507,7 @@ impl Appender {
                 }
                 Judgement::Duplicate => report.duplicates += 1,
                 Judgement::Reject(reason) => {
-                    report.reject(|| batch.labels(point.series).to_string(), ts, reason)
+                    report.reject(|| batch.labels(point.series).to_string(), ts, reason);
                 }
             }
         }
@@ -579,6 +577,30 @@ impl Appender {
         memtable.push_rows(table, batch);
         memtable.logged(seq);
         Ok(seq)
+    }
+}
+
+/// The places of `fingerprints`, shard by shard, by one counting pass.
+fn group_by_shard(fingerprints: &[u128], places: &mut Vec<u32>) {
+    let mut next = [0u32; SHARDS];
+    for fingerprint in fingerprints {
+        if let Some(count) = next.get_mut(Registry::shard_of(*fingerprint)) {
+            *count += 1;
+        }
+    }
+    let mut begins = 0;
+    for count in &mut next {
+        (*count, begins) = (begins, begins + *count);
+    }
+    places.clear();
+    places.resize(fingerprints.len(), 0);
+    for (place, fingerprint) in (0u32..).zip(fingerprints) {
+        if let Some(at) = next.get_mut(Registry::shard_of(*fingerprint)) {
+            if let Some(slot) = places.get_mut(*at as usize) {
+                *slot = place;
+            }
+            *at += 1;
+        }
     }
 }
 

@@ -64,10 +64,6 @@ pub(crate) struct SampleRows {
 }
 
 impl SampleRows {
-    pub(crate) fn len(&self) -> usize {
-        self.ts.len()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.ts.is_empty()
     }

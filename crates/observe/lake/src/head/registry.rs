@@ -1,8 +1,8 @@
 //! The series that are alive: found by the hash of their labels, in shards that lock apart.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use hashbrown::HashTable;
 use kandela_model::{LabelsRef, Metadata};
@@ -102,6 +102,7 @@ pub(crate) struct Registry {
     catalog: RwLock<Catalog>,
     families: RwLock<HashMap<String, Metadata>>,
     flushed_through: AtomicI64,
+    covers_from: AtomicU64,
 }
 
 impl Registry {
@@ -114,6 +115,7 @@ impl Registry {
             catalog: RwLock::default(),
             families: RwLock::default(),
             flushed_through: AtomicI64::new(i64::MIN),
+            covers_from: AtomicU64::new(0),
         }
     }
 
@@ -125,6 +127,15 @@ impl Registry {
 
     pub(crate) fn set_flushed_through(&self, micros: i64) {
         self.flushed_through.store(micros, Ordering::Relaxed);
+    }
+
+    /// The log sequence from which on every series that was logged is alive here: tables written since hold no others.
+    pub(crate) fn covers_from(&self) -> u64 {
+        self.covers_from.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_covers_from(&self, seq: u64) {
+        self.covers_from.store(seq, Ordering::Relaxed);
     }
 
     pub(crate) fn fingerprint(&self, labels: LabelsRef<'_>) -> u128 {
@@ -198,10 +209,10 @@ impl Registry {
             .sum()
     }
 
-    /// Forgets the series that have had no sample since `cutoff`, and numbers the others anew; gives the new number of each
+    /// Forgets the series that have had no sample since `cutoff`, except those of the numbers `keep`, and numbers the others anew; gives the new number of each
     /// old one. Nothing may be appended meanwhile, and slots found before mean nothing afterwards. Costs a copy of what
     /// stays.
-    pub(crate) fn forget_idle(&self, cutoff: i64) -> Vec<Option<u32>> {
+    pub(crate) fn forget_idle(&self, cutoff: i64, keep: &HashSet<u32>) -> Vec<Option<u32>> {
         let mut catalog = self.catalog.write();
         let mut fresh = Catalog::default();
         let mut renumbered = vec![None; catalog.index.len()];
@@ -209,7 +220,7 @@ impl Registry {
             let mut shard = shard.lock();
             let mut kept = Shard::default();
             for mut live in std::mem::take(&mut shard.entries) {
-                if live.last_ts < cutoff {
+                if live.last_ts < cutoff && !keep.contains(&live.number) {
                     continue;
                 }
                 let Some(series) = catalog.index.get(live.number) else { continue };

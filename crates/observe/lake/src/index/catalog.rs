@@ -39,7 +39,7 @@ struct Name {
 
 /// Series by number and by label.
 #[derive(Debug, Default)]
-pub struct SeriesIndex {
+pub(crate) struct SeriesIndex {
     series: Vec<Entry>,
     names: Vec<Name>,
     by_name: HashMap<Arc<str>, u32>,
@@ -49,7 +49,7 @@ pub struct SeriesIndex {
 
 impl SeriesIndex {
     /// Adds a series that is not in the catalog yet and gives its number.
-    pub fn add(&mut self, id: i64, salt: u32, labels: LabelsRef<'_>) -> u32 {
+    pub(crate) fn add(&mut self, id: i64, salt: u32, labels: LabelsRef<'_>) -> u32 {
         let number = self.series.len() as u32;
         let labels: Box<[_]> =
             labels.iter().map(|(name, value)| self.add_label(name, value, number)).collect();
@@ -91,34 +91,29 @@ impl SeriesIndex {
     }
 
     /// How many series it holds.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.series.len()
     }
 
-    /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
-        self.series.is_empty()
-    }
-
     /// The identity of series `number`.
-    pub fn id(&self, number: u32) -> Option<i64> {
+    pub(crate) fn id(&self, number: u32) -> Option<i64> {
         self.series.get(number as usize).map(|entry| entry.id)
     }
 
     /// The salt of series `number`.
-    pub fn salt(&self, number: u32) -> Option<u32> {
+    pub(crate) fn salt(&self, number: u32) -> Option<u32> {
         self.series.get(number as usize).map(|entry| entry.salt)
     }
 
     /// Series `number` in full.
-    pub fn get(&self, number: u32) -> Option<IndexedSeries> {
+    pub(crate) fn get(&self, number: u32) -> Option<IndexedSeries> {
         let entry = self.series.get(number as usize)?;
         let labels = Labels::new(self.labels_of(entry)).unwrap_or_default();
         Some(IndexedSeries { id: entry.id, salt: entry.salt, labels })
     }
 
     /// The labels of series `number`, in ascending order of names.
-    pub fn labels(&self, number: u32) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn labels(&self, number: u32) -> impl Iterator<Item = (&str, &str)> {
         self.series.get(number as usize).into_iter().flat_map(|entry| self.labels_of(entry))
     }
 
@@ -131,7 +126,7 @@ impl SeriesIndex {
     }
 
     /// The numbers of all series that match every matcher, ascending.
-    pub fn select(&self, matchers: &[Matcher]) -> Vec<u32> {
+    pub(crate) fn select(&self, matchers: &[Matcher]) -> Vec<u32> {
         let (excluding, including): (Vec<_>, Vec<_>) = matchers.iter().partition(|m| m.matches_missing());
         let mut lists: Vec<Vec<u32>> = including.iter().map(|m| self.having(m)).collect();
         lists.sort_by_key(Vec::len);
@@ -172,19 +167,19 @@ impl SeriesIndex {
     }
 
     /// All label names, sorted.
-    pub fn label_names(&self) -> Vec<Arc<str>> {
+    pub(crate) fn label_names(&self) -> Vec<Arc<str>> {
         let mut names: Vec<_> = self.names.iter().map(|name| name.name.clone()).collect();
         names.sort_unstable();
         names
     }
 
     /// The values of label `name`, sorted; at most `limit` of them.
-    pub fn label_values(&self, name: &str, limit: usize) -> Vec<Arc<str>> {
+    pub(crate) fn label_values(&self, name: &str, limit: usize) -> Vec<Arc<str>> {
         self.name(name).map(|name| name.by_value.keys().take(limit).cloned().collect()).unwrap_or_default()
     }
 
     /// The label names that these series carry, in no order.
-    pub fn label_names_of(&self, numbers: &[u32]) -> Vec<Arc<str>> {
+    pub(crate) fn label_names_of(&self, numbers: &[u32]) -> Vec<Arc<str>> {
         let mut seen = vec![false; self.names.len()];
         for (name, _) in
             numbers.iter().filter_map(|n| self.series.get(*n as usize)).flat_map(|entry| &entry.labels)
@@ -198,7 +193,7 @@ impl SeriesIndex {
     }
 
     /// The values of label `name` that these series carry, sorted.
-    pub fn label_values_of(&self, name: &str, numbers: &[u32]) -> Vec<Arc<str>> {
+    pub(crate) fn label_values_of(&self, name: &str, numbers: &[u32]) -> Vec<Arc<str>> {
         let (Some(wanted), Some(name)) = (self.by_name.get(name), self.name(name)) else { return Vec::new() };
         let mut seen = vec![false; name.values.len()];
         for (_, value) in numbers
@@ -217,7 +212,7 @@ impl SeriesIndex {
     }
 
     /// How many series each metric has, in no order.
-    pub fn series_per_metric(&self) -> impl Iterator<Item = (&str, usize)> {
+    pub(crate) fn series_per_metric(&self) -> impl Iterator<Item = (&str, usize)> {
         let name = self.name(METRIC_NAME);
         name.into_iter().flat_map(|name| {
             name.values.iter().map(|(value, postings)| (&**value, postings.as_slice().len()))
@@ -225,13 +220,13 @@ impl SeriesIndex {
     }
 
     /// How many series carry `name = value`.
-    pub fn count(&self, name: &str, value: &str) -> usize {
+    pub(crate) fn count(&self, name: &str, value: &str) -> usize {
         let postings = self.name(name).and_then(|n| n.values.get(*n.by_value.get(value)? as usize));
         postings.map_or(0, |(_, postings)| postings.as_slice().len())
     }
 
     /// Heap bytes in use, estimated from counts.
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.label_count * 12 + self.series.capacity() * size_of::<Entry>() + self.string_bytes
     }
 }

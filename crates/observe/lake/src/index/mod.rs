@@ -4,6 +4,7 @@ mod catalog;
 mod matcher;
 mod postings;
 
-pub use catalog::{IndexedSeries, SeriesIndex};
+pub use catalog::IndexedSeries;
+pub(crate) use catalog::SeriesIndex;
 pub use matcher::{MatchOp, Matcher};
 pub(crate) use postings::Postings;

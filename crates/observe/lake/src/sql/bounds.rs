@@ -21,11 +21,6 @@ impl Bounds {
     pub(crate) const ALL: Self =
         Self { from: i64::MIN, through: i64::MAX, from_day: i32::MIN, through_day: i32::MAX };
 
-    /// A range of microseconds.
-    pub(crate) fn of_micros(from: i64, through: i64) -> Self {
-        Self { from, through, ..Self::ALL }
-    }
-
     /// The days that the range touches.
     pub(crate) fn days(&self, dated_by: DatedBy) -> RangeInclusive<i32> {
         let per_day = match dated_by {
@@ -99,8 +94,8 @@ fn compare(bounds: &mut Bounds, column: &str, name: &str, op: Operator, value: &
     {
         match op {
             Operator::Eq => {
-                (bounds.from_day, bounds.through_day) =
-                    (bounds.from_day.max(*day), bounds.through_day.min(*day))
+                bounds.from_day = bounds.from_day.max(*day);
+                bounds.through_day = bounds.through_day.min(*day);
             }
             Operator::Gt | Operator::GtEq => bounds.from_day = bounds.from_day.max(*day),
             Operator::Lt | Operator::LtEq => bounds.through_day = bounds.through_day.min(*day),

@@ -109,7 +109,7 @@ impl TableProvider for MetricsProvider {
         if !read.contains(&0) {
             read.push(0);
         }
-        let input = plan(sources, &read, predicate, false)?;
+        let input = plan(&sources, &read, predicate, false)?;
         let schema = Arc::new(schema.project(wanted)?);
         Ok(Arc::new(EnrichExec::new(input, schema, Arc::new(labels))))
     }

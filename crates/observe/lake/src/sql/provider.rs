@@ -92,7 +92,7 @@ impl TableProvider for LakeProvider {
         let sources = self.sources(bounds, &Ask { ids: None, between })?;
         let predicate = physical(state, &schema, filters)?;
         let all: Vec<usize> = (0..schema.fields().len()).collect();
-        plan(sources, projection.unwrap_or(&all), predicate, false)
+        plan(&sources, projection.unwrap_or(&all), predicate, false)
     }
 }
 

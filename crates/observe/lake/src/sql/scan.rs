@@ -71,7 +71,7 @@ pub(crate) fn sql_schema(table: &'static Table) -> SchemaRef {
 /// A plan that gives the columns `projection` of [`sql_schema`], sorted by the table's key in one partition when
 /// `sorted`, else in any number of partitions.
 pub(crate) fn plan(
-    sources: Sources,
+    sources: &Sources,
     projection: &[usize],
     predicate: Option<Arc<dyn PhysicalExpr>>,
     sorted: bool,
@@ -81,7 +81,7 @@ pub(crate) fn plan(
     let key = key_of(table);
     let dedupe = sources.may_repeat && !key.is_empty();
     if !dedupe && !sorted {
-        return unordered(&sources, projection, predicate);
+        return unordered(sources, projection, predicate);
     }
     let order = if dedupe { key } else { table.sorted_by };
     let mut columns = projection.to_vec();

@@ -80,7 +80,7 @@ pub(crate) async fn compact_once(
     let all: Vec<usize> = (0..schema.fields().len()).collect();
     let sources = Sources { table: table.spec, files: job.files.clone(), runs: Vec::new(), may_repeat: true };
     let engine = |e: datafusion::error::DataFusionError| LakeError::defect("merge files", e);
-    let merged = plan(sources, &all, None, true).map_err(engine)?;
+    let merged = plan(&sources, &all, None, true).map_err(engine)?;
     let context = TaskContext::default().with_runtime(runtime.clone());
     let mut rows = merged.execute(0, Arc::new(context)).map_err(engine)?;
     let mut encoder = FileEncoder::new(table.spec, Compression::Dense)?;

@@ -32,23 +32,23 @@ use crate::schema;
 
 /// One Parquet file of a table.
 #[derive(Clone, Debug, PartialEq)]
-pub struct DataFile {
+pub(crate) struct DataFile {
     /// Its path below the table's folder.
-    pub path: String,
+    pub(crate) path: String,
     /// Bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Rows.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// The UTC day of its rows, counted from the epoch.
-    pub day: i32,
+    pub(crate) day: i32,
     /// The first log sequence that it holds rows of; of two rows with one key, the one of the lower sequence stays.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// Whether its rows may stand in earlier files too.
-    pub late: bool,
+    pub(crate) late: bool,
     /// Whether a compaction wrote it.
-    pub compacted: bool,
+    pub(crate) compacted: bool,
     /// The newest time in it, in microseconds, rounded up to what its statistics tell; `i64::MIN` where they tell nothing.
-    pub newest: i64,
+    pub(crate) newest: i64,
 }
 
 impl DataFile {
@@ -88,21 +88,21 @@ impl DataFile {
 
 /// A version of a table: which files it has.
 #[derive(Clone, Debug)]
-pub struct TableState {
+pub(crate) struct TableState {
     /// Delta's version number.
-    pub version: i64,
+    pub(crate) version: i64,
     /// Its files, oldest sequence first.
-    pub files: Vec<Arc<DataFile>>,
+    pub(crate) files: Vec<Arc<DataFile>>,
 }
 
 impl TableState {
     /// Bytes of all files.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
     }
 
     /// Rows of all files, duplicates included.
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.files.iter().map(|file| file.rows).sum()
     }
 }
@@ -120,7 +120,6 @@ pub(crate) struct NewFile {
 #[derive(Debug)]
 pub(crate) struct LakeTable {
     pub(crate) spec: &'static Table,
-    pub(crate) url: Url,
     log_store: LogStoreRef,
     store: Arc<dyn ObjectStore>,
     node: String,
@@ -154,7 +153,6 @@ impl LakeTable {
         let listed = list(&state);
         let opened = Self {
             spec,
-            url,
             store: log_store.object_store(None),
             log_store,
             node: node.to_owned(),

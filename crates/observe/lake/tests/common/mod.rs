@@ -1,5 +1,6 @@
 //! What the scenarios share.
 #![allow(dead_code, reason = "each scenario is a crate of its own and uses a part")]
+#![allow(clippy::unwrap_used, reason = "a scenario that cannot be set up has failed")]
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -9,18 +10,18 @@ use kandela_lake::{Lake, LakeConfig, QueryLimits};
 use kandela_model::{MetricBatch, Timestamp};
 
 /// 2026-11-22 12:00:00 UTC, in milliseconds.
-pub const NOON: i64 = 1_795_348_800_000;
+pub(crate) const NOON: i64 = 1_795_348_800_000;
 
-pub async fn open(folder: &std::path::Path) -> Lake {
+pub(crate) async fn open(folder: &std::path::Path) -> Lake {
     Lake::open(config(folder)).await.unwrap()
 }
 
-pub fn config(folder: &std::path::Path) -> LakeConfig {
+pub(crate) fn config(folder: &std::path::Path) -> LakeConfig {
     LakeConfig { memory_limit: 256 << 20, ..LakeConfig::at(folder) }
 }
 
 /// One series' samples: (milliseconds after noon, value).
-pub fn samples(labels: &[(&str, &str)], points: &[(i64, f64)]) -> MetricBatch {
+pub(crate) fn samples(labels: &[(&str, &str)], points: &[(i64, f64)]) -> MetricBatch {
     let mut batch = MetricBatch::default();
     let series = batch.add_series(labels.iter().copied()).unwrap();
     for (ms, value) in points {
@@ -29,11 +30,11 @@ pub fn samples(labels: &[(&str, &str)], points: &[(i64, f64)]) -> MetricBatch {
     batch
 }
 
-pub async fn query(lake: &Lake, sql: &str) -> Vec<RecordBatch> {
+pub(crate) async fn query(lake: &Lake, sql: &str) -> Vec<RecordBatch> {
     lake.sql(sql, &QueryLimits::default()).await.unwrap().try_collect().await.unwrap()
 }
 
-pub async fn number(lake: &Lake, sql: &str) -> f64 {
+pub(crate) async fn number(lake: &Lake, sql: &str) -> f64 {
     let batches = query(lake, sql).await;
     let column = batches.iter().find(|batch| batch.num_rows() > 0).unwrap().column(0).clone();
     match column.as_primitive_opt::<Int64Type>() {
@@ -42,7 +43,7 @@ pub async fn number(lake: &Lake, sql: &str) -> f64 {
     }
 }
 
-pub async fn numbers(lake: &Lake, sql: &str) -> Vec<f64> {
+pub(crate) async fn numbers(lake: &Lake, sql: &str) -> Vec<f64> {
     let batches = query(lake, sql).await;
     batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Float64Type>().values().to_vec()).collect()
 }

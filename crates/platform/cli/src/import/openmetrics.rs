@@ -119,7 +119,10 @@ impl<R: BufRead> Pieces<R> {
                 break;
             }
             if read == 0 {
-                bail!("line {}: the file does not end with # EOF; it was cut off, or is no OpenMetrics text", self.line);
+                bail!(
+                    "line {}: the file does not end with # EOF; it was cut off, or is no OpenMetrics text",
+                    self.line
+                );
             }
             let line = line.to_vec();
             self.note(&line);
@@ -131,13 +134,18 @@ impl<R: BufRead> Pieces<R> {
 
     fn end(&mut self) -> anyhow::Result<()> {
         self.ended = true;
-        if self.input.fill_buf()?.is_empty() { Ok(()) } else { bail!("line {}: text follows # EOF", self.line + 1) }
+        if self.input.fill_buf()?.is_empty() {
+            Ok(())
+        } else {
+            bail!("line {}: text follows # EOF", self.line + 1)
+        }
     }
 
     /// Remembers metadata, which also speak for samples in the next piece.
     fn note(&mut self, line: &[u8]) {
         let mut words = line.splitn(4, |byte| *byte == b' ');
-        let (Some(b"#"), Some(b"TYPE" | b"HELP" | b"UNIT"), Some(family)) = (words.next(), words.next(), words.next())
+        let (Some(b"#"), Some(b"TYPE" | b"HELP" | b"UNIT"), Some(family)) =
+            (words.next(), words.next(), words.next())
         else {
             return;
         };
@@ -178,7 +186,10 @@ mod tests {
     fn a_file_larger_than_a_piece_gives_every_sample_once() {
         let mut text = "# HELP requests Served.\n# TYPE requests counter\n".to_owned();
         for second in 0..200_000 {
-            text.push_str(&format!("requests_total{{path=\"/shop/checkout\"}} {second} {}\n", 1_700_000_000 + second));
+            text.push_str(&format!(
+                "requests_total{{path=\"/shop/checkout\"}} {second} {}\n",
+                1_700_000_000 + second
+            ));
         }
         text.push_str("# TYPE up gauge\nup 1 1700000000\n# EOF\n");
         let (pieces, batch) = read_text(&text).unwrap();
@@ -191,7 +202,8 @@ mod tests {
     #[test]
     fn a_fault_is_named_by_its_line_in_the_file() {
         let mut text = "# TYPE a gauge\n".to_owned();
-        (0..300_000).for_each(|second| text.push_str(&format!("a{{b=\"c\"}} 1 {}\n", 1_700_000_000 + second)));
+        (0..300_000)
+            .for_each(|second| text.push_str(&format!("a{{b=\"c\"}} 1 {}\n", 1_700_000_000 + second)));
         text.push_str("a{b=} 1 1700000000\n# EOF\n");
         let error = format!("{:#}", read_text(&text).unwrap_err());
         assert!(error.contains("line 300002,"), "{error}");

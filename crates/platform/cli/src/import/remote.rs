@@ -6,11 +6,10 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use futures::StreamExt as _;
 use kandela_ingest::remote_write::read::{
-    ChunkedSeries, Frames, MatchKind, Matcher, Query, ReadError, ResponseKind, decode_frame, decode_samples, encode_request,
-    REQUEST_CONTENT_TYPE,
+    Frames, MatchKind, Matcher, Query, REQUEST_CONTENT_TYPE, ReadError, ResponseKind, decode_chunks,
+    decode_samples, encode_request,
 };
 use kandela_ingest::remote_write::{Decoder, Limits, WriteError};
-use kandela_ingest::tsdb::chunk;
 use kandela_model::{MetricBatch, Timestamp};
 use promql_parser::label::MatchOp;
 use promql_parser::parser::{Expr, parse};
@@ -59,7 +58,8 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
         return if fits { Ok(Timestamp::from_micros(micros as i64)) } else { Err("out of range".to_owned()) };
     }
     let instant = text.parse::<jiff::Timestamp>().or_else(|error| {
-        let midnight = text.parse::<jiff::civil::Date>().and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC));
+        let midnight =
+            text.parse::<jiff::civil::Date>().and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC));
         midnight.map(|midnight| midnight.timestamp()).map_err(|_| error.to_string())
     })?;
     Ok(Timestamp::from_micros(instant.as_microsecond()))
@@ -73,7 +73,8 @@ fn parse_selector(text: &str) -> Result<Selector, String> {
     if selector.offset.is_some() || selector.at.is_some() || !selector.matchers.or_matchers.is_empty() {
         return Err("only a name and matchers joined by commas can be asked for".to_owned());
     }
-    let matcher = |kind, name: &str, value: &str| Matcher { kind, name: name.to_owned(), value: value.to_owned() };
+    let matcher =
+        |kind, name: &str, value: &str| Matcher { kind, name: name.to_owned(), value: value.to_owned() };
     let named = selector.name.iter().map(|name| matcher(MatchKind::Equal, "__name__", name));
     let others = selector.matchers.matchers.iter().map(|of| {
         let kind = match of.op {
@@ -105,7 +106,8 @@ impl RemoteRead {
         if url.path() == "/" {
             url.set_path("/api/v1/read");
         }
-        let all = || vec![Matcher { kind: MatchKind::NotEqual, name: "__name__".to_owned(), value: String::new() }];
+        let all =
+            || vec![Matcher { kind: MatchKind::NotEqual, name: "__name__".to_owned(), value: String::new() }];
         let selectors = if self.matching.is_empty() { vec![all().into()] } else { self.matching };
         let client = Client::builder().default_headers(self.headers.into_iter().collect::<HeaderMap>());
         Ok(Reading { client: client.build()?, url, from, to, selectors, findings: Findings::default() })
@@ -149,7 +151,10 @@ impl Reading {
                 Ok(()) => at = end.saturating_add(1),
                 Err(Failure::TooLarge) if span > SHORTEST => span /= 2,
                 Err(Failure::TooLarge) => {
-                    bail!("{} answers with more than {MAX_BODY} bytes for one minute; ask for less with --match", self.url)
+                    bail!(
+                        "{} answers with more than {MAX_BODY} bytes for one minute; ask for less with --match",
+                        self.url
+                    )
                 }
                 Err(Failure::Passing(error) | Failure::Final(error)) => return Err(error),
             }
@@ -240,32 +245,23 @@ impl Reading {
         while let Some(piece) = pieces.next().await {
             frames.push(&piece.map_err(broke_off)?);
             while let Some(frame) = frames.next_frame().map_err(|error| anyhow!(error))? {
-                for series in decode_frame(frame).map_err(|error| anyhow!(error))? {
-                    self.take_series(&series, first, last, &mut batch);
-                    if batch.points() >= BATCH_POINTS {
-                        out.send(std::mem::take(&mut batch)).await?;
+                // Chunks reach beyond what was asked for.
+                match decode_chunks(frame, |ts| (first..=last).contains(&ts), &mut batch) {
+                    Ok(points) => {
+                        if let Some(why) = points.first_refusal {
+                            self.skip(points.refused as u64, || why.to_string());
+                        }
                     }
+                    Err(error @ ReadError::Chunk { .. }) => self.skip(1, || error.to_string()),
+                    Err(error) => return Err(anyhow!(error).into()),
+                }
+                if batch.points() >= BATCH_POINTS {
+                    out.send(std::mem::take(&mut batch)).await?;
                 }
             }
         }
         frames.finish().map_err(|error| Failure::Passing(anyhow!(error)))?;
         out.send(batch).await
-    }
-
-    /// Chunks reach beyond what was asked for.
-    fn take_series(&mut self, series: &ChunkedSeries, first: Timestamp, last: Timestamp, batch: &mut MetricBatch) {
-        let index = batch.add_canonical(series.labels.as_ref());
-        for one in &series.chunks {
-            let taken = chunk::append(one.encoding, &one.data, |ts| (first..=last).contains(&ts), index, batch);
-            match taken {
-                Ok(points) => {
-                    if let Some(why) = points.first_refusal {
-                        self.skip(points.refused as u64, || format!("{}: {why}", series.labels));
-                    }
-                }
-                Err(error) => self.skip(1, || format!("a chunk of {}: {error}", series.labels)),
-            }
-        }
     }
 
     fn skip(&mut self, count: u64, what: impl FnOnce() -> String) {

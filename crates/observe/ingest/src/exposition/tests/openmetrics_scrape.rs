@@ -71,7 +71,7 @@ fn what_the_specification_forbids_and_prometheus_takes_is_taken() {
 #[test]
 fn what_prometheus_refuses_is_refused() {
     for page in [
-        "",
+        "\n",
         "a 1\n",
         "a 1",
         "# EOF\n\n",
@@ -97,6 +97,11 @@ fn what_prometheus_refuses_is_refused() {
     ] {
         assert!(read(Format::OpenMetrics, page.as_bytes(), &scrape_options()).is_err(), "{page:?}");
     }
+}
+
+#[test]
+fn an_answer_of_no_bytes_has_nothing_to_show() {
+    assert!(scrape("").0.is_empty());
 }
 
 #[test]

@@ -281,6 +281,8 @@ fn bytes_that_are_no_families_are_refused() {
     for cut in 1..good.len() {
         assert!(read(Format::Protobuf, &good[..cut], &scrape_options()).is_err(), "{cut}");
     }
+    let empty = body(&[MetricFamily::default()]);
+    assert!(read(Format::Protobuf, &empty, &scrape_options()).unwrap().0.is_empty());
     let nameless = body(&[family("", proto::MetricType::Gauge, labelled(&[]))]);
     assert!(read(Format::Protobuf, &nameless, &scrape_options()).is_err());
     let repeated = body(&[family("a", proto::MetricType::Gauge, labelled(&[("b", "1"), ("b", "2")]))]);

@@ -17,6 +17,8 @@ use super::{Fault, KindSuffix, NO_RECORDED_VALUE, Options, Tally, Temporality, m
 
 const NAME: &str = "__name__";
 const IDENTIFYING: [&str; 3] = ["service.namespace", "service.name", "service.instance.id"];
+/// Labels that most series have beside their attributes: `__name__`, `job`, `instance` and one of a bucket.
+const USUAL_EXTRA_LABELS: usize = 4;
 /// The longest that an exemplar's labels may be, in characters (OpenMetrics 1.0).
 const EXEMPLAR_CHARS: usize = 128;
 /// `target_info` is repeated at half of Prometheus' lookback over the time that a request spans, so that joins find it
@@ -299,7 +301,7 @@ fn own_labels<'l>(
     let kept = |entry: &&KeyValue| entry.key != NAME && !without.contains(&entry.key.as_str());
     let mut sorted: Vec<&KeyValue> = attributes.iter().filter(kept).collect();
     sorted.sort_by(|a, b| a.key.cmp(&b.key));
-    let mut labels = LabelBuilder::default();
+    let mut labels = LabelBuilder::with_capacity(sorted.len() + USUAL_EXTRA_LABELS);
     for entry in sorted {
         let name = label(&entry.key, options)?;
         let value = text(entry.value.as_ref(), &options.limits)?;

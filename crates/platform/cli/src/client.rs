@@ -1,0 +1,64 @@
+//! Asking a server.
+
+use anyhow::Context as _;
+use clap::Args;
+use reqwest::{Client, Response};
+use serde_json::Value;
+
+/// Which server, and as whom.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServerArguments {
+    /// The server to ask
+    #[arg(long, value_name = "URL", env = "KANDELA_SERVER", default_value = "http://127.0.0.1:7676")]
+    pub server: String,
+    /// A bearer token
+    #[arg(long, value_name = "TOKEN", env = "KANDELA_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Whose telemetry
+    #[arg(long, value_name = "NAME", env = "KANDELA_TENANT", default_value = "default")]
+    pub tenant: String,
+}
+
+impl ServerArguments {
+    /// Sends a body to a path and gives the answer to it, whatever its status.
+    ///
+    /// # Errors
+    /// When no server answers.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> anyhow::Result<Response> {
+        let url = format!("{}{path}", self.server.trim_end_matches('/'));
+        let mut request = Client::new()
+            .post(url)
+            .header("content-type", content_type)
+            .header("x-scope-orgid", &self.tenant)
+            .body(body);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        request.send().await.with_context(|| {
+            format!(
+                "no server answers at {}; start one with `kandela up`, or read a folder with --data",
+                self.server
+            )
+        })
+    }
+}
+
+/// The answer, or what the server had against the request.
+///
+/// # Errors
+/// When its status is no success.
+pub(crate) async fn successful(answer: Response) -> anyhow::Result<Response> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let text = answer.text().await.unwrap_or_default();
+    let document: Option<Value> = serde_json::from_str(&text).ok();
+    let told = document.as_ref().and_then(|document| document["error"].as_str()).unwrap_or(text.trim());
+    anyhow::bail!("the server says {status}: {told}")
+}

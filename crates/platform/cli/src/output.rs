@@ -1,0 +1,103 @@
+//! What every command has in common in what it prints and how it ends.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use clap::ValueEnum;
+
+/// How a command that could be carried out ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Exit code 0.
+    Done,
+    /// Exit code 1: what was checked is not as it should be.
+    CheckFailed,
+}
+
+/// For people or for programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Text that fits 80 columns
+    #[default]
+    Table,
+    /// JSON
+    Json,
+}
+
+/// How something is: a shape and a word, so that nothing is only colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum State {
+    Ok,
+    Warn,
+    Fail,
+}
+
+impl State {
+    /// The shape and word, coloured on a terminal.
+    pub(crate) fn marked(self) -> String {
+        let (shape, word, colour) = match self {
+            Self::Ok => ('●', "ok  ", 32),
+            Self::Warn => ('▲', "warn", 33),
+            Self::Fail => ('■', "fail", 31),
+        };
+        if colourful() { format!("\x1b[{colour}m{shape}\x1b[0m {word}") } else { format!("{shape} {word}") }
+    }
+}
+
+fn colourful() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Columns that output may take: a terminal's own, else 80.
+pub(crate) fn width() -> usize {
+    let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+    terminal.map_or(80, |(width, _)| usize::from(width.0).max(40))
+}
+
+/// Prints a line; a reader that has gone away is no error of ours.
+pub(crate) fn line(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// Breaks text into lines of at most `width` columns, between words.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let Some(last) = lines.last_mut() else { break };
+        if last.is_empty() {
+            last.push_str(word);
+        } else if last.chars().count() + 1 + word.chars().count() <= width {
+            last.push(' ');
+            last.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
+/// A count with thousands apart: `1,234,567`.
+pub(crate) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let groups: Vec<&[u8]> = digits.as_bytes().rchunks(3).rev().collect();
+    let texts: Vec<&str> = groups.into_iter().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    texts.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn wrapping_breaks_between_words_only() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("incomprehensibilities are long", 5), ["incomprehensibilities", "are", "long"]);
+    }
+}

@@ -1,0 +1,30 @@
+//! `remote_write` out: what comes in goes on to other receivers, read from the write-ahead log as Prometheus does it.
+//!
+//! One reader a receiver follows the log and deals series out to shards, so that each series keeps its order. A shard
+//! batches, sends and repeats. How far everything was taken is kept in a file, so a restart goes on where it stopped, as far
+//! back as the log still reaches.
+
+mod position;
+mod reader;
+mod select;
+mod send;
+mod shards;
+
+use std::sync::Arc;
+
+use kandela_config::RemoteWrite;
+
+use crate::app::App;
+use crate::net::Shutdown;
+
+/// Passes samples on to one receiver until the shutdown.
+pub(crate) async fn forward(app: Arc<App>, receiver: RemoteWrite, name: String, shutdown: Shutdown) {
+    reader::Reader::new(app, receiver, name).run(shutdown).await;
+}
+
+/// A receiver's name in metrics, logs and on disk: its own, else made of its place and its host.
+pub(crate) fn name_of(receiver: &RemoteWrite, place: usize) -> String {
+    let host = url::Url::parse(receiver.url.expose()).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let host = host.unwrap_or_default();
+    receiver.name.clone().unwrap_or_else(|| format!("{place}-{host}"))
+}

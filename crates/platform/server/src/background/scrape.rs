@@ -1,0 +1,43 @@
+//! Where scraped samples go: into the default tenant's lake.
+
+use std::error::Error;
+use std::sync::{Arc, Weak};
+
+use kandela_ingest::scrape::{Manager, ScrapeOptions, Sink};
+use kandela_model::{MetricBatch, SeriesIndex, TenantId};
+
+use super::now;
+use crate::app::App;
+use crate::receive::{self, Delivery};
+
+/// A manager without jobs, whose samples go to the server's lake.
+pub(crate) fn scraping(app: &Arc<App>) -> Manager {
+    let limits = app.options.kandela().limits;
+    let options = ScrapeOptions {
+        max_body_bytes: limits.body_size,
+        max_series_per_target: usize::try_from(limits.series_per_target).unwrap_or(usize::MAX),
+        user_agent: format!("Kandela/{}", env!("CARGO_PKG_VERSION")),
+        clock: Arc::new(now),
+        ..ScrapeOptions::default()
+    };
+    Manager::new(Arc::new(LakeSink { app: Arc::downgrade(app) }), options)
+}
+
+struct LakeSink {
+    app: Weak<App>,
+}
+
+impl Sink for LakeSink {
+    fn append(&self, batch: &MetricBatch) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let app = self.app.upgrade().ok_or("the server has stopped")?;
+        let tenant = TenantId::default();
+        let lake = app.tenants.opened(&tenant).ok_or("the lake is not open")?;
+        let job = batch.labels(SeriesIndex(0)).get("job").unwrap_or("unknown").to_owned();
+        let delivery = Delivery { protocol: "scrape", tenant, sender: job, bytes: 0 };
+        let appended = lake.append(batch)?;
+        app.received(&delivery, receive::counted(&appended));
+        let problem = receive::rejections(&appended).unwrap_or_default();
+        app.dropped(&delivery, "samples", appended.rejected_points() as u64, &problem);
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! Flushes, compactions and retention of one lake.
+
+use std::time::{Duration, Instant};
+
+use kandela_lake::{Lake, LakeError};
+use kandela_model::TenantId;
+
+use super::now;
+use crate::net::Shutdown;
+use crate::telemetry::Telemetry;
+use crate::telemetry::events::{UpkeepFailed, UpkeepFinished};
+
+/// How soon a failed flush is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+/// How often there is a look at what could be merged.
+const COMPACT_EVERY: Duration = Duration::from_secs(60);
+/// How often there is a look at what is past its time.
+const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Flushes at the lake's interval, and earlier where memory asks for it.
+pub(crate) async fn flush_in_time(
+    tenant: TenantId,
+    lake: Lake,
+    telemetry: Telemetry,
+    mut shutdown: Shutdown,
+) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(lake.config().flush_interval) => {}
+            () = lake.flush_wanted() => {}
+            () = shutdown.wait() => return,
+        }
+        let began = Instant::now();
+        let flushed = lake.flush().await;
+        if !told(&telemetry, "flush", &tenant, began, &flushed) {
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+}
+
+/// Merges files and removes what is past its time.
+pub(crate) async fn keep_tidy(tenant: TenantId, lake: Lake, telemetry: Telemetry, mut shutdown: Shutdown) {
+    let mut retained = None;
+    loop {
+        let began = Instant::now();
+        if retained.is_none_or(|last: Instant| last.elapsed() >= RETENTION_EVERY) {
+            told(&telemetry, "retention", &tenant, began, &lake.enforce_retention(now()).await);
+            retained = Some(began);
+        }
+        let began = Instant::now();
+        told(&telemetry, "compact", &tenant, began, &lake.compact().await);
+        tokio::select! {
+            () = tokio::time::sleep(COMPACT_EVERY) => {}
+            () = shutdown.wait() => return,
+        }
+    }
+}
+
+fn told<R: std::fmt::Debug>(
+    telemetry: &Telemetry,
+    pass: &'static str,
+    tenant: &TenantId,
+    began: Instant,
+    result: &Result<R, LakeError>,
+) -> bool {
+    let tenant = tenant.as_str();
+    match result {
+        Ok(report) => telemetry.emit(UpkeepFinished { pass, tenant, took: began.elapsed(), report }),
+        Err(error) => telemetry.emit(UpkeepFailed { pass, tenant, error }),
+    }
+    result.is_ok()
+}

@@ -1,0 +1,130 @@
+//! Running queries on threads of their own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use kandela_lake::{Lake, LakeError, QueryLimits};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::encode::{RowEncoder, RowFormat};
+use crate::telemetry::Telemetry;
+use crate::telemetry::events::QueryFinished;
+
+/// Queries that run at a time; more wait within their timeout.
+const CONCURRENT: usize = 4;
+/// Pieces of an answer that wait for a slow reader.
+const WAITING: usize = 4;
+
+/// Threads for queries and upkeep, apart from those that receive and answer.
+pub(crate) struct Queries {
+    /// There until it is dropped.
+    runtime: Option<Runtime>,
+    threads: Handle,
+    slots: Arc<Semaphore>,
+    timeout: Duration,
+    telemetry: Telemetry,
+}
+
+/// An answer on its way: pieces of bytes, the first of them at once, an error as the last. Dropping it ends the query.
+pub(crate) type Pieces = mpsc::Receiver<Result<Bytes, LakeError>>;
+
+impl Queries {
+    /// Threads for queries that may each take `timeout`.
+    pub(crate) fn new(timeout: Duration, telemetry: Telemetry) -> std::io::Result<Self> {
+        let runtime = Builder::new_multi_thread().thread_name("kandela-query").enable_all().build()?;
+        let slots = Arc::new(Semaphore::new(CONCURRENT));
+        let threads = runtime.handle().clone();
+        Ok(Self { runtime: Some(runtime), threads, slots, timeout, telemetry })
+    }
+
+    /// The threads, for upkeep that computes.
+    pub(crate) fn handle(&self) -> Handle {
+        self.threads.clone()
+    }
+
+    /// Starts a query. It waits for its turn within its timeout, and ends when nobody reads its answer any more.
+    pub(crate) fn start(&self, lake: Lake, sql: String, format: RowFormat) -> Pieces {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let query = Query {
+            lake,
+            sql,
+            format,
+            sender,
+            slots: self.slots.clone(),
+            timeout: self.timeout,
+            telemetry: self.telemetry.clone(),
+        };
+        self.threads.spawn(query.run());
+        receiver
+    }
+}
+
+impl Drop for Queries {
+    /// A runtime must not be dropped where it would block.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+struct Query {
+    lake: Lake,
+    sql: String,
+    format: RowFormat,
+    sender: mpsc::Sender<Result<Bytes, LakeError>>,
+    slots: Arc<Semaphore>,
+    timeout: Duration,
+    telemetry: Telemetry,
+}
+
+impl Query {
+    async fn run(self) {
+        let began = Instant::now();
+        let mut rows = 0;
+        let ended = tokio::select! {
+            ended = self.answer(began, &mut rows) => Some(ended),
+            () = self.sender.closed() => None,
+        };
+        let outcome = match &ended {
+            None => "cancelled",
+            Some(Ok(())) => "ok",
+            Some(Err(LakeError::QueryTimeout { .. })) => "timeout",
+            Some(Err(_)) => "error",
+        };
+        self.telemetry.emit(QueryFinished { language: "sql", outcome, rows, took: began.elapsed() });
+        if let Some(Err(error)) = ended {
+            // Nobody reads it any more where this fails.
+            let _ = self.sender.send(Err(error)).await;
+        }
+    }
+
+    async fn answer(&self, began: Instant, rows: &mut u64) -> Result<(), LakeError> {
+        let timed_out = || LakeError::QueryTimeout { seconds: self.timeout.as_secs() };
+        let turn = tokio::time::timeout(self.timeout, self.slots.acquire()).await;
+        let _turn = turn.map_err(|_| timed_out())?.map_err(|_| LakeError::Closed)?;
+        let left = self.timeout.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
+        let limits = QueryLimits { timeout: left, max_rows: None };
+        let mut batches = self.lake.sql(&self.sql, &limits).await?;
+        let unwritable = |error: arrow_schema::ArrowError| LakeError::BadQuery {
+            message: format!("its rows cannot be written as {:?}: {error}", self.format),
+        };
+        let mut encoder = RowEncoder::new(self.format, &batches.schema()).map_err(unwritable)?;
+        while let Some(batch) = batches.next().await {
+            let batch = batch.map_err(|error| kandela_lake::explain(&error))?;
+            *rows += batch.num_rows() as u64;
+            self.pass_on(encoder.push(&batch).map_err(unwritable)?).await?;
+        }
+        self.pass_on(encoder.finish().map_err(unwritable)?).await
+    }
+
+    async fn pass_on(&self, piece: Vec<u8>) -> Result<(), LakeError> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        self.sender.send(Ok(piece.into())).await.map_err(|_| LakeError::Closed)
+    }
+}

@@ -1,0 +1,10 @@
+//! Scenarios: a real server, driven by real clients over sockets. One file a subject, one test a scenario.
+#![allow(clippy::unwrap_used, reason = "a scenario that cannot be set up has failed")]
+
+mod door;
+mod health;
+mod otlp;
+mod own_telemetry;
+mod remote_write;
+mod sql;
+mod support;

@@ -1,0 +1,127 @@
+//! SQL over HTTP.
+
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::start;
+
+#[tokio::test]
+async fn a_query_may_come_in_the_body_in_json_or_in_the_url() {
+    let running = start(|_| ()).await;
+    let client = reqwest::Client::new();
+    let query = "SELECT 1 AS one, 'a' AS a";
+    let plain = client.post(running.url("/api/sql")).body(query);
+    let as_json = client.post(running.url("/api/sql")).json(&json!({ "query": query }));
+    let in_url = client.get(running.url("/api/sql")).query(&[("query", query)]);
+    for request in [plain, as_json, in_url] {
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()["content-type"], "application/json");
+        let document: Value = answer.json().await.unwrap();
+        assert_eq!(document["rows"], json!([{ "one": 1, "a": "a" }]));
+        assert_eq!(document["columns"][0], json!({ "name": "one", "type": "Int64" }));
+    }
+}
+
+#[tokio::test]
+async fn the_format_is_named_or_negotiated() {
+    let running = start(|_| ()).await;
+    let client = reqwest::Client::new();
+    let ask =
+        |format: &str| client.get(running.url(&format!("/api/sql?query=SELECT%201%20AS%20one{format}")));
+    let csv = ask("").header("Accept", "text/csv").send().await.unwrap();
+    assert_eq!(csv.text().await.unwrap(), "one\n1\n");
+    let csv = ask("&format=csv").header("Accept", "application/json").send().await.unwrap();
+    assert_eq!(csv.text().await.unwrap(), "one\n1\n");
+    let arrow = ask("&format=arrow").send().await.unwrap();
+    assert_eq!(arrow.headers()["content-type"], "application/vnd.apache.arrow.stream");
+    let bytes = arrow.bytes().await.unwrap();
+    let mut reader = arrow_ipc::reader::StreamReader::try_new(bytes.as_ref(), None).unwrap();
+    assert_eq!(reader.next().unwrap().unwrap().num_rows(), 1);
+    assert_eq!(ask("&format=xml").send().await.unwrap().status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_wrong_query_is_answered_with_what_is_wrong() {
+    let running = start(|_| ()).await;
+    let client = reqwest::Client::new();
+    for (query, told) in [
+        ("SELEC 1", "SELEC"),
+        ("SELECT nothing FROM metrics", "nothing"),
+        ("SELECT * FROM no_such_table", "no_such_table"),
+        ("", "missing"),
+    ] {
+        let answer = client.post(running.url("/api/sql")).body(query).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{query}");
+        let document: Value = answer.json().await.unwrap();
+        assert_eq!(document["errorType"], "bad_data");
+        assert!(document["error"].as_str().unwrap().contains(told), "{document}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_changes_nothing() {
+    let running = start(|_| ()).await;
+    let client = reqwest::Client::new();
+    let outside = running.folder.path().join("stolen.csv");
+    let copy = format!("COPY (SELECT 1) TO '{}'", outside.display());
+    let external =
+        format!("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{}'", running.folder.path().display());
+    for query in [
+        copy.as_str(),
+        external.as_str(),
+        "DROP TABLE samples",
+        "INSERT INTO samples VALUES (1)",
+        "SET datafusion.execution.batch_size = 1",
+    ] {
+        let answer = client.post(running.url("/api/sql")).body(query.to_owned()).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{query}");
+    }
+    assert!(!outside.exists());
+}
+
+const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b, \
+                       generate_series(1, 100000) c WHERE a.value + b.value + c.value = 7";
+
+#[tokio::test]
+async fn a_query_that_takes_too_long_is_ended_and_names_its_limit() {
+    let limit = Duration::from_secs(1);
+    let running = start(|options| options.config.kandela.limits.query.timeout = limit).await;
+    let began = Instant::now();
+    let answer = reqwest::Client::new().post(running.url("/api/sql")).body(ENDLESS).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert!(answer.text().await.unwrap().contains("query timeout"));
+    assert!(began.elapsed() < Duration::from_secs(20), "took {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_query_ends_when_its_asker_hangs_up() {
+    let running = start(|_| ()).await;
+    let asked = reqwest::Client::new().post(running.url("/api/sql")).body(ENDLESS).send();
+    assert!(tokio::time::timeout(Duration::from_millis(300), asked).await.is_err());
+    let cancelled = "kandela_queries_total{language=\"sql\",outcome=\"cancelled\"} 1";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !running.own_metrics().await.contains(cancelled) {
+        assert!(Instant::now() < deadline, "the query went on without its asker");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn health_answers_while_queries_keep_every_thread_busy() {
+    let running = start(|_| ()).await;
+    let client = reqwest::Client::new();
+    let busy: Vec<_> =
+        (0..8).map(|_| tokio::spawn(client.post(running.url("/api/sql")).body(ENDLESS).send())).collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..5 {
+        let answer =
+            tokio::time::timeout(Duration::from_secs(5), reqwest::get(running.url("/-/healthy"))).await;
+        assert_eq!(answer.expect("health did not answer within 5 s").unwrap().status(), StatusCode::OK);
+    }
+    for query in busy {
+        query.abort();
+    }
+}
