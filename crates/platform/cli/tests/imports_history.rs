@@ -29,7 +29,8 @@ fn rows(data: &Path, sql: &str) -> Value {
     answer["rows"].take()
 }
 
-const SUMS: &str = "SELECT count(*) AS points, count(DISTINCT series_id) AS series, sum(value) AS total FROM samples";
+const SUMS: &str =
+    "SELECT count(*) AS points, count(DISTINCT series_id) AS series, sum(value) AS total FROM samples";
 
 struct Prometheus {
     child: Child,
@@ -65,7 +66,9 @@ impl Prometheus {
             .unwrap();
         let running = Self { child, url: format!("http://127.0.0.1:{port}") };
         let began = Instant::now();
-        while !reqwest::get(format!("{}/-/ready", running.url)).await.is_ok_and(|answer| answer.status().is_success())
+        while !reqwest::get(format!("{}/-/ready", running.url))
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
         {
             assert!(began.elapsed() < Duration::from_secs(60), "prometheus does not become ready");
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -83,7 +86,9 @@ impl Prometheus {
     }
 
     fn stop(mut self) {
-        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success()
+        );
         self.child.wait().unwrap();
     }
 }
@@ -143,7 +148,17 @@ async fn a_prometheus_is_imported_by_remote_read_and_by_its_folder_with_the_same
 
     let remote = folder.path().join("remote");
     let from = begin.to_string();
-    let read = ["import", "remote-read", &prometheus.url, "--from", &from, "--data", path(&remote), "--format", "json"];
+    let read = [
+        "import",
+        "remote-read",
+        &prometheus.url,
+        "--from",
+        &from,
+        "--data",
+        path(&remote),
+        "--format",
+        "json",
+    ];
     let summary = json(&kandela(&read));
     assert_eq!((&summary["samples"], &summary["histograms"]), (&1_800.into(), &180.into()), "{summary}");
     assert_eq!((&summary["series"], &summary["skipped"]), (&11.into(), &0.into()), "{summary}");
@@ -151,7 +166,8 @@ async fn a_prometheus_is_imported_by_remote_read_and_by_its_folder_with_the_same
 
     let some = folder.path().join("some");
     let matching = ["--match", "requests_total{instance=~\"[12]\"}", "--match", "latency_seconds"];
-    let read = [&["import", "remote-read", &prometheus.url, "--from", &from, "--data", path(&some)], &matching[..]];
+    let read =
+        [&["import", "remote-read", &prometheus.url, "--from", &from, "--data", path(&some)], &matching[..]];
     assert!(kandela(&read.concat()).status.success());
     assert_eq!(rows(&some, SUMS)[0]["series"], 2);
 
@@ -175,7 +191,8 @@ async fn a_prometheus_is_imported_by_remote_read_and_by_its_folder_with_the_same
 fn openmetrics_text_is_imported_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let (data, file) = (folder.path().join("data"), folder.path().join("history.om"));
-    let lines: String = (0..1_000).map(|at| format!("a{{b=\"c\"}} {at} {}\n", 1_700_000_000 + at * 15)).collect();
+    let lines: String =
+        (0..1_000).map(|at| format!("a{{b=\"c\"}} {at} {}\n", 1_700_000_000 + at * 15)).collect();
     std::fs::write(&file, format!("# TYPE a gauge\n{lines}a{{b=\"c\" 1 2\n# EOF\n")).unwrap();
     let import = ["import", "openmetrics", path(&file), "--data", path(&data), "--format", "json"];
     let refused = kandela(&import);
@@ -186,7 +203,10 @@ fn openmetrics_text_is_imported_whole_or_not_at_all() {
     std::fs::write(&file, format!("# TYPE a gauge\n{lines}# EOF\n")).unwrap();
     let summary = json(&kandela(&import));
     assert_eq!((&summary["samples"], &summary["series"]), (&1_000.into(), &1.into()), "{summary}");
-    assert_eq!((&summary["past_retention"], &summary["oldest"]), (&1_000.into(), &"2023-11-14T22:13:20Z".into()));
+    assert_eq!(
+        (&summary["past_retention"], &summary["oldest"]),
+        (&1_000.into(), &"2023-11-14T22:13:20Z".into())
+    );
     let sums = rows(&data, SUMS);
     assert_eq!((&sums[0]["points"], &sums[0]["total"].as_f64()), (&1_000.into(), &Some(499_500.0)));
 }
