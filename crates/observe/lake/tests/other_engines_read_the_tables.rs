@@ -12,7 +12,7 @@ use common::{NOON, number, open};
 use kandela_model::{MetricBatch, Timestamp};
 
 const SCRIPT: &str = r#"
-import sys, deltalake, duckdb, polars
+import os, sys, deltalake, duckdb, polars
 root = sys.argv[1]
 table = deltalake.DeltaTable(root + "/samples")
 files = table.file_uris()
@@ -24,6 +24,10 @@ print("deltalake", sum(v for v in rows["value"].to_pylist() if v is not None), r
 series = deltalake.DeltaTable(root + "/series").to_pyarrow_table()
 print("labels", sorted(dict(labels)["n"] for labels in series["labels"].to_pylist())[:3])
 print("versions", "deltalake", deltalake.__version__, "duckdb", duckdb.__version__, "polars", polars.__version__, file=sys.stderr)
+# The libraries' threads sometimes abort the interpreter on its way out, after all has been told.
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(0)
 "#;
 
 fn python() -> Option<PathBuf> {
