@@ -1,4 +1,5 @@
 //! History that a real Prometheus keeps, and OpenMetrics text, imported by the binary and asked for in SQL.
+#![allow(clippy::unwrap_used, reason = "a scenario that cannot be set up has failed")]
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
