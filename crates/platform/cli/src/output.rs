@@ -84,9 +84,32 @@ pub(crate) fn grouped(count: u64) -> String {
     texts.join(",")
 }
 
+/// Bytes as people read them, three digits and a unit: `35.2 GiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let power = bytes.checked_ilog2().map_or(0, |bits| bits as usize / 10).min(UNITS.len() - 1);
+    let unit = UNITS.get(power).copied().unwrap_or_default();
+    let value = bytes as f64 / 1024_f64.powi(power as i32);
+    match value {
+        _ if power == 0 => format!("{bytes} B"),
+        ..10.0 => format!("{value:.2} {unit}"),
+        ..100.0 => format!("{value:.1} {unit}"),
+        _ => format!("{value:.0} {unit}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_three_digits() {
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(1023), "1023 B");
+        assert_eq!(size(2 << 30), "2.00 GiB");
+        assert_eq!(size(37_800_000_000), "35.2 GiB");
+        assert_eq!(size(u64::MAX), "16384 PiB");
+    }
 
     #[test]
     fn thousands_stand_apart() {

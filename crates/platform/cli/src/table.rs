@@ -4,7 +4,7 @@ use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Below this a column tells nothing any more.
-const NARROWEST: usize = 6;
+const NARROWEST: usize = 12;
 const GAP: &str = "  ";
 
 /// A column: its title, and whether its values are numbers, which stand to the right.

@@ -1,5 +1,6 @@
 //! `kandela up`: start the server, say where to point things, and end in good order.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config_file::{self, Loaded};
-use crate::output::{Outcome, grouped, line};
+use crate::output::{Outcome, grouped, line, size};
 
 /// How long the start screen waits for something to come in.
 const FIRST_DATA: Duration = Duration::from_secs(15);
@@ -63,7 +64,7 @@ impl Up {
         let filter = EnvFilter::try_from_env("KANDELA_LOG").unwrap_or_else(|_| {
             EnvFilter::new("warn,kandela_server=info,kandela_lake=info,kandela_ingest=info")
         });
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
         let mut signals = Signals::listen()?;
         let options = self.options()?;
         let again = self.clone();
@@ -128,7 +129,7 @@ fn greet(server: &Server, options: &Options) {
     line(&format!("  prometheus    remote_write to {}/api/v1/write", url(at.http)));
     line(&format!("  opentelemetry {} (gRPC)  {} (HTTP)", url(at.otlp_grpc), url(at.otlp_http)));
     line(&format!("  data          {}", absolute(&options.data).display()));
-    line(&format!("  memory        at most {}", size_text(options.config.kandela.memory_limit)));
+    line(&format!("  memory        at most {}", size(options.config.kandela.memory_limit)));
     line("  ask           kandela query sql 'SELECT * FROM metrics LIMIT 10'");
     line("");
     if let Some(recovery) = server.recovery().filter(|recovery| recovery.points > 0) {
@@ -146,12 +147,11 @@ async fn first_data(server: &Server) {
         loop {
             let sources = server.sources();
             if let Some(first) = sources.iter().find(|source| source.protocol != "self") {
-                return format!(
-                    "  coming in     {} ({}), {} samples so far",
-                    first.name,
-                    first.protocol.replace('_', " "),
-                    grouped(first.samples)
-                );
+                let who = match first.protocol {
+                    "host" => format!("this machine, {}", first.name),
+                    protocol => format!("{} by {}", first.name, protocol.replace('_', " ")),
+                };
+                return format!("  coming in     {who}: {} samples so far", grouped(first.samples));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

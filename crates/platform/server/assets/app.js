@@ -109,11 +109,11 @@ function ways(status) {
   const at = (address) => `${scheme}://${location.hostname}:${port(address)}`;
   const listed = [["Prometheus: remote_write in prometheus.yml",
     `remote_write:\n  - url: ${at(status.addresses.http)}/api/v1/write`]];
-  listed.push(["OpenTelemetry over HTTP: environment of your service",
+  listed.push(["OpenTelemetry over HTTP: your service's environment",
     `OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\nOTEL_EXPORTER_OTLP_ENDPOINT=${at(status.addresses.otlp_http)}`]);
   listed.push(["OpenTelemetry over gRPC",
     `OTEL_EXPORTER_OTLP_PROTOCOL=grpc\nOTEL_EXPORTER_OTLP_ENDPOINT=${at(status.addresses.otlp_grpc)}`]);
-  listed.push(["Scraping: kandela.yaml, then kandela up --config kandela.yaml",
+  listed.push(["Scraping: kandela up --config kandela.yaml",
     "scrape_configs:\n  - job_name: shop\n    static_configs:\n      - targets: ['localhost:9100']"]);
   return listed.map(([title, text]) => {
     const made = element("div");

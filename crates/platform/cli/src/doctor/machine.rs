@@ -1,8 +1,8 @@
 //! What the machine gives a server.
 
-use kandela_config::size_text;
 
 use super::Finding;
+use crate::output::size;
 
 /// Open files below which a busy server runs out.
 const COMFORTABLE_FILES: u64 = 4_096;
@@ -22,9 +22,9 @@ pub(super) fn memory(limit: u64) -> Finding {
             "see that it is more than --memory-limit",
         );
     };
-    let found = format!("the limit is {} of {}", size_text(limit), size_text(there));
+    let found = format!("the limit is {} of {}", size(limit), size(there));
     if limit > there {
-        Finding::fail(CHECK, found, format!("lower --memory-limit to at most {}", size_text(there / 4 * 3)))
+        Finding::fail(CHECK, found, format!("lower --memory-limit to at most {} bytes", there / 4 * 3))
     } else if limit > there / 4 * 3 {
         Finding::warn(CHECK, found, "leave a quarter to the system's file cache: lower --memory-limit")
     } else {

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use kandela_config::size_text;
 use kandela_lake::wal::WalError;
 use kandela_lake::{Lake, LakeConfig, LakeError};
 
 use super::Finding;
+use crate::output::size;
 
 /// Free bytes below which a server soon refuses writes.
 const LEAST_FREE: u64 = 256 << 20;
@@ -38,7 +38,7 @@ pub(super) fn space(data: &Path) -> Finding {
         }
     };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    let found = format!("{shown} has {} free", size_text(free));
+    let found = format!("{shown} has {} free", size(free));
     let todo = "free some, or cap what is kept with kandela.retention.size";
     match free {
         ..LEAST_FREE => Finding::fail(CHECK, found, todo),
@@ -97,7 +97,7 @@ fn of_lake(name: &str, lake: &Lake) -> Vec<Finding> {
     if findings.is_empty() {
         let bytes: u64 = stats.tables.values().map(|table| table.bytes).sum();
         let rows: u64 = stats.tables.values().map(|table| table.rows).sum();
-        let found = format!("{name} is whole: {rows} rows in tables of {}", size_text(bytes));
+        let found = format!("{name} is whole: {rows} rows in tables of {}", size(bytes));
         findings.push(Finding::ok("data", found));
     }
     if let Some(newest) = stats.newest {
