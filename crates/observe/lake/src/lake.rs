@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -66,11 +66,16 @@ struct Inner {
     /// What a failed flush had already committed: table and the last sequence of its generation.
     committed: SyncMutex<HashMap<&'static str, u64>>,
     flush_wanted: Notify,
+    /// Records from this sequence on are still followed by somebody; `u64::MAX` where nobody does.
+    followed_from: AtomicU64,
     /// The newest sample of all generations that were frozen, in microseconds.
     newest: AtomicI64,
     recovery: Recovery,
     closed: AtomicBool,
 }
+
+/// Log that is kept for those who follow it, in bytes.
+const MAX_FOLLOWED_BYTES: u64 = 4 << 30;
 
 /// What the lake holds now.
 #[derive(Clone, Debug, Default)]
@@ -175,6 +180,7 @@ impl Lake {
             streams: Mutex::default(),
             committed: SyncMutex::default(),
             flush_wanted: Notify::new(),
+            followed_from: AtomicU64::new(u64::MAX),
             newest: AtomicI64::new(i64::MIN),
             recovery,
             closed: AtomicBool::new(false),
@@ -290,6 +296,12 @@ impl Lake {
         LakeTail::new(&self.inner.appender.wal, from_seq)
     }
 
+    /// Keeps the log from this sequence on even where all tables have it, since somebody still follows it; `None` where
+    /// nobody does. At most four gigabytes are kept so; what goes then is told as [`crate::Tailed::Lost`].
+    pub fn keep_log_from(&self, seq: Option<u64>) {
+        self.inner.followed_from.store(seq.unwrap_or(u64::MAX), Ordering::Release);
+    }
+
     fn append_rows<T>(
         &self,
         table: &'static Table,
@@ -398,10 +410,26 @@ impl Lake {
             inner.view.store(Arc::new(next));
         }
         inner.appender.held_bytes.fetch_sub(generation.heap_bytes(), Ordering::Relaxed);
-        if let Some(rotated) = generation.segment() {
-            inner.appender.log(RecordKind::Cut, &rotated.last_seq.to_le_bytes())?;
-            inner.appender.wal.remove_through(rotated.closed).map_err(|e| self.log_refused(e))?;
+        match generation.segment() {
+            Some(rotated) => self.cut_log(rotated.closed),
+            None => Ok(()),
         }
+    }
+
+    /// Removes segments that all tables have, up to `closed`, as far as nobody follows them or they are too many.
+    fn cut_log(&self, closed: u64) -> Result<()> {
+        let Inner { appender, followed_from, .. } = &*self.inner;
+        let followed_from = followed_from.load(Ordering::Acquire);
+        let segments = appender.wal.segments();
+        let mut kept: u64 = segments.iter().map(|segment| segment.bytes).sum();
+        let gone = segments.iter().take_while(|segment| {
+            let free = segment.last_seq < followed_from || kept > MAX_FOLLOWED_BYTES;
+            kept -= segment.bytes;
+            segment.number <= closed && free
+        });
+        let Some(last) = gone.last() else { return Ok(()) };
+        appender.log(RecordKind::Cut, &last.last_seq.to_le_bytes())?;
+        appender.wal.remove_through(last.number).map_err(|e| self.log_refused(e))?;
         Ok(())
     }
 
@@ -566,7 +594,7 @@ impl Lake {
             series_bytes: self.inner.registry.heap_bytes(),
             head_bytes: generations.iter().map(|generation| generation.heap_bytes()).sum(),
             head_samples: generations.iter().map(|generation| generation.samples()).sum(),
-            log_bytes: self.inner.appender.wal.live_bytes(),
+            log_bytes: self.inner.appender.wal.segments().iter().map(|segment| segment.bytes).sum(),
             log_seq: self.inner.appender.wal.last_seq(),
             newest: newest.map(Timestamp::from_micros),
             tables: view.tables.iter().map(|(name, state)| (*name, of(state))).collect(),

@@ -64,7 +64,11 @@ impl Up {
         let filter = EnvFilter::try_from_env("KANDELA_LOG").unwrap_or_else(|_| {
             EnvFilter::new("warn,kandela_server=info,kandela_lake=info,kandela_ingest=info")
         });
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .init();
         let mut signals = Signals::listen()?;
         let options = self.options()?;
         let again = self.clone();

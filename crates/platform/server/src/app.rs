@@ -12,6 +12,7 @@ use kandela_lake::Lake;
 use kandela_model::TenantId;
 
 use crate::admission::Admission;
+use crate::background::Followed;
 use crate::guard::Guard;
 use crate::http::write::Decoders;
 use crate::net::TlsAcceptor;
@@ -58,6 +59,8 @@ pub(crate) struct App {
     pub decoders: Decoders,
     pub tls: Option<TlsAcceptor>,
     pub source: Option<OptionsSource>,
+    /// How far the receivers of `remote_write` are.
+    pub followed: Followed,
     /// Set once the lake is open.
     pub scrapes: OnceLock<Manager>,
     pub ready: AtomicBool,

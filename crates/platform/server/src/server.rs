@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::admission::Admission;
 use crate::app::{Addresses, App, OptionsSource};
-use crate::background;
+use crate::background::{self, Followed};
 use crate::guard::{CredentialError, Door, Guard};
 use crate::http;
 use crate::http::write::Decoders;
@@ -129,6 +129,7 @@ impl Server {
             decoders: Decoders::new(body_limits.decompressed),
             tls: tls.clone(),
             source,
+            followed: Followed::default(),
             scrapes: OnceLock::new(),
             ready: AtomicBool::new(false),
             telemetry: telemetry.clone(),

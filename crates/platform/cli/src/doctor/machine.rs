@@ -1,6 +1,5 @@
 //! What the machine gives a server.
 
-
 use super::Finding;
 use crate::output::size;
 

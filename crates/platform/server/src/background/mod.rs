@@ -15,7 +15,7 @@ use kandela_model::Timestamp;
 use crate::telemetry::Telemetry;
 use crate::telemetry::events::TaskFailed;
 
-pub(crate) use forward::{forward, name_of};
+pub(crate) use forward::{Followed, forward, name_of};
 pub(crate) use host::read_host;
 pub(crate) use own::{tell, tell_now};
 pub(crate) use scrape::scraping;

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a scenario that cannot be set up has failed")]
 
 mod door;
+mod forwarding;
 mod health;
 mod otlp;
 mod own_telemetry;
 mod remote_write;
+mod scraping;
 mod sql;
 mod support;

@@ -1,8 +1,8 @@
 //! `remote_write` out: what comes in goes on to other receivers, read from the write-ahead log as Prometheus does it.
 //!
 //! One reader a receiver follows the log and deals series out to shards, so that each series keeps its order. A shard
-//! batches, sends and repeats. How far everything was taken is kept in a file, so a restart goes on where it stopped, as far
-//! back as the log still reaches.
+//! batches, sends and repeats. How far everything was taken is kept in a file, and the log is kept from there on, so a
+//! receiver that was away gets what it missed, over restarts too.
 
 mod position;
 mod reader;
@@ -10,16 +10,30 @@ mod select;
 mod send;
 mod shards;
 
+use std::future::Future;
 use std::sync::Arc;
 
 use kandela_config::RemoteWrite;
 
+pub(crate) use position::Followed;
+
 use crate::app::App;
 use crate::net::Shutdown;
 
-/// Passes samples on to one receiver until the shutdown.
-pub(crate) async fn forward(app: Arc<App>, receiver: RemoteWrite, name: String, shutdown: Shutdown) {
-    reader::Reader::new(app, receiver, name).run(shutdown).await;
+/// Passes samples on to one receiver until the shutdown. The log is kept for the receiver from this call on, not only from
+/// when the work begins.
+pub(crate) fn forward(
+    app: Arc<App>,
+    receiver: RemoteWrite,
+    name: String,
+    shutdown: Shutdown,
+) -> impl Future<Output = ()> {
+    let reader = reader::Reader::new(app, receiver, name);
+    async move {
+        if let Some(reader) = reader {
+            reader.run(shutdown).await;
+        }
+    }
 }
 
 /// A receiver's name in metrics, logs and on disk: its own, else made of its place and its host.

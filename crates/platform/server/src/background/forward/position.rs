@@ -88,6 +88,19 @@ impl Part {
     }
 }
 
+/// From which log sequence on each receiver still follows the log.
+#[derive(Default)]
+pub(crate) struct Followed(Mutex<BTreeMap<String, u64>>);
+
+impl Followed {
+    /// Notes that a receiver follows from `seq` on, and gives the earliest of all.
+    pub(super) fn advance(&self, receiver: &str, seq: u64) -> u64 {
+        let mut from = self.0.lock();
+        from.insert(receiver.to_owned(), seq);
+        from.values().copied().min().unwrap_or(seq)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,6 +26,9 @@ pub(super) struct Reader {
     app: Arc<App>,
     receiver: RemoteWrite,
     name: String,
+    lake: Lake,
+    sender: Sender,
+    position: Position,
 }
 
 /// How busy the shards were since the last review.
@@ -36,40 +39,44 @@ struct Load {
 }
 
 impl Reader {
-    pub(super) fn new(app: Arc<App>, receiver: RemoteWrite, name: String) -> Self {
-        Self { app, receiver, name }
+    /// A reader that goes on where it stopped; a receiver that is new gets what comes in from now on. From here on the log
+    /// is kept for it. `None` where the lake is not open or the receiver's address is no URL.
+    pub(super) fn new(app: Arc<App>, receiver: RemoteWrite, name: String) -> Option<Self> {
+        let lake = app.tenants.opened(&TenantId::default())?;
+        let sender = Sender::new(receiver.clone(), &name, app.telemetry.clone())?;
+        let position = Position::load(&file(&app, &name), lake.stats().log_seq);
+        let reader = Self { app, receiver, name, lake, sender, position };
+        reader.keep_log();
+        Some(reader)
     }
 
     pub(super) async fn run(self, mut shutdown: Shutdown) {
-        let Some(lake) = self.app.tenants.opened(&TenantId::default()) else { return };
-        let telemetry = self.app.telemetry.clone();
-        let Some(sender) = Sender::new(self.receiver.clone(), &self.name, telemetry) else { return };
-        // A receiver that is new gets what comes in from now on.
-        let position = Position::load(&self.file(), lake.stats().log_seq);
-        let telling = tell_families(lake.clone(), sender.clone(), shutdown.clone());
+        let telling = tell_families(self.lake.clone(), self.sender.clone(), shutdown.clone());
         let mut stopping = shutdown.clone();
         tokio::select! {
-            () = self.follow(&lake, &sender, &position, &shutdown) => {}
+            () = self.follow(&shutdown) => {}
             () = telling => {}
             () = stopping.wait() => {}
         }
         shutdown.wait().await;
-        self.save(&position);
+        self.save();
     }
 
-    fn file(&self) -> PathBuf {
-        let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-        let name: String = self.name.chars().map(safe).collect();
-        self.app.options.data.join("forward").join(format!("{name}.position"))
+    /// Tells the lake how much of its log is still to be sent.
+    fn keep_log(&self) {
+        let from = self.app.followed.advance(&self.name, self.position.done() + 1);
+        self.lake.keep_log_from(Some(from));
     }
 
-    fn save(&self, position: &Position) {
-        if let Err(error) = position.save() {
+    fn save(&self) {
+        self.keep_log();
+        if let Err(error) = self.position.save() {
             self.app.telemetry.emit(TaskFailed { task: "save the forwarding position", error: &error });
         }
     }
 
-    async fn follow(&self, lake: &Lake, sender: &Sender, position: &Position, shutdown: &Shutdown) {
+    async fn follow(&self, shutdown: &Shutdown) {
+        let Self { lake, sender, position, .. } = self;
         let external = self.app.options.config.global.external_labels.clone();
         let mut selection = Selection::new(external, self.receiver.write_relabel_configs.clone());
         let queue = &self.receiver.queue_config;
@@ -83,7 +90,7 @@ impl Reader {
             match self.read(tail).await {
                 (back, Ok(Some(Tailed::Batch { seq, batch }))) => {
                     tail = back;
-                    self.deal(seq, &batch, &mut selection, position, &shards, &mut load).await;
+                    self.deal(seq, &batch, &mut selection, &shards, &mut load).await;
                 }
                 (back, Ok(Some(Tailed::Lost(lost)))) => {
                     tail = back;
@@ -105,7 +112,7 @@ impl Reader {
                 }
             }
             if reviewed.elapsed() >= REVIEW {
-                self.save(position);
+                self.save();
                 let wanted = shards_for(shards.count(), &load, reviewed.elapsed()).clamp(fewest, most);
                 if wanted != shards.count() {
                     shards.drain().await;
@@ -134,12 +141,11 @@ impl Reader {
         seq: u64,
         batch: &MetricBatch,
         selection: &mut Selection,
-        position: &Position,
         shards: &Shards,
         load: &mut Load,
     ) {
         let limit = self.receiver.queue_config.sample_age_limit;
-        let part = position.begin(seq);
+        let part = self.position.begin(seq);
         let floats = batch
             .samples
             .iter()
@@ -176,6 +182,13 @@ impl Reader {
             self.app.telemetry.emit(dropped);
         }
     }
+}
+
+/// Where a receiver's position is kept.
+fn file(app: &App, name: &str) -> PathBuf {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let name: String = name.chars().map(safe).collect();
+    app.options.data.join("forward").join(format!("{name}.position"))
 }
 
 /// Twice as many where the reader mostly waited, half where it never did.
