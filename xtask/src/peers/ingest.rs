@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     Table,
     Json,
 }
@@ -106,7 +106,7 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// The programs of the systems asked for, in order. One that is missing is named and left out.
-fn programs(root: &Path, systems: &[System]) -> anyhow::Result<Vec<(System, PathBuf)>> {
+pub(super) fn programs(root: &Path, systems: &[System]) -> anyhow::Result<Vec<(System, PathBuf)>> {
     let mut found = Vec::new();
     for &system in systems {
         if let Some(program) = system.find(root) {
@@ -176,7 +176,7 @@ fn measure(
     Ok(Cost { wall_s, cpu_s, cpu_settled_s, resident_bytes, resident_peak_bytes, disk_bytes, retries })
 }
 
-fn wait_until_ready(
+pub(super) fn wait_until_ready(
     server: &mut Server,
     agent: &Agent,
     url: &str,

@@ -5,9 +5,11 @@
 
 mod ingest;
 mod load;
+mod pages;
 mod process;
 mod remote_write;
 mod report;
+mod storage;
 mod system;
 
 use std::path::Path;
@@ -18,10 +20,13 @@ use clap::Subcommand;
 pub(crate) enum Command {
     /// Remote-write ingest: samples per CPU-second, memory and disk
     Ingest(ingest::Arguments),
+    /// Bytes on disk for each sample of a real node_exporter, after compaction
+    Storage(storage::Arguments),
 }
 
 pub(crate) fn run(root: &Path, command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Ingest(arguments) => ingest::run(root, arguments),
+        Command::Storage(arguments) => storage::run(root, arguments),
     }
 }

@@ -98,6 +98,7 @@ impl System {
                     format!("--storage.tsdb.path={}", folder.join("data").display()),
                     format!("--web.listen-address={listen}"),
                     "--web.enable-remote-write-receiver".to_owned(),
+                    "--web.enable-admin-api".to_owned(),
                     "--storage.tsdb.retention.time=15d".to_owned(),
                     // The count at the end reads every sample in one query.
                     format!("--query.max-samples={}", i32::MAX),
@@ -208,7 +209,7 @@ fn find<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
     }
 }
 
-fn find_peer(name: &str) -> Option<PathBuf> {
+pub(super) fn find_peer(name: &str) -> Option<PathBuf> {
     let installed = peers_folder().map(|folder| folder.join("bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     installed

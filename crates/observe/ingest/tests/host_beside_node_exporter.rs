@@ -38,7 +38,7 @@ impl Drop for Exporter {
 fn the_served_collectors_give_the_same_series_as_node_exporter() {
     let Some(binary) = peer("prometheus-node-exporter") else {
         eprintln!(
-            "SKIPPED: no prometheus-node-exporter; `cargo xtask peers install` fetches it, KANDELA_PEERS names its folder"
+            "SKIPPED: no prometheus-node-exporter; `peers/install` fetches it, KANDELA_PEERS names its folder"
         );
         return;
     };

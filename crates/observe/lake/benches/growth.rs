@@ -33,6 +33,7 @@ fn main() {
         runtime.block_on(measure(series));
     }
     runtime.block_on(churn());
+    runtime.block_on(two_hours());
 }
 
 fn config(folder: &std::path::Path) -> LakeConfig {
@@ -147,6 +148,34 @@ async fn churn() {
             best(|| async { lake.series(&one, range.clone(), 1_000).await.expect("series").len() }).await;
         println!("{day:>4} {:>10} {append:>12.0} {:>12.3}", lake.stats().series, select.as_secs_f64() * 1e3);
     }
+}
+
+/// A log of two hours of 100,000 series at 15 s, none of it in a table yet, opened with the default memory limit.
+async fn two_hours() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let roomy = LakeConfig { memory_limit: 12 << 30, ..config(folder.path()) };
+    let lake = Lake::open(roomy).await.expect("a lake");
+    let (series, steps) = (100_000, 2 * 3_600_000 / STEP_MS);
+    let mut bodies = bodies(series, 0);
+    let start = now_ms() - steps * STEP_MS;
+    for step in 0..steps {
+        at(&mut bodies, start + step * STEP_MS);
+        bodies.iter().for_each(|batch| drop(lake.append(batch).expect("appended")));
+    }
+    let log = lake.stats().log_bytes;
+    drop(lake);
+    drop(bodies);
+    let config = LakeConfig::at(folder.path());
+    let (limit, before, began) = (config.memory_limit, resident(), Instant::now());
+    let lake = Lake::open(config).await.expect("a lake");
+    let took = began.elapsed().as_secs_f64();
+    assert_eq!(lake.recovery().points as usize, series * steps as usize, "everything came back");
+    println!(
+        "\nrestart after {series} series x 2 h ({} MB of log): {took:.1} s; memory {} MB of {} MB",
+        log >> 20,
+        resident().saturating_sub(before) >> 20,
+        limit >> 20
+    );
 }
 
 async fn best<F: Future<Output = usize>>(mut run: impl FnMut() -> F) -> Duration {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::table::DamagedFile;
+
 /// What a caller should make of a [`LakeError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
@@ -92,7 +94,7 @@ pub enum LakeError {
         source: Box<deltalake_core::DeltaTableError>,
     },
     /// Data are damaged or of an unknown version.
-    #[error("{what} in {place}: {reason}")]
+    #[error("damaged data: {what} at {place}: {reason}")]
     Damaged {
         /// What is damaged.
         what: &'static str,
@@ -152,7 +154,10 @@ impl LakeError {
     }
 
     pub(crate) fn store(action: impl Into<String>, source: object_store::Error) -> Self {
-        Self::Store { action: action.into(), source: Box::new(source) }
+        match DamagedFile::behind(&source) {
+            Some(file) => file.into(),
+            None => Self::Store { action: action.into(), source: Box::new(source) },
+        }
     }
 
     pub(crate) fn io(action: impl Into<String>, source: std::io::Error) -> Self {

@@ -9,7 +9,7 @@ use crate::error::{LakeError, Result};
 use crate::head::{Memtable, Registry, Window};
 use crate::rows;
 use crate::sql::runs::{self, Ask};
-use crate::table::{Compression, DataFile, FileEncoder, LakeTable, NewFile, TableState};
+use crate::table::{Compression, Encoded, FileEncoder, LakeTable, TableState};
 
 /// What a flush wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,8 +26,7 @@ pub struct FlushReport {
 struct Part {
     day: i32,
     late: bool,
-    bytes: Vec<u8>,
-    stats: String,
+    encoded: Encoded,
     rows: usize,
 }
 
@@ -47,13 +46,11 @@ pub(crate) async fn flush_table(
     }
     let mut files = Vec::with_capacity(parts.len());
     for part in parts {
-        let path = DataFile::path_for(part.day, memtable.last_seq(), part.late, false);
-        let size = part.bytes.len() as u64;
         report.rows += part.rows as u64;
         report.files += 1;
-        report.bytes += size;
-        table.put(&path, part.bytes).await?;
-        files.push(NewFile { path, day: part.day, size, stats: part.stats });
+        let file = table.put_encoded(part.encoded, part.day, memtable.last_seq(), part.late, false).await?;
+        report.bytes += file.size;
+        files.push(file);
     }
     table.commit_flush(&files, memtable.last_seq()).await.map(Some)
 }
@@ -97,6 +94,5 @@ fn finish(encoder: FileEncoder, day: i32, late: bool) -> Result<Option<Part>> {
     if rows == 0 {
         return Ok(None);
     }
-    let (bytes, stats) = encoder.finish()?;
-    Ok(Some(Part { day, late, bytes, stats, rows }))
+    Ok(Some(Part { day, late, encoded: encoder.finish()?, rows }))
 }

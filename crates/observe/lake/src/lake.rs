@@ -1,5 +1,7 @@
 //! The lake itself: what others call.
 
+mod read;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -26,11 +28,12 @@ use crate::error::{LakeError, Result};
 use crate::flush::{FlushReport, flush_table};
 use crate::head::{Appended, Appender, Memtable, Origin, RecordKind, Registry};
 use crate::index::{IndexedSeries, Matcher};
+use crate::quarantine::{self, Notices, Quarantined};
 use crate::recover::{Rebuild, Recovery};
 use crate::rows;
 use crate::series::SeriesSets;
 use crate::sql::{self, QueryLimits};
-use crate::table::{self, CompactReport, LakeTable, RetentionReport, TableState};
+use crate::table::{self, CompactReport, Damages, LakeTable, RetentionReport, TableState};
 use crate::tail::LakeTail;
 use crate::view::View;
 use crate::wal::{Wal, WalOptions};
@@ -71,6 +74,11 @@ struct Inner {
     /// The newest sample of all generations that were frozen, in microseconds.
     newest: AtomicI64,
     recovery: Recovery,
+    /// What readers found damaged, until it is put aside.
+    damages: Arc<Damages>,
+    /// Puts aside one at a time.
+    quarantining: Mutex<()>,
+    quarantined: Notices,
     closed: AtomicBool,
 }
 
@@ -133,8 +141,9 @@ impl Lake {
         let mut opened = Vec::new();
         let mut states = HashMap::new();
         let mut committed = HashMap::new();
+        let damages = Arc::new(Damages::default());
         for spec in tables::ALL {
-            let (table, state, seq) = LakeTable::open(spec, &url, &config.node).await?;
+            let (table, state, seq) = LakeTable::open(spec, &url, &config.node, &damages).await?;
             opened.push(table);
             states.insert(spec.name, Arc::new(state));
             committed.insert(spec.name, seq);
@@ -165,7 +174,7 @@ impl Lake {
         recovery.took = began.elapsed();
         let runtime = sql::runtime(&config, &opened)?;
         let series_store =
-            opened.iter().find(|table| table.spec.name == tables::SERIES.name).map(|t| t.store().clone());
+            opened.iter().find(|table| table.spec.name == tables::SERIES.name).map(LakeTable::store);
         let series_store = series_store.ok_or_else(|| LakeError::defect("open tables", "no series table"))?;
         let sets = SeriesSets::new(registry.clone(), series_store, config.compaction_share());
         let inner = Inner {
@@ -183,6 +192,9 @@ impl Lake {
             followed_from: AtomicU64::new(u64::MAX),
             newest: AtomicI64::new(i64::MIN),
             recovery,
+            damages,
+            quarantining: Mutex::default(),
+            quarantined: Notices::new(),
             closed: AtomicBool::new(false),
             registry,
             config,
@@ -464,17 +476,24 @@ impl Lake {
     pub async fn compact(&self) -> Result<CompactReport> {
         let _only = self.inner.tidying.lock().await;
         let today = now().day();
+        let config = &self.inner.config;
+        let largest = table::largest(config.compaction_share());
         let mut report = CompactReport::default();
         for table in &self.inner.tables {
             loop {
                 let state = self.inner.view.load().tables.get(table.spec.name).cloned();
                 let jobs = state
-                    .map(|state| table::jobs(&state, self.inner.config.compact_at_files, today))
+                    .map(|state| table::jobs(&state, config.compact_at_files, today, largest))
                     .unwrap_or_default();
                 let Some(job) = jobs.first() else { break };
-                let (state, done) = table::compact_once(table, job, &self.inner.runtime).await?;
-                self.publish(table.spec.name, state);
-                report.add(&done);
+                match table::compact_once(table, job, &self.inner.runtime).await {
+                    Ok((state, done)) => {
+                        self.publish(table.spec.name, state);
+                        report.add(&done);
+                    }
+                    Err(LakeError::Damaged { .. }) if self.put_damaged_aside().await? => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(report)
@@ -507,57 +526,6 @@ impl Lake {
         let _swap = self.inner.swap.lock();
         let next = self.inner.view.load().with_table(name, state);
         self.inner.view.store(Arc::new(next));
-    }
-
-    /// Runs a read-only SQL query on one consistent view.
-    ///
-    /// # Errors
-    /// [`LakeError::BadQuery`], [`LakeError::QueryLimit`] or [`LakeError::QueryTimeout`]; later ones arrive in the stream,
-    /// where [`crate::explain`] reads them.
-    pub async fn sql(&self, query: &str, limits: &QueryLimits) -> Result<SendableRecordBatchStream> {
-        let view = self.pinned();
-        let session =
-            sql::session(self.inner.runtime.clone(), &view, &self.inner.registry, &self.inner.sets)?;
-        sql::run(session, query, limits).await
-    }
-
-    fn pinned(&self) -> Arc<View> {
-        self.inner.view.load_full()
-    }
-
-    /// Series with samples on the days of `range` that match; at most `limit`.
-    ///
-    /// # Errors
-    /// When a series file cannot be read.
-    pub async fn series(
-        &self,
-        matchers: &[Matcher],
-        range: TimeRange,
-        limit: usize,
-    ) -> Result<Vec<IndexedSeries>> {
-        self.inner.sets.select(&self.pinned(), days(&range), matchers, limit).await
-    }
-
-    /// Names of labels on the days of `range`, sorted.
-    ///
-    /// # Errors
-    /// When a series file cannot be read.
-    pub async fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Arc<str>>> {
-        self.inner.sets.label_names(&self.pinned(), days(&range), matchers).await
-    }
-
-    /// Values of one label on the days of `range`, sorted; at most `limit`.
-    ///
-    /// # Errors
-    /// When a series file cannot be read.
-    pub async fn label_values(
-        &self,
-        name: &str,
-        matchers: &[Matcher],
-        range: TimeRange,
-        limit: usize,
-    ) -> Result<Vec<Arc<str>>> {
-        self.inner.sets.label_values(&self.pinned(), days(&range), name, matchers, limit).await
     }
 
     /// What metric families are, as their sources described them.
@@ -614,10 +582,6 @@ impl Lake {
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}
-
-fn days(range: &TimeRange) -> RangeInclusive<i32> {
-    Timestamp::from_micros(*range.start()).day()..=Timestamp::from_micros(*range.end()).day()
 }
 
 /// An upper bound of the times that the tables of points hold.

@@ -1,8 +1,11 @@
-//! A flipped byte in the log is named and put aside; everything else is served, and writing goes on.
+//! A flipped byte in the log or in a file is named and put aside; everything else is served, and writing goes on.
 
 mod common;
 
-use common::{number, open, samples};
+use std::path::{Path, PathBuf};
+
+use common::{NOON, number, open, samples};
+use kandela_lake::Lake;
 
 const UP: &[(&str, &str)] = &[("__name__", "up"), ("job", "shop")];
 
@@ -29,4 +32,123 @@ async fn a_flipped_byte_in_the_log_costs_one_record() {
     assert_eq!(number(&lake, "SELECT count(*) FROM samples").await, 19.0);
     lake.append(&samples(UP, &[(60_000, 1.0)])).unwrap();
     assert_eq!(number(&lake, "SELECT count(*) FROM samples").await, 20.0);
+}
+
+const COUNT: &str = "SELECT count(*) FROM samples";
+const DAY_MILLIS: i64 = 86_400_000;
+
+/// Two days with ten samples each, in one file a day; gives the folder of the older day's file of `table`.
+async fn two_days(folder: &Path) -> Lake {
+    let lake = open(folder).await;
+    for n in 0..10 {
+        lake.import(&samples(UP, &[(n * 1_000 - DAY_MILLIS, 1.0), (n * 1_000, 1.0)])).unwrap();
+    }
+    lake.flush().await.unwrap();
+    lake
+}
+
+fn older_file(folder: &Path, table: &str) -> PathBuf {
+    let files = files_below(&folder.join(table));
+    files.into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "parquet")).min().unwrap()
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        match entry.file_type().unwrap().is_dir() {
+            true => files.extend(files_below(&entry.path())),
+            false => files.push(entry.path()),
+        }
+    }
+    files
+}
+
+fn damage(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(file).unwrap();
+    change(&mut bytes);
+    std::fs::write(file, bytes).unwrap();
+}
+
+/// The older day's file left its table and lies in the quarantine, under its own name.
+async fn is_put_aside(lake: &Lake, folder: &Path, file: &Path, reason: &str) {
+    let told = lake.next_quarantined().await.unwrap();
+    assert!(file.ends_with(&told.file), "{told:?}");
+    assert!(told.reason.contains(reason), "{told:?}");
+    let below = file.strip_prefix(folder).unwrap();
+    assert_eq!(lake.in_quarantine(), [folder.join("quarantine").join(below)]);
+    assert!(!file.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_byte_in_a_file_costs_that_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = two_days(folder.path()).await;
+    let file = older_file(folder.path(), "samples");
+    damage(&file, |bytes| bytes[100] ^= 0x01);
+    assert_eq!(number(&lake, "SELECT sum(value) FROM samples").await, 10.0, "the rest is served at once");
+    is_put_aside(&lake, folder.path(), &file, "from 0 on").await;
+    drop(lake);
+    let lake = open(folder.path()).await;
+    assert_eq!(number(&lake, COUNT).await, 10.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_flipped_byte_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = two_days(folder.path()).await;
+    let file = older_file(folder.path(), "samples");
+    let length = std::fs::metadata(&file).unwrap().len() as usize;
+    drop(lake);
+    for at in (0..length).step_by(length / 40) {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = two_days(folder.path()).await;
+        let file = older_file(folder.path(), "samples");
+        damage(&file, |bytes| bytes[at] ^= 0x10);
+        lake.verify(|_| ()).await.unwrap();
+        assert_eq!(number(&lake, COUNT).await, 10.0, "byte {at}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_cut_short_or_lost_costs_that_file() {
+    for (length, reason) in [(Some(200), "footer"), (None, "missing")] {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = two_days(folder.path()).await;
+        let file = older_file(folder.path(), "samples");
+        match length {
+            Some(length) => damage(&file, |bytes| bytes.truncate(length)),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        assert_eq!(number(&lake, COUNT).await, 10.0);
+        let told = lake.next_quarantined().await.unwrap();
+        assert!(told.reason.contains(reason), "{told:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_series_file_costs_its_names_only() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(two_days(folder.path()).await);
+    let file = older_file(folder.path(), "series");
+    damage(&file, |bytes| bytes[30] ^= 0x80);
+    let lake = open(folder.path()).await;
+    let both = (NOON - DAY_MILLIS) * 1_000..=(NOON + DAY_MILLIS) * 1_000;
+    let names = lake.label_values("job", &[], both, 10).await.unwrap();
+    assert_eq!(names.iter().map(|name| &**name).collect::<Vec<_>>(), ["shop"], "the newer day still has it");
+    is_put_aside(&lake, folder.path(), &file, "not what was written").await;
+    assert_eq!(number(&lake, COUNT).await, 20.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compaction_goes_around_a_damaged_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = two_days(folder.path()).await;
+    lake.import(&samples(UP, &[(500 - DAY_MILLIS, 1.0)])).unwrap();
+    lake.flush().await.unwrap();
+    lake.import(&samples(UP, &[(600 - DAY_MILLIS, 1.0)])).unwrap();
+    lake.flush().await.unwrap();
+    let file = older_file(folder.path(), "samples");
+    damage(&file, |bytes| bytes[100] ^= 0x01);
+    lake.compact().await.unwrap();
+    assert_eq!(number(&lake, COUNT).await, 12.0);
 }

@@ -22,6 +22,9 @@ pub(crate) struct Doctor {
     /// The data folder [default: data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Read every file of the lake and check its sums; what is damaged is put aside
+    #[arg(long)]
+    verify: bool,
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -63,7 +66,7 @@ impl Doctor {
         };
         findings.extend(surroundings::ports(&config).await);
         findings.push(storage::space(&data));
-        findings.extend(storage::lakes(&data).await);
+        findings.extend(storage::lakes(&data, self.verify).await);
         findings.push(machine::memory(config.kandela.memory_limit));
         findings.push(machine::open_files());
         findings.extend(surroundings::peers(&config).await);

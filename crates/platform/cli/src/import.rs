@@ -5,7 +5,6 @@ mod openmetrics;
 mod remote;
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -152,7 +151,7 @@ async fn feed(
     })?;
     let (send, receive) = mpsc::channel(WAITING);
     let source = start(send);
-    let taken = Intake::new(lake, std::io::stderr().is_terminal()).run(receive).await;
+    let taken = Intake::new(lake).run(receive).await;
     let findings = source.await?;
     // Where the lake refuses, the source only knows that nobody listens any more.
     let taken = taken?;

@@ -8,6 +8,7 @@ mod config_file;
 mod doctor;
 mod import;
 mod output;
+mod progress;
 mod query;
 mod table;
 mod up;

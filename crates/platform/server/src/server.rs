@@ -233,6 +233,9 @@ fn tenants(options: &Options, queries: &Queries, telemetry: &Telemetry, shutdown
         let (tenant, lake, telemetry, shutdown) = parts();
         let tidying = background::keep_tidy(tenant, lake, telemetry, shutdown);
         threads.spawn(background::watched("tidy", told.clone(), tidying));
+        let (tenant, lake, telemetry, shutdown) = parts();
+        let telling = background::tell_of_damage(tenant, lake, telemetry, shutdown);
+        threads.spawn(background::watched("damage", told.clone(), telling));
     };
     Tenants::new(options.lake_config(), &options.kandela().tenants, telemetry.clone(), opened)
 }

@@ -98,9 +98,7 @@ fn comparable(series: BTreeMap<String, f64>) -> BTreeMap<String, f64> {
 #[tokio::test]
 async fn the_same_pages_give_the_same_series() {
     let Some(binary) = peer("prometheus") else {
-        eprintln!(
-            "SKIPPED: no prometheus; `cargo xtask peers install` fetches it, KANDELA_PEERS names its folder"
-        );
+        eprintln!("SKIPPED: no prometheus; `peers/install` fetches it, KANDELA_PEERS names its folder");
         return;
     };
     let version = Command::new(&binary).arg("--version").output().unwrap();

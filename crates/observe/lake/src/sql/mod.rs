@@ -1,5 +1,6 @@
 //! SQL over the lake, by DataFusion.
 
+mod begun;
 mod bounds;
 mod dedup;
 mod limits;
@@ -20,6 +21,7 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use kandela_model::tables;
 use url::Url;
 
+pub(crate) use begun::{begun, watched};
 pub use limits::QueryLimits;
 use limits::Reserved;
 pub(crate) use metrics::LabelsById;
@@ -28,7 +30,7 @@ use crate::config::LakeConfig;
 use crate::error::{LakeError, Result};
 use crate::head::Registry;
 use crate::series::SeriesSets;
-use crate::table::LakeTable;
+use crate::table::{DamagedFile, LakeTable};
 use crate::view::View;
 
 /// What all queries share: the stores of the tables, the memory they may use and where they spill.
@@ -44,7 +46,7 @@ pub(crate) fn runtime(config: &LakeConfig, tables: &[LakeTable]) -> Result<Arc<R
         .map_err(|e| LakeError::defect("set up the query runtime", e))?;
     for table in tables {
         let url = Url::parse(&scan::store_url(table.spec)).map_err(|e| LakeError::defect("store url", e))?;
-        runtime.register_object_store(&url, table.store().clone());
+        runtime.register_object_store(&url, table.store());
     }
     Ok(runtime)
 }
@@ -115,6 +117,9 @@ pub fn explain(error: &DataFusionError) -> LakeError {
         && let Some(limit) = inner.downcast_ref::<limits::LimitHit>()
     {
         return limit.explain();
+    }
+    if let Some(file) = DamagedFile::behind(error) {
+        return LakeError::from(file);
     }
     let message = root.strip_backtrace();
     match root {

@@ -7,10 +7,11 @@ use arrow_schema::SchemaRef;
 use kandela_model::tables::Table;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Encoding, ZstdLevel};
-use parquet::file::metadata::SortingColumn;
+use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use super::checked::{Footer, SUMS_KEY, sums};
 use crate::error::{LakeError, Result};
 
 /// How hard to compress.
@@ -24,6 +25,14 @@ pub(crate) enum Compression {
 
 /// Rows in a row group: large enough to compress, small enough to hold several while merging.
 const ROW_GROUP: usize = 1 << 20;
+
+/// A whole file in memory.
+pub(crate) struct Encoded {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) footer: Footer,
+    /// Delta's statistics of it.
+    pub(crate) stats: String,
+}
 
 /// Encodes sorted batches into one Parquet file in memory.
 pub(crate) struct FileEncoder {
@@ -45,9 +54,14 @@ impl FileEncoder {
         self.writer.write(batch).map_err(failed)
     }
 
-    /// The file's bytes, and Delta's statistics of it.
-    pub(crate) fn finish(self) -> Result<(Vec<u8>, String)> {
-        Ok((self.writer.into_inner().map_err(failed)?, self.stats.to_json()))
+    pub(crate) fn finish(mut self) -> Result<Encoded> {
+        self.writer.flush().map_err(failed)?;
+        self.writer.sync().map_err(|e| LakeError::io("encode a Parquet file", e))?;
+        let data = self.writer.inner().len();
+        let sums = sums(self.writer.inner());
+        self.writer.append_key_value_metadata(KeyValue::new(SUMS_KEY.to_owned(), sums));
+        let bytes = self.writer.into_inner().map_err(failed)?;
+        Ok(Encoded { footer: Footer::of(&bytes, data), bytes, stats: self.stats.to_json() })
     }
 
     pub(crate) fn rows(&self) -> usize {

@@ -1,8 +1,9 @@
 //! Tables on disk: Parquet files that a Delta log lists.
 //!
-//! The file's name says what a reader needs before opening it: which log sequence it came from, and whether it may hold
-//! rows that stand elsewhere too.
+//! The file's name says what a reader needs before opening it: which log sequence it came from, whether it may hold rows
+//! that stand elsewhere too, and the sum of its footer.
 
+mod checked;
 mod compact;
 mod file;
 mod retention;
@@ -21,9 +22,10 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::Mutex;
 use url::Url;
 
+pub(crate) use checked::{CheckedStore, DamagedFile, Damages, Footer};
 pub use compact::CompactReport;
-pub(crate) use compact::{compact_once, jobs};
-pub(crate) use file::{Compression, FileEncoder, FileStats};
+pub(crate) use compact::{compact_once, jobs, largest};
+pub(crate) use file::{Compression, Encoded, FileEncoder, FileStats};
 pub use retention::RetentionReport;
 pub(crate) use retention::{enforce, expired, vacuum};
 
@@ -53,29 +55,30 @@ pub(crate) struct DataFile {
 
 impl DataFile {
     /// A new file's path.
-    pub(crate) fn path_for(day: i32, seq: u64, late: bool, compacted: bool) -> String {
+    pub(crate) fn path_for(day: i32, seq: u64, late: bool, compacted: bool, footer: Footer) -> String {
         let kind = match (late, compacted) {
-            (true, _) => 'l',
-            (false, true) => 'c',
             (false, false) => 'f',
+            (true, false) => 'l',
+            (false, true) => 'c',
+            (true, true) => 'm',
         };
-        format!("{DATE}={}/{seq:016x}-{kind}-{}.parquet", date_text(day), uuid::Uuid::new_v4().simple())
+        let (date, footer, unique) = (date_text(day), footer.name(), uuid::Uuid::new_v4().simple());
+        format!("{DATE}={date}/{seq:016x}-{kind}-{footer}-{unique}.parquet")
     }
 
     fn from_listing(path: &str, size: u64, stats: &FileStats) -> Option<Self> {
         let (folder, name) = path.rsplit_once('/')?;
         let day = parse_date(folder.strip_prefix(DATE)?.strip_prefix('=')?)?;
-        let mut parts = name.split('-');
-        let seq = u64::from_str_radix(parts.next()?, 16).ok()?;
-        let kind = parts.next()?;
+        let [seq, kind, ..] = parts_of(name)?;
+        let seq = u64::from_str_radix(seq, 16).ok()?;
         Some(Self {
             path: path.to_owned(),
             size,
             rows: stats.rows,
             day,
             seq,
-            late: kind == "l",
-            compacted: kind == "c",
+            late: matches!(kind, "l" | "m"),
+            compacted: matches!(kind, "c" | "m"),
             newest: stats.newest,
         })
     }
@@ -84,6 +87,19 @@ impl DataFile {
     pub(crate) fn rank(&self) -> i64 {
         i64::try_from(self.seq).unwrap_or(i64::MAX / 2).saturating_mul(2) + i64::from(self.late)
     }
+}
+
+/// Log sequence, kind, the footer's length and sum, and what makes the name unique.
+fn parts_of(name: &str) -> Option<[&str; 5]> {
+    let mut parts = name.strip_suffix(".parquet")?.split('-');
+    let all = [parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?];
+    parts.next().is_none().then_some(all)
+}
+
+/// What a file's path says of its footer; `None` where the file is not the lake's.
+fn footer_of(path: &str) -> Option<Footer> {
+    let [_, _, length, sum, _] = parts_of(path.rsplit('/').next()?)?;
+    Footer::from_name(length, sum)
 }
 
 /// A version of a table: which files it has.
@@ -107,6 +123,9 @@ impl TableState {
     }
 }
 
+/// Bytes that a check of sums holds at once.
+const READ_THROUGH: u64 = 4 << 20;
+
 /// A file that was written and is not committed yet.
 #[derive(Clone, Debug)]
 pub(crate) struct NewFile {
@@ -122,6 +141,7 @@ pub(crate) struct LakeTable {
     pub(crate) spec: &'static Table,
     log_store: LogStoreRef,
     store: Arc<dyn ObjectStore>,
+    checked: Arc<CheckedStore>,
     node: String,
     state: Mutex<DeltaTableState>,
 }
@@ -133,6 +153,7 @@ impl LakeTable {
         spec: &'static Table,
         root: &Url,
         node: &str,
+        damages: &Arc<Damages>,
     ) -> Result<(Self, TableState, u64)> {
         let error = |e| LakeError::table(spec.name, e);
         let url = root.join(&format!("{}/", spec.name)).map_err(|e| LakeError::defect("table url", e))?;
@@ -151,9 +172,11 @@ impl LakeTable {
         let state = table.snapshot().map_err(error)?.clone();
         let committed = state.snapshot().transaction_version(&*log_store, node).await.map_err(error)?;
         let listed = list(&state);
+        let store = log_store.object_store(None);
         let opened = Self {
             spec,
-            store: log_store.object_store(None),
+            checked: Arc::new(CheckedStore::new(spec.name, store.clone(), damages.clone())),
+            store,
             log_store,
             node: node.to_owned(),
             state: Mutex::new(state),
@@ -161,9 +184,9 @@ impl LakeTable {
         Ok((opened, listed, committed.and_then(|v| u64::try_from(v).ok()).unwrap_or(0)))
     }
 
-    /// The store whose root is the table's folder.
-    pub(crate) fn store(&self) -> &Arc<dyn ObjectStore> {
-        &self.store
+    /// The store whose root is the table's folder; it checks what it reads.
+    pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {
+        self.checked.clone()
     }
 
     /// The version that this process wrote last.
@@ -172,10 +195,40 @@ impl LakeTable {
     }
 
     /// Writes an encoded file; it is part of the table only once it is committed.
-    pub(crate) async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<()> {
+    async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<()> {
         let place = object_store::path::Path::from(path);
         let put = self.store.put(&place, bytes.into()).await;
         put.map(|_| ()).map_err(|e| LakeError::store(format!("write {}/{path}", self.spec.name), e))
+    }
+
+    /// Reads a file to its end, as a check of its sums.
+    pub(crate) async fn read_through(&self, file: &DataFile) -> Result<()> {
+        let failed = |e| LakeError::store(format!("read {}/{}", self.spec.name, file.path), e);
+        let mut at = 0;
+        while at < file.size {
+            let end = file.size.min(at + READ_THROUGH);
+            self.checked
+                .get_range(&object_store::path::Path::from(file.path.as_str()), at..end)
+                .await
+                .map_err(failed)?;
+            at = end;
+        }
+        Ok(())
+    }
+
+    /// Writes an encoded file under the name that its content gives it.
+    pub(crate) async fn put_encoded(
+        &self,
+        encoded: Encoded,
+        day: i32,
+        seq: u64,
+        late: bool,
+        compacted: bool,
+    ) -> Result<NewFile> {
+        let path = DataFile::path_for(day, seq, late, compacted, encoded.footer);
+        let size = encoded.bytes.len() as u64;
+        self.put(&path, encoded.bytes).await?;
+        Ok(NewFile { path, day, size, stats: encoded.stats })
     }
 
     /// Adds files and, in the same commit, this node's progress.
@@ -326,9 +379,11 @@ mod tests {
 
     #[test]
     fn a_file_says_in_its_name_what_it_is() {
-        let path = DataFile::path_for(20_780, 0x2a, true, false);
+        let footer = Footer { length: 0x1234, sum: 0xab };
+        let path = DataFile::path_for(20_780, 0x2a, true, false, footer);
         let file = DataFile::from_listing(&path, 10, &FileStats::default()).unwrap();
         assert_eq!((file.day, file.seq, file.late, file.compacted), (20_780, 0x2a, true, false));
+        assert_eq!(footer_of(&path), Some(footer));
         assert!(file.rank() > DataFile { late: false, ..file.clone() }.rank());
     }
 

@@ -8,6 +8,7 @@ use kandela_lake::{Lake, LakeConfig, LakeError};
 
 use super::Finding;
 use crate::output::size;
+use crate::progress::Progress;
 
 /// Free bytes below which a server soon refuses writes.
 const LEAST_FREE: u64 = 256 << 20;
@@ -48,7 +49,7 @@ pub(super) fn space(data: &Path) -> Finding {
 }
 
 /// Opens every lake in the folder as a server would, and says what it found.
-pub(super) async fn lakes(data: &Path) -> Vec<Finding> {
+pub(super) async fn lakes(data: &Path, verify: bool) -> Vec<Finding> {
     const CHECK: &str = "data";
     let Ok(entries) = std::fs::read_dir(data) else {
         return vec![Finding::ok(
@@ -65,7 +66,11 @@ pub(super) async fn lakes(data: &Path) -> Vec<Finding> {
     for folder in folders {
         let name = folder.display().to_string();
         match Lake::open(LakeConfig::at(&folder)).await {
-            Ok(lake) => findings.extend(of_lake(&name, &lake)),
+            Ok(lake) => {
+                let verified = if verify { verified(&name, &lake).await } else { Vec::new() };
+                findings.extend(of_lake(&name, &lake, verify && verified.is_empty()));
+                findings.extend(verified);
+            }
             Err(LakeError::Log { source: WalError::Locked { .. } }) => {
                 findings.push(Finding::ok(CHECK, format!("{name} is in use; its server looks after it")));
             }
@@ -82,7 +87,22 @@ pub(super) async fn lakes(data: &Path) -> Vec<Finding> {
     findings
 }
 
-fn of_lake(name: &str, lake: &Lake) -> Vec<Finding> {
+/// Reads every file; gives what cannot be read.
+async fn verified(name: &str, lake: &Lake) -> Vec<Finding> {
+    let all: u64 = lake.stats().tables.values().map(|table| table.bytes).sum();
+    let (mut read, mut progress) = (0, Progress::default());
+    let outcome = lake
+        .verify(|bytes| {
+            read += bytes;
+            progress.show(|_| format!("{name}: {} of {} checked", size(read), size(all)));
+        })
+        .await;
+    progress.clear();
+    let todo = "look at the disk, then restore the file from a backup";
+    outcome.err().map(|e| Finding::fail("data", format!("{name}: {e}"), todo)).into_iter().collect()
+}
+
+fn of_lake(name: &str, lake: &Lake, verified: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let recovery = lake.recovery();
     for damaged in &recovery.damaged {
@@ -93,11 +113,20 @@ fn of_lake(name: &str, lake: &Lake) -> Vec<Finding> {
         let found = format!("{name}: acknowledged log sequences {missing:?} are missing");
         findings.push(Finding::fail("data", found, "look for removed files in the folder wal"));
     }
+    for file in lake.in_quarantine() {
+        let found = format!("{name}: {} is damaged and was put aside", file.display());
+        findings.push(Finding::fail(
+            "data",
+            found,
+            "restore it from a backup, or delete it; look at the disk",
+        ));
+    }
     let stats = lake.stats();
     if findings.is_empty() {
         let bytes: u64 = stats.tables.values().map(|table| table.bytes).sum();
         let rows: u64 = stats.tables.values().map(|table| table.rows).sum();
-        let found = format!("{name} is whole: {rows} rows in tables of {}", size(bytes));
+        let state = if verified { "every byte as written" } else { "--verify checks every byte" };
+        let found = format!("{name} opens: {rows} rows in tables of {}; {state}", size(bytes));
         findings.push(Finding::ok("data", found));
     }
     if let Some(newest) = stats.newest {

@@ -1,8 +1,7 @@
 //! The lake's end of an import: takes batches in, flushes when memory asks for it, and shows how far it is.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::Write as _;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use futures::FutureExt as _;
@@ -11,10 +10,7 @@ use kandela_model::{MetricBatch, SeriesIndex, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::output::grouped;
-
-/// How often progress is shown, and after how long for the first time.
-const SHOWN_EVERY: Duration = Duration::from_millis(250);
-const SHOWN_AFTER: Duration = Duration::from_secs(1);
+use crate::progress::Progress;
 
 /// Points from a source, and how far it has read; in bytes or whatever else it counts by.
 #[derive(Debug)]
@@ -45,24 +41,20 @@ pub(super) struct Taken {
 pub(super) struct Intake {
     lake: Lake,
     taken: Taken,
-    began: Instant,
-    shown: Option<Instant>,
-    terminal: bool,
+    progress: Progress,
     /// What is older than this goes at the next retention run.
     kept_from: Timestamp,
 }
 
 impl Intake {
-    pub(super) fn new(lake: Lake, terminal: bool) -> Self {
+    pub(super) fn new(lake: Lake) -> Self {
         let retention = lake.config().retention.metrics;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let kept_from = now.saturating_sub(retention).as_micros();
         Self {
             lake,
             taken: Taken::default(),
-            began: Instant::now(),
-            shown: None,
-            terminal,
+            progress: Progress::default(),
             kept_from: Timestamp::from_micros(i64::try_from(kept_from).unwrap_or(i64::MAX)),
         }
     }
@@ -84,13 +76,13 @@ impl Intake {
         }
         // The source sees that nobody listens, and ends.
         drop(parcels);
-        self.say("writing what is in memory");
+        self.progress.say("writing what is in memory");
         self.lake.flush().await.context("writing what was imported")?;
-        self.say("merging files");
+        self.progress.say("merging files");
         self.lake.compact().await.context("merging files")?;
         self.lake.close().await?;
-        self.clear();
-        self.taken.took = self.began.elapsed();
+        self.progress.clear();
+        self.taken.took = self.progress.elapsed();
         Ok(self.taken)
     }
 
@@ -133,37 +125,19 @@ impl Intake {
     }
 
     fn show(&mut self, done: u64, total: u64) {
-        let due = match self.shown {
-            Some(shown) => shown.elapsed() > SHOWN_EVERY,
-            None => self.began.elapsed() > SHOWN_AFTER,
-        };
-        if !self.terminal || !due {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let share = done as f64 / total.max(1) as f64;
-        let elapsed = self.began.elapsed().as_secs_f64();
         let points = self.taken.samples + self.taken.histograms;
-        let left = if share > 0.0 { elapsed / share - elapsed } else { 0.0 };
-        self.say(&format!(
-            "{:3.0} %  {} points  {}/s  {} left",
-            share * 100.0,
-            grouped(points),
-            grouped((points as f64 / elapsed) as u64),
-            clock(left)
-        ));
-    }
-
-    /// Replaces the line of progress.
-    fn say(&self, text: &str) {
-        if self.terminal && self.began.elapsed() > SHOWN_AFTER {
-            let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
-            let _ = std::io::stderr().flush();
-        }
-    }
-
-    fn clear(&self) {
-        self.say("");
+        self.progress.show(|elapsed| {
+            let share = done as f64 / total.max(1) as f64;
+            let elapsed = elapsed.as_secs_f64();
+            let left = if share > 0.0 { elapsed / share - elapsed } else { 0.0 };
+            format!(
+                "{:3.0} %  {} points  {}/s  {} left",
+                share * 100.0,
+                grouped(points),
+                grouped((points as f64 / elapsed) as u64),
+                clock(left)
+            )
+        });
     }
 }
 

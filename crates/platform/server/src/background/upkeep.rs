@@ -1,4 +1,4 @@
-//! Flushes, compactions and retention of one lake.
+//! Flushes, compactions and retention of one lake, and word of what is damaged in it.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use kandela_model::TenantId;
 use super::now;
 use crate::net::Shutdown;
 use crate::telemetry::Telemetry;
-use crate::telemetry::events::{UpkeepFailed, UpkeepFinished};
+use crate::telemetry::events::{FileQuarantined, UpkeepFailed, UpkeepFinished};
 
 /// How soon a failed flush is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -51,6 +51,24 @@ pub(crate) async fn keep_tidy(tenant: TenantId, lake: Lake, telemetry: Telemetry
         told(&telemetry, "compact", &tenant, began, &lake.compact().await);
         tokio::select! {
             () = tokio::time::sleep(COMPACT_EVERY) => {}
+            () = shutdown.wait() => return,
+        }
+    }
+}
+
+/// Tells of files that turn out to be damaged.
+pub(crate) async fn tell_of_damage(
+    tenant: TenantId,
+    lake: Lake,
+    telemetry: Telemetry,
+    mut shutdown: Shutdown,
+) {
+    loop {
+        tokio::select! {
+            file = lake.next_quarantined() => match file {
+                Some(file) => telemetry.emit(FileQuarantined { tenant: tenant.as_str(), file: &file }),
+                None => return,
+            },
             () = shutdown.wait() => return,
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use kandela_ingest::host::CollectorError;
-use kandela_lake::Recovery;
+use kandela_lake::{Quarantined, Recovery};
 use tracing::{debug, error, info, warn};
 
 use super::Metrics;
@@ -206,6 +206,21 @@ impl InternalEvent for TenantOpened<'_> {
         metrics.tenants_opened.add([] as [&'static str; 0], 1);
         metrics.recovered_points.add([] as [&'static str; 0], recovery.points);
         metrics.damaged_log_parts.add([] as [&'static str; 0], recovery.damaged.len() as u64);
+    }
+}
+
+/// A damaged file left its table.
+pub(crate) struct FileQuarantined<'a> {
+    pub tenant: &'a str,
+    pub file: &'a Quarantined,
+}
+
+impl InternalEvent for FileQuarantined<'_> {
+    fn emit(self, metrics: &Metrics) {
+        let Self { tenant, file: Quarantined { table, file, reason, rows, place } } = self;
+        let place = place.as_deref().map(|place| place.display().to_string());
+        error!(tenant, table, file, reason, rows, place, "damaged file put aside; the rest is served");
+        metrics.quarantined_files.add([*table], 1);
     }
 }
 

@@ -59,6 +59,7 @@ pub(crate) struct Metrics {
     tenants_opened: Counter<0>,
     recovered_points: Counter<0>,
     damaged_log_parts: Counter<0>,
+    quarantined_files: Counter<1>,
     host_failures: Counter<1>,
     forwarded: Counter<1>,
     forwarded_bytes: Counter<1>,
@@ -139,6 +140,11 @@ impl Default for Metrics {
                 "Damaged parts of the write-ahead log that were put aside.",
                 [],
             ),
+            quarantined_files: Counter::new(
+                "kandela_quarantined_files_total",
+                "Damaged files that left their table and were put aside.",
+                ["table"],
+            ),
             host_failures: Counter::new(
                 "kandela_host_collector_failures_total",
                 "Times a part of this machine's metrics could not be read.",
@@ -201,6 +207,7 @@ impl Metrics {
             self.tenants_opened.gather(),
             self.recovered_points.gather(),
             self.damaged_log_parts.gather(),
+            self.quarantined_files.gather(),
             self.host_failures.gather(),
             self.forwarded.gather(),
             self.forwarded_bytes.gather(),

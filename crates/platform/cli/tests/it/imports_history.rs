@@ -1,18 +1,15 @@
 //! History that a real Prometheus keeps, and OpenMetrics text, imported by the binary and asked for in SQL.
-#![allow(clippy::unwrap_used, reason = "a scenario that cannot be set up has failed")]
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::process::Output;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use kandela_ingest::remote_write::{Encoder, Message};
 use kandela_model::{BucketSpan, Histogram, MetricBatch, SeriesHistogram, Timestamp};
 use serde_json::Value;
 
-fn kandela(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_kandela")).args(arguments).output().unwrap()
-}
+use super::kandela::kandela;
+use super::prometheus::Prometheus;
 
 fn json(output: &Output) -> Value {
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -33,73 +30,13 @@ fn rows(data: &Path, sql: &str) -> Value {
 const SUMS: &str =
     "SELECT count(*) AS points, count(DISTINCT series_id) AS series, sum(value) AS total FROM samples";
 
-struct Prometheus {
-    child: Child,
-    url: String,
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Prometheus {
-    async fn start(folder: &Path) -> Option<Self> {
-        let Some(binary) = peer("prometheus") else {
-            eprintln!("SKIPPED: no prometheus; `peers/install` fetches it, KANDELA_PEERS names its folder");
-            return None;
-        };
-        let version = Command::new(&binary).arg("--version").output().unwrap();
-        eprintln!("beside {}", String::from_utf8_lossy(&version.stdout).lines().next().unwrap_or_default());
-        let config = folder.join("prometheus.yml");
-        std::fs::write(&config, "").unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new(binary)
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.join("prometheus").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .args(["--web.enable-remote-write-receiver", "--enable-feature=native-histograms"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let running = Self { child, url: format!("http://127.0.0.1:{port}") };
-        let began = Instant::now();
-        while !reqwest::get(format!("{}/-/ready", running.url))
-            .await
-            .is_ok_and(|answer| answer.status().is_success())
-        {
-            assert!(began.elapsed() < Duration::from_secs(60), "prometheus does not become ready");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Some(running)
-    }
-
-    async fn write(&self, batch: &MetricBatch) {
-        let request = reqwest::Client::new()
-            .post(format!("{}/api/v1/write", self.url))
-            .header("Content-Type", Message::V2.content_type())
-            .header("Content-Encoding", "snappy")
-            .body(Encoder::default().encode(Message::V2, batch));
-        assert!(request.send().await.unwrap().status().is_success());
-    }
-
-    fn stop(mut self) {
-        assert!(
-            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success()
-        );
-        self.child.wait().unwrap();
-    }
-}
-
-fn peer(name: &str) -> Option<PathBuf> {
-    let asked = std::env::var_os("KANDELA_PEERS").map(|folder| PathBuf::from(folder).join("bin"));
-    let usual = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/kandela/peers/bin"));
-    let on_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
-    let folders = asked.into_iter().chain(usual).chain(on_path.into_iter().flatten());
-    folders.map(|folder| folder.join(name)).find(|binary| binary.is_file())
+async fn write(prometheus: &Prometheus, batch: &MetricBatch) {
+    let request = reqwest::Client::new()
+        .post(format!("{}/api/v1/write", prometheus.url))
+        .header("Content-Type", Message::V2.content_type())
+        .header("Content-Encoding", "snappy")
+        .body(Encoder::default().encode(Message::V2, batch));
+    assert!(request.send().await.unwrap().status().is_success());
 }
 
 /// Three hours of ten series and a histogram, ending now; gives when they begin, in seconds.
@@ -124,7 +61,7 @@ async fn fill(prometheus: &Prometheus) -> i64 {
             ..Histogram::default()
         };
         batch.histograms.push(SeriesHistogram { series: index, ts, histogram, delta: false });
-        prometheus.write(&batch).await;
+        write(prometheus, &batch).await;
     }
     begin
 }
@@ -144,7 +81,7 @@ fn assert_holds_everything(data: &Path) {
 #[tokio::test]
 async fn a_prometheus_is_imported_by_remote_read_and_by_its_folder_with_the_same_sums() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(prometheus) = Prometheus::start(folder.path()).await else { return };
+    let Some(prometheus) = Prometheus::start(folder.path(), "prometheus", "").await else { return };
     let begin = fill(&prometheus).await;
 
     let remote = folder.path().join("remote");
@@ -172,7 +109,7 @@ async fn a_prometheus_is_imported_by_remote_read_and_by_its_folder_with_the_same
     assert!(kandela(&read.concat()).status.success());
     assert_eq!(rows(&some, SUMS)[0]["series"], 2);
 
-    prometheus.stop();
+    prometheus.running.stop();
     let data = folder.path().join("folder");
     let source = folder.path().join("prometheus");
     let read = ["import", "tsdb", path(&source), "--data", path(&data), "--format", "json"];

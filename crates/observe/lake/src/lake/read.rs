@@ -1,0 +1,162 @@
+//! Reading: queries, label lookups, and what happens when a file turns out to be damaged.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::execution::SendableRecordBatchStream;
+use kandela_model::Timestamp;
+
+use super::{Lake, TimeRange};
+use crate::error::{LakeError, Result};
+use crate::index::{IndexedSeries, Matcher};
+use crate::quarantine::{self, Quarantined};
+use crate::sql::{self, QueryLimits};
+use crate::view::View;
+
+impl Lake {
+    /// Runs a read-only SQL query on one consistent view.
+    ///
+    /// # Errors
+    /// [`LakeError::BadQuery`], [`LakeError::QueryLimit`] or [`LakeError::QueryTimeout`]; later ones arrive in the stream,
+    /// where [`crate::explain`] reads them.
+    pub async fn sql(&self, query: &str, limits: &QueryLimits) -> Result<SendableRecordBatchStream> {
+        let inner = &self.inner;
+        let answer = self
+            .past_damage(|view| async move {
+                let session = sql::session(inner.runtime.clone(), &view, &inner.registry, &inner.sets)?;
+                sql::begun(sql::run(session, query, limits).await?).await
+            })
+            .await?;
+        let lake = self.clone();
+        Ok(sql::watched(answer, move || lake.put_aside_later()))
+    }
+
+    /// For damage found when part of an answer is already given: the next query does without the file.
+    fn put_aside_later(&self) {
+        let lake = self.clone();
+        tokio::spawn(async move {
+            // What fails here is met again by the next reader.
+            let _ = lake.put_damaged_aside().await;
+        });
+    }
+
+    pub(super) fn pinned(&self) -> Arc<View> {
+        self.inner.view.load_full()
+    }
+
+    /// Series with samples on the days of `range` that match; at most `limit`.
+    ///
+    /// # Errors
+    /// When a series file cannot be read.
+    pub async fn series(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<IndexedSeries>> {
+        let (sets, days) = (&self.inner.sets, days(&range));
+        self.past_damage(|view| async move { sets.select(&view, days.clone(), matchers, limit).await }).await
+    }
+
+    /// Names of labels on the days of `range`, sorted.
+    ///
+    /// # Errors
+    /// When a series file cannot be read.
+    pub async fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Arc<str>>> {
+        let (sets, days) = (&self.inner.sets, days(&range));
+        self.past_damage(|view| async move { sets.label_names(&view, days.clone(), matchers).await }).await
+    }
+
+    /// Values of one label on the days of `range`, sorted; at most `limit`.
+    ///
+    /// # Errors
+    /// When a series file cannot be read.
+    pub async fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<Arc<str>>> {
+        let (sets, days) = (&self.inner.sets, days(&range));
+        self.past_damage(
+            |view| async move { sets.label_values(&view, days.clone(), name, matchers, limit).await },
+        )
+        .await
+    }
+
+    /// Takes files that a reader found damaged out of their tables; whether there were any.
+    pub(super) async fn put_damaged_aside(&self) -> Result<bool> {
+        let _only = self.inner.quarantining.lock().await;
+        let mut any = false;
+        for damaged in self.inner.damages.take() {
+            let Some(table) = self.inner.tables.iter().find(|table| table.spec.name == damaged.table) else {
+                continue;
+            };
+            if let Some((state, file)) =
+                quarantine::put_aside(&self.inner.config.root, table, &damaged).await?
+            {
+                self.publish(table.spec.name, state);
+                self.inner.quarantined.tell(file);
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+
+    /// Waits for the next file that turns out to be damaged and leaves its table. Each is told once.
+    pub async fn next_quarantined(&self) -> Option<Quarantined> {
+        self.inner.quarantined.next().await
+    }
+
+    /// Files that were ever put aside and still lie in the folder `quarantine`.
+    pub fn in_quarantine(&self) -> Vec<PathBuf> {
+        quarantine::list(&self.inner.config.root)
+    }
+
+    /// Reads every file of every table and puts aside what is damaged; `seen` is told of each file's bytes.
+    ///
+    /// # Errors
+    /// When the disk cannot be read, or a table not written.
+    pub async fn verify(&self, mut seen: impl FnMut(u64)) -> Result<()> {
+        let view = self.pinned();
+        for table in &self.inner.tables {
+            let files = view.tables.get(table.spec.name).map(|state| state.files.clone());
+            for file in files.unwrap_or_default() {
+                match table.read_through(&file).await {
+                    Err(LakeError::Damaged { .. }) => {
+                        self.put_damaged_aside().await?;
+                    }
+                    other => other?,
+                }
+                seen(file.size);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does `attempt` again for as long as it fails on a damaged file that can be put aside.
+    async fn past_damage<T, F: Future<Output = Result<T>>>(
+        &self,
+        attempt: impl Fn(Arc<View>) -> F,
+    ) -> Result<T> {
+        loop {
+            let view = self.pinned();
+            match attempt(view.clone()).await {
+                Err(LakeError::Damaged { what, place, reason }) => {
+                    self.put_damaged_aside().await?;
+                    // Another reader may have put the file aside before.
+                    if Arc::ptr_eq(&view, &self.pinned()) {
+                        return Err(LakeError::Damaged { what, place, reason });
+                    }
+                }
+                answer => return answer,
+            }
+        }
+    }
+}
+
+fn days(range: &TimeRange) -> RangeInclusive<i32> {
+    Timestamp::from_micros(*range.start()).day()..=Timestamp::from_micros(*range.end()).day()
+}

@@ -1,0 +1,90 @@
+//! Files that are not what was written leave their table, so that everything else is served.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::error::Result;
+use crate::table::{DamagedFile, DataFile, LakeTable, TableState};
+
+/// A file that left its table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    /// The table that it was part of.
+    pub table: &'static str,
+    /// Its path below the table's folder.
+    pub file: String,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Rows that went with it.
+    pub rows: u64,
+    /// Where it lies now; `None` when it is gone or could not be moved.
+    pub place: Option<PathBuf>,
+}
+
+/// Tells of files that were put aside, to whoever waits.
+#[derive(Debug)]
+pub(crate) struct Notices {
+    sender: UnboundedSender<Quarantined>,
+    receiver: tokio::sync::Mutex<UnboundedReceiver<Quarantined>>,
+}
+
+impl Notices {
+    pub(crate) fn new() -> Self {
+        let (sender, receiver) = unbounded_channel();
+        Self { sender, receiver: receiver.into() }
+    }
+
+    pub(crate) fn tell(&self, file: Quarantined) {
+        // The receiver lives as long as the sender.
+        let _ = self.sender.send(file);
+    }
+
+    pub(crate) async fn next(&self) -> Option<Quarantined> {
+        self.receiver.lock().await.recv().await
+    }
+}
+
+/// Takes `damaged` out of `table`; `None` when the table does not list it any more.
+pub(crate) async fn put_aside(
+    root: &Path,
+    table: &LakeTable,
+    damaged: &DamagedFile,
+) -> Result<Option<(TableState, Quarantined)>> {
+    let listed = table.current().await.files.into_iter().find(|file| file.path == damaged.path);
+    let Some(file) = listed else { return Ok(None) };
+    let place = move_aside(root, table.spec.name, &file);
+    let rows = file.rows;
+    let state = table.commit_removal(&[Arc::clone(&file)]).await?;
+    let DamagedFile { path, reason, .. } = damaged.clone();
+    Ok(Some((state, Quarantined { table: table.spec.name, file: path, reason, rows, place })))
+}
+
+/// The folder of files that were put aside.
+pub(crate) fn folder(root: &Path) -> PathBuf {
+    root.join("quarantine")
+}
+
+fn move_aside(root: &Path, table: &str, file: &DataFile) -> Option<PathBuf> {
+    let to = folder(root).join(table).join(&file.path);
+    std::fs::create_dir_all(to.parent()?).ok()?;
+    std::fs::rename(root.join(table).join(&file.path), &to).ok()?;
+    Some(to)
+}
+
+/// What lies there.
+pub(crate) fn list(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder(root)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                _ => found.push(entry.path()),
+            }
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,11 @@
+//! The binary with the real systems around it.
+#![allow(clippy::unwrap_used, reason = "a scenario that cannot be set up has failed")]
+
+mod full_disk;
+mod imports_history;
+mod kandela;
+mod opentelemetry;
+mod peer;
+mod prometheus;
+mod remote_write;
+mod victoria_metrics;
