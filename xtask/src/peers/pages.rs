@@ -3,7 +3,7 @@
 //! Recording takes as long as what is recorded, so a folder is taken up where an earlier run left it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -94,7 +94,7 @@ pub enum LakeError {
         source: Box<deltalake_core::DeltaTableError>,
     },
     /// Data are damaged or of an unknown version.
-    #[error("damaged data: {what} at {place}: {reason}")]
+    #[error("{what} in {place}: {reason}")]
     Damaged {
         /// What is damaged.
         what: &'static str,

@@ -13,7 +13,6 @@ use arc_swap::ArcSwap;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::TryStreamExt;
 use kandela_model::tables::{self, Table};
@@ -27,8 +26,7 @@ use crate::config::LakeConfig;
 use crate::error::{LakeError, Result};
 use crate::flush::{FlushReport, flush_table};
 use crate::head::{Appended, Appender, Memtable, Origin, RecordKind, Registry};
-use crate::index::{IndexedSeries, Matcher};
-use crate::quarantine::{self, Notices, Quarantined};
+use crate::quarantine::Notices;
 use crate::recover::{Rebuild, Recovery};
 use crate::rows;
 use crate::series::SeriesSets;
@@ -78,6 +76,8 @@ struct Inner {
     damages: Arc<Damages>,
     /// Puts aside one at a time.
     quarantining: Mutex<()>,
+    /// How many files were put aside.
+    put_aside: AtomicU64,
     quarantined: Notices,
     closed: AtomicBool,
 }
@@ -194,6 +194,7 @@ impl Lake {
             recovery,
             damages,
             quarantining: Mutex::default(),
+            put_aside: AtomicU64::new(0),
             quarantined: Notices::new(),
             closed: AtomicBool::new(false),
             registry,
@@ -491,8 +492,8 @@ impl Lake {
                         self.publish(table.spec.name, state);
                         report.add(&done);
                     }
-                    Err(LakeError::Damaged { .. }) if self.put_damaged_aside().await? => {}
-                    Err(error) => return Err(error),
+                    Err(error) if !self.put_damaged_aside().await? => return Err(error),
+                    Err(_) => {}
                 }
             }
         }

@@ -197,7 +197,7 @@ impl SeriesSets {
 
 async fn read_index(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Result<SeriesIndex> {
     let damaged = |e: parquet::errors::ParquetError| LakeError::Damaged {
-        what: "series file",
+        what: "a series file",
         place: file.path.clone(),
         reason: e.to_string(),
     };

@@ -3,7 +3,9 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use kandela_model::Timestamp;
 
@@ -29,7 +31,13 @@ impl Lake {
             })
             .await?;
         let lake = self.clone();
-        Ok(sql::watched(answer, move || lake.put_aside_later()))
+        Ok(sql::watched(answer, move |error| match lake.inner.damages.last() {
+            Some(file) => {
+                lake.put_aside_later();
+                DataFusionError::External(Box::new(file))
+            }
+            None => error,
+        }))
     }
 
     /// For damage found when part of an answer is already given: the next query does without the file.
@@ -55,7 +63,7 @@ impl Lake {
         range: TimeRange,
         limit: usize,
     ) -> Result<Vec<IndexedSeries>> {
-        let (sets, days) = (&self.inner.sets, days(&range));
+        let (sets, days) = (&self.inner.sets, &days(&range));
         self.past_damage(|view| async move { sets.select(&view, days.clone(), matchers, limit).await }).await
     }
 
@@ -64,7 +72,7 @@ impl Lake {
     /// # Errors
     /// When a series file cannot be read.
     pub async fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Arc<str>>> {
-        let (sets, days) = (&self.inner.sets, days(&range));
+        let (sets, days) = (&self.inner.sets, &days(&range));
         self.past_damage(|view| async move { sets.label_names(&view, days.clone(), matchers).await }).await
     }
 
@@ -79,7 +87,7 @@ impl Lake {
         range: TimeRange,
         limit: usize,
     ) -> Result<Vec<Arc<str>>> {
-        let (sets, days) = (&self.inner.sets, days(&range));
+        let (sets, days) = (&self.inner.sets, &days(&range));
         self.past_damage(
             |view| async move { sets.label_values(&view, days.clone(), name, matchers, limit).await },
         )
@@ -98,6 +106,7 @@ impl Lake {
                 quarantine::put_aside(&self.inner.config.root, table, &damaged).await?
             {
                 self.publish(table.spec.name, state);
+                self.inner.put_aside.fetch_add(1, Ordering::Release);
                 self.inner.quarantined.tell(file);
                 any = true;
             }
@@ -142,16 +151,15 @@ impl Lake {
         attempt: impl Fn(Arc<View>) -> F,
     ) -> Result<T> {
         loop {
-            let view = self.pinned();
-            match attempt(view.clone()).await {
-                Err(LakeError::Damaged { what, place, reason }) => {
-                    self.put_damaged_aside().await?;
-                    // Another reader may have put the file aside before.
-                    if Arc::ptr_eq(&view, &self.pinned()) {
-                        return Err(LakeError::Damaged { what, place, reason });
-                    }
-                }
-                answer => return answer,
+            let before = self.inner.put_aside.load(Ordering::Acquire);
+            let answer = attempt(self.pinned()).await;
+            if answer.is_ok() {
+                return answer;
+            }
+            self.put_damaged_aside().await?;
+            // Another reader may have met the same file.
+            if self.inner.put_aside.load(Ordering::Acquire) == before {
+                return answer;
             }
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn conform(table: &'static Table, batch: &RecordBatch) -> Result<Reco
 
 /// Says that rows are not what the table holds.
 pub(super) fn damaged(table: &'static str, reason: String) -> LakeError {
-    LakeError::Damaged { what: "row", place: format!("table {table}"), reason }
+    LakeError::Damaged { what: "a row", place: format!("table {table}"), reason }
 }
 
 /// Columns by name: of a batch, or of a struct within one.

@@ -1,5 +1,6 @@
 //! Answers whose first rows are there already, so that what fails early fails before anything is given.
 
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
@@ -15,16 +16,12 @@ pub(crate) async fn begun(mut answer: SendableRecordBatchStream) -> Result<Senda
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, whole)))
 }
 
-/// Calls `failed` when an answer ends with an error.
+/// Lets `explained` say what an error is that ends an answer.
 pub(crate) fn watched(
     answer: SendableRecordBatchStream,
-    failed: impl Fn() + Send + 'static,
+    explained: impl Fn(DataFusionError) -> DataFusionError + Send + 'static,
 ) -> SendableRecordBatchStream {
     let schema = answer.schema();
-    let watched = answer.inspect(move |rows| {
-        if rows.is_err() {
-            failed();
-        }
-    });
+    let watched = answer.map(move |rows| rows.map_err(&explained));
     Box::pin(RecordBatchStreamAdapter::new(schema, watched))
 }

@@ -79,15 +79,21 @@ pub(crate) struct DamagedFile {
 impl DamagedFile {
     /// The damaged file that `error` comes from.
     pub(crate) fn behind<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
-        let chain = std::iter::successors(Some(error), |error| error.source());
-        chain.filter_map(|error| error.downcast_ref()).next()
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(file) = error.downcast_ref() {
+                return Some(file);
+            }
+            next = error.source();
+        }
+        None
     }
 }
 
 impl From<&DamagedFile> for LakeError {
     fn from(file: &DamagedFile) -> Self {
         let place = format!("{}/{}", file.table, file.path);
-        Self::Damaged { what: "file", place, reason: file.reason.clone() }
+        Self::Damaged { what: "a damaged file", place, reason: file.reason.clone() }
     }
 }
 
@@ -101,6 +107,11 @@ impl Damages {
         if !met.contains(file) {
             met.push(file.clone());
         }
+    }
+
+    /// The one met last.
+    pub(crate) fn last(&self) -> Option<DamagedFile> {
+        self.0.lock().last().cloned()
     }
 
     /// Takes all out.

@@ -12,7 +12,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::TryStreamExt;
 
 use super::file::{Compression, FileEncoder};
-use super::{DamagedFile, DataFile, LakeTable, TableState};
+use super::{DataFile, LakeTable, TableState};
 use crate::error::{LakeError, Result};
 use crate::schema;
 use crate::sql::scan::{Sources, plan};
@@ -119,10 +119,7 @@ pub(crate) async fn compact_once(
     let schema = schema::arrow_schema(table.spec);
     let all: Vec<usize> = (0..schema.fields().len()).collect();
     let sources = Sources { table: table.spec, files: job.files.clone(), runs: Vec::new(), may_repeat: true };
-    let engine = |e: datafusion::error::DataFusionError| match DamagedFile::behind(&e) {
-        Some(file) => file.into(),
-        None => LakeError::defect("merge files", e),
-    };
+    let engine = |e: datafusion::error::DataFusionError| LakeError::defect("merge files", e);
     let merged = plan(&sources, &all, None, true).map_err(engine)?;
     let context = TaskContext::default().with_runtime(runtime.clone());
     let mut rows = merged.execute(0, Arc::new(context)).map_err(engine)?;

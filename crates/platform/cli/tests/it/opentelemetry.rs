@@ -24,7 +24,7 @@ async fn three_signals(protocol: &str) {
     let folder = tempfile::tempdir().unwrap();
     let kandela = Server::start(folder.path(), "").await;
     let endpoint = if protocol == "grpc" { &kandela.otlp_grpc } else { &kandela.otlp_http };
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/opentelemetry.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/send_every_signal.py");
     let sent = Command::new(python).args([script, protocol, endpoint]).output().unwrap();
     eprintln!("with {}", String::from_utf8_lossy(&sent.stdout).trim());
     assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
@@ -34,7 +34,8 @@ async fn three_signals(protocol: &str) {
         |name: &str| format!("SELECT sum(value) FROM metrics WHERE metric = '{name}' AND {instance}");
     assert_eq!(kandela.number(&metric("orders_total")).await, 45.0);
     assert_eq!(kandela.number(&metric("latency_seconds_count")).await, 100.0);
-    let exponential = "SELECT sum(count) FROM histograms";
+    let exponential = "SELECT sum(count) FROM histograms \
+                       WHERE series_id IN (SELECT series_id FROM series WHERE metric = 'wait_seconds')";
     assert_eq!(kandela.number(exponential).await, 100.0);
 
     let paid = "SELECT count(*) FROM spans AS pay JOIN spans AS ordered \
@@ -42,7 +43,7 @@ async fn three_signals(protocol: &str) {
                 WHERE pay.name = 'pay' AND ordered.name = 'order' AND ordered.service = 'shop'";
     assert_eq!(kandela.number(paid).await, 20.0);
     let told = "SELECT count(*) FROM logs JOIN spans USING (trace_id, span_id) \
-                WHERE spans.name = 'pay' AND severity_text LIKE 'WARN%' AND body LIKE '%was paid%'";
+                WHERE spans.name = 'pay' AND severity LIKE 'WARN%' AND body LIKE '%was paid%'";
     assert_eq!(kandela.number(told).await, 20.0);
 }
 

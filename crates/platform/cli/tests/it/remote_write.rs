@@ -41,6 +41,10 @@ remote_write:
     let kandela = Server::start(folder.path(), &config).await;
     let sender = sender(&kandela.http, message);
     let sender = Prometheus::start(folder.path(), "sender", &sender).await.unwrap();
+    until("waited for the first scrape", async || {
+        (!sender.samples("up[10s]", seconds()).await.is_empty()).then_some(())
+    })
+    .await;
     tokio::time::sleep(Duration::from_secs(6)).await;
 
     let (from, to) = (seconds() - 5.0, seconds() - 2.0);
