@@ -3,12 +3,12 @@
 
 use std::sync::LazyLock;
 
-use kandela_ingest::redact::{Config, Redactor, Secret, ValueAction, ValuePattern, ValueRule};
+use kandela_ingest::redact::{Config, Redactor, SecretKind, ValueAction, ValuePattern, ValueRule};
 use kandela_model::Value;
 use libfuzzer_sys::fuzz_target;
 
 static ONE_EACH: LazyLock<Vec<Redactor>> = LazyLock::new(|| {
-    let secrets = [Secret::Email, Secret::CreditCard, Secret::BearerToken, Secret::AwsKey, Secret::Ipv4];
+    let secrets = [SecretKind::Email, SecretKind::CreditCard, SecretKind::BearerToken, SecretKind::AwsKey, SecretKind::Ipv4];
     let redactor = |secret| {
         let action = ValueAction::Replace("***".to_owned());
         let rule = ValueRule { keys: Vec::new(), pattern: ValuePattern::Known(secret), action };

@@ -79,7 +79,12 @@ impl System {
         command.current_dir(folder);
         match self {
             Self::Kandela => {
-                command.args(["up", "--data"]).arg(folder.join("data")).args(["--listen", &listen]);
+                let config = folder.join("kandela.yaml");
+                // By default the table's files are written minutes later, when nobody measures any more.
+                std::fs::write(&config, "kandela: {flush_interval: 10s}\n")
+                    .with_context(|| format!("{} cannot be written", config.display()))?;
+                command.arg("up").arg("--config").arg(&config);
+                command.arg("--data").arg(folder.join("data")).args(["--listen", &listen]);
                 // What the others do not do either: other listeners, and metrics of the machine.
                 command.args([
                     "--otlp-grpc",

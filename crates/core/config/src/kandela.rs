@@ -13,10 +13,9 @@ use serde::{Serialize, Serializer};
 
 pub use access::{Credential, Role, TlsServer, User};
 pub use limits::{Limits, QueryLimits, Retention};
-pub use redact::RedactRule;
+pub use redact::{Find, RedactAction, RedactRule, SecretKind};
 
 use crate::named::named;
-use crate::otlp::attributes;
 use crate::read::{Fields, Item};
 use crate::units::{parse_size, serialize_duration, serialize_size};
 
@@ -67,9 +66,11 @@ pub struct Kandela {
     /// What is hidden in attributes and log bodies before anything is stored; rules apply in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub redact: Vec<RedactRule>,
-    /// Attributes that become columns of their own.
-    #[serde(skip_serializing_if = "PromotedAttributes::is_empty")]
-    pub promoted_attributes: PromotedAttributes,
+    /// Whether the rules hold for labels of metrics too; never for a metric's name.
+    pub redact_metric_labels: bool,
+    /// A file with the secret that hashes are keyed with. Read anew on reload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redact_hash_secret_file: Option<PathBuf>,
 }
 
 /// Where telemetry is kept.
@@ -113,17 +114,6 @@ pub struct HostMetrics {
     pub interval: Duration,
 }
 
-/// Attributes that become columns of their own, for fast filters.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PromotedAttributes {
-    /// Of the table `spans`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub spans: Vec<String>,
-    /// Of the table `logs`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub logs: Vec<String>,
-}
-
 impl Default for Kandela {
     fn default() -> Self {
         Self {
@@ -142,7 +132,8 @@ impl Default for Kandela {
             limits: Limits::default(),
             host_metrics: HostMetrics::default(),
             redact: Vec::new(),
-            promoted_attributes: PromotedAttributes::default(),
+            redact_metric_labels: false,
+            redact_hash_secret_file: None,
         }
     }
 }
@@ -157,12 +148,6 @@ impl Default for Listen {
 impl Default for HostMetrics {
     fn default() -> Self {
         Self { enabled: true, interval: Duration::from_secs(15) }
-    }
-}
-
-impl PromotedAttributes {
-    fn is_empty(&self) -> bool {
-        self.spans.is_empty() && self.logs.is_empty()
     }
 }
 
@@ -192,8 +177,15 @@ impl Kandela {
             limits: fields.section("limits", Limits::read).unwrap_or_default(),
             host_metrics: fields.section("host_metrics", host_metrics).unwrap_or_default(),
             redact: redact::rules(&mut fields),
-            promoted_attributes: fields.section("promoted_attributes", promoted).unwrap_or_default(),
+            redact_metric_labels: fields.boolean("redact_metric_labels", false),
+            redact_hash_secret_file: fields.word("redact_hash_secret_file").map(PathBuf::from),
         };
+        let hashes = kandela.redact.iter().any(|rule| rule.action == RedactAction::Hash);
+        if hashes && kandela.redact_hash_secret_file.is_none() {
+            fields.whole().invalid(
+                "a redaction rule hashes, which needs redact_hash_secret_file: a file with a random text that stays the same",
+            );
+        }
         fields.finish(&[]);
         kandela
     }
@@ -208,6 +200,7 @@ impl Kandela {
             paths.extend([cert_file, key_file]);
         }
         paths.extend(self.users.iter_mut().filter_map(User::path));
+        paths.extend(&mut self.redact_hash_secret_file);
         paths
     }
 }
@@ -297,13 +290,6 @@ fn host_metrics(mut fields: Fields<'_>) -> HostMetrics {
     };
     fields.finish(&[]);
     host_metrics
-}
-
-fn promoted(mut fields: Fields<'_>) -> PromotedAttributes {
-    let promoted =
-        PromotedAttributes { spans: attributes(&mut fields, "spans"), logs: attributes(&mut fields, "logs") };
-    fields.finish(&[]);
-    promoted
 }
 
 fn serialize_tenants<S: Serializer>(tenants: &[TenantId], to: S) -> Result<S::Ok, S::Error> {

@@ -45,8 +45,7 @@ kandela:
   tenants: [team-a]
   retention: {size: 1536MB}
   limits: {query: {memory: 1GB}}
-  redact: [{keys: [password], pattern: '^x', replacement: ''}]
-  promoted_attributes: {spans: [a], logs: [b]}
+  redact: [{keys: [password], pattern: '^x', replacement: ''}, {kind: email}]
 ";
 
 fn read(text: &str) -> Config {

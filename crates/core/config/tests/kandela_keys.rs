@@ -39,7 +39,10 @@ fn every_key_is_read() {
   redact:
   - {keys: [password, '*.token']}
   - {pattern: '\\b\\d{16}\\b', replacement: '****'}
-  promoted_attributes: {spans: [http.route]}
+  - {kind: email, keys: [note], action: hash}
+  - {keys: [debug], action: drop}
+  redact_metric_labels: true
+  redact_hash_secret_file: redact.secret
 ",
     )
     .kandela;
@@ -56,10 +59,14 @@ fn every_key_is_read() {
     assert_eq!(kandela.retention.metrics, Duration::from_secs(30 * 86_400));
     assert_eq!(kandela.retention.spans, Duration::from_secs(7 * 86_400));
     assert_eq!(kandela.retention.size, Some(100 << 30));
-    assert_eq!((kandela.limits.series, kandela.limits.query.samples), (1000, 50_000_000));
+    assert_eq!((kandela.limits.series, kandela.limits.query.memory), (1000, Some(512 << 20)));
     assert!(!kandela.host_metrics.enabled);
     assert_eq!(kandela.redact[0].replacement, "<redacted>");
-    assert_eq!(kandela.promoted_attributes.spans, ["http.route"]);
+    assert_eq!(kandela.redact[2].find, Some(Find::Kind(SecretKind::Email)));
+    let actions: Vec<_> = kandela.redact.iter().map(|rule| rule.action.as_str()).collect();
+    assert_eq!(actions, ["replace", "replace", "hash", "drop"]);
+    assert!(kandela.redact_metric_labels);
+    assert_eq!(kandela.redact_hash_secret_file, Some("redact.secret".into()));
 }
 
 #[test]
@@ -98,10 +105,14 @@ fn mistakes_are_named() {
         ("flush_interval: 0s", "must be above zero"),
         ("retention: {metrics: 0s}", "must be above zero"),
         ("limits: {series: 0}", "must be above zero"),
-        ("limits: {query: {samples: 1.5}}", "expected a whole number"),
-        ("redact: [{}]", "needs keys, a pattern or both"),
+        ("limits: {query: {samples: 1}}", "unknown key"),
+        ("redact: [{}]", "needs keys, a pattern or a kind"),
+        ("redact: [{kind: mail}]", "is none of email, credit_card"),
+        ("redact: [{kind: email, pattern: a}]", "write two rules"),
+        ("redact: [{kind: email, action: drop}]", "takes keys alone"),
+        ("redact: [{keys: [a], action: drop, replacement: b}]", "has no effect"),
+        ("redact: [{keys: [a], action: hash}]", "needs redact_hash_secret_file"),
         ("redact: [{pattern: '('}]", "is not valid"),
-        ("promoted_attributes: {metrics: [a]}", "unknown key"),
         ("memory_limits: 1GB", r#"did you mean "memory_limit"?"#),
     ] {
         let text = format!("kandela:\n  {text}\n");
@@ -136,7 +147,7 @@ fn the_documentation_shows_every_key_with_its_default() {
 
     let printed = Config::default().to_json().expect("it prints");
     let printed: serde_json::Value = serde_json::from_str(&printed).expect("it is JSON");
-    let mut keys = vec!["data", "tls", "users", "size", "memory", "redact", "promoted_attributes"];
+    let mut keys = vec!["data", "tls", "users", "size", "memory", "redact", "redact_hash_secret_file"];
     keys_of(&printed["kandela"], &mut keys);
     for key in keys {
         assert!(yaml.contains(&format!("{key}:")), "docs/config.md does not show {key}");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use kandela_ingest::redact::{
-    Config, KeyAction, KeyPattern, KeyRule, Redactor, Secret, ValueAction, ValuePattern, ValueRule,
+    Config, KeyAction, KeyPattern, KeyRule, Redactor, SecretKind, ValueAction, ValuePattern, ValueRule,
 };
 use kandela_model::{Attributes, Scope, Span, SpanKind, SpanStatus, Value};
 
@@ -55,7 +55,13 @@ fn spans() -> Vec<Span> {
 
 #[divan::bench]
 fn keys_and_all_known_secrets(bencher: Bencher<'_, '_>) {
-    let known = [Secret::Email, Secret::CreditCard, Secret::BearerToken, Secret::AwsKey, Secret::Ipv4];
+    let known = [
+        SecretKind::Email,
+        SecretKind::CreditCard,
+        SecretKind::BearerToken,
+        SecretKind::AwsKey,
+        SecretKind::Ipv4,
+    ];
     let by_value = |secret| ValueRule {
         keys: Vec::new(),
         pattern: ValuePattern::Known(secret),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kandela_ingest::redact::{
-    Config, KeyAction, KeyPattern, KeyRule, RedactError, Redactor, Secret, ValueAction, ValuePattern,
+    Config, KeyAction, KeyPattern, KeyRule, RedactError, Redactor, SecretKind, ValueAction, ValuePattern,
     ValueRule,
 };
 use kandela_model::{
@@ -32,7 +32,7 @@ fn by_key(pattern: KeyPattern, action: KeyAction) -> Config {
     Config { keys: vec![KeyRule { pattern, action }], hash_secret: b"pepper".to_vec(), ..Config::default() }
 }
 
-fn known(secret: Secret) -> Redactor {
+fn known(secret: SecretKind) -> Redactor {
     let rule = everywhere(ValuePattern::Known(secret));
     Redactor::new(&Config { values: vec![rule], ..Config::default() }).expect("known patterns compile")
 }
@@ -158,7 +158,7 @@ fn the_first_rule_that_matches_a_key_counts() {
 #[test]
 fn rules_reach_into_maps_and_lists() {
     let config = Config {
-        values: vec![everywhere(ValuePattern::Known(Secret::Email))],
+        values: vec![everywhere(ValuePattern::Known(SecretKind::Email))],
         ..by_key(KeyPattern::Exact("token".into()), KeyAction::Drop)
     };
     let inner = vec![
@@ -175,7 +175,7 @@ fn rules_reach_into_maps_and_lists() {
 fn a_span_is_redacted_wherever_people_write_text() {
     let resource = Arc::new(attributes(&[("service.name", "shop"), ("owner", "ops@example.com")]));
     let mut spans = [span(&resource), span(&resource)];
-    known(Secret::Email).spans(&mut spans);
+    known(SecretKind::Email).spans(&mut spans);
     let read = &spans[0];
     assert_eq!((read.name.as_str(), read.status.message.as_str()), ("GET /users/***", "no such user ***"));
     assert_eq!(read.attributes, attributes(&[("user.email", "***"), ("http.method", "GET")]));
@@ -189,7 +189,7 @@ fn a_span_is_redacted_wherever_people_write_text() {
 fn a_resource_without_secrets_is_not_copied() {
     let resource = Arc::new(attributes(&[("service.name", "shop")]));
     let mut spans = [span(&resource)];
-    known(Secret::Email).spans(&mut spans);
+    known(SecretKind::Email).spans(&mut spans);
     assert!(Arc::ptr_eq(&spans[0].resource, &resource));
 }
 
@@ -219,7 +219,7 @@ fn batch() -> MetricBatch {
 
 #[test]
 fn labels_of_metrics_are_redacted_only_when_asked() {
-    let rule = everywhere(ValuePattern::Known(Secret::Email));
+    let rule = everywhere(ValuePattern::Known(SecretKind::Email));
     let mut config = Config { values: vec![rule], ..Config::default() };
     let mut left = batch();
     Redactor::new(&config).unwrap().metrics(&mut left);
@@ -243,7 +243,7 @@ fn a_metric_keeps_its_name_whatever_the_rules() {
 
 #[test]
 fn card_numbers_are_known_by_issuer_length_and_check_digit() {
-    let cards = known(Secret::CreditCard);
+    let cards = known(SecretKind::CreditCard);
     assert_eq!(redacted(&cards, "paid with 4111 1111 1111 1111, thanks"), "paid with ***, thanks");
     assert_eq!(redacted(&cards, "4111-1111-1111-1111"), "***");
     assert_eq!(redacted(&cards, "card=378282246310005;"), "card=***;");
@@ -260,16 +260,19 @@ fn card_numbers_are_known_by_issuer_length_and_check_digit() {
 #[test]
 fn addresses_keys_and_tokens_are_known() {
     assert_eq!(
-        redacted(&known(Secret::Email), "from <a.b+c@mail.example.co.uk>: hi @ all"),
+        redacted(&known(SecretKind::Email), "from <a.b+c@mail.example.co.uk>: hi @ all"),
         "from <***>: hi @ all"
     );
     assert_eq!(
-        redacted(&known(Secret::BearerToken), "Authorization: bearer eyJhbGciOi.abc-_~+/=="),
+        redacted(&known(SecretKind::BearerToken), "Authorization: bearer eyJhbGciOi.abc-_~+/=="),
         "Authorization: bearer ***"
     );
-    assert_eq!(redacted(&known(Secret::AwsKey), "key AKIAIOSFODNN7EXAMPLE used"), "key *** used");
-    assert_eq!(redacted(&known(Secret::Ipv4), "from 10.0.0.255:80 to 256.1.1.1"), "from ***:80 to 256.1.1.1");
-    assert_eq!(redacted(&known(Secret::Ipv4), "oid 1.3.6.1.4.1"), "oid 1.3.6.1.4.1");
+    assert_eq!(redacted(&known(SecretKind::AwsKey), "key AKIAIOSFODNN7EXAMPLE used"), "key *** used");
+    assert_eq!(
+        redacted(&known(SecretKind::Ipv4), "from 10.0.0.255:80 to 256.1.1.1"),
+        "from ***:80 to 256.1.1.1"
+    );
+    assert_eq!(redacted(&known(SecretKind::Ipv4), "oid 1.3.6.1.4.1"), "oid 1.3.6.1.4.1");
 }
 
 #[test]
@@ -335,7 +338,7 @@ fn rules_that_cannot_work_are_refused_by_name() {
 proptest! {
     #[test]
     fn arbitrary_text_never_panics_and_has_no_secret_left(input in ".{0,60}[0-9 .-]{0,30}.{0,20}") {
-        for secret in [Secret::Email, Secret::CreditCard, Secret::BearerToken, Secret::AwsKey, Secret::Ipv4] {
+        for secret in [SecretKind::Email, SecretKind::CreditCard, SecretKind::BearerToken, SecretKind::AwsKey, SecretKind::Ipv4] {
             let redactor = known(secret);
             let once = redacted(&redactor, &input);
             prop_assert_eq!(&redacted(&redactor, &once), &once, "twice changes nothing more");

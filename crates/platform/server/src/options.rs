@@ -8,8 +8,8 @@ use kandela_config::kandela::Durability as ConfiguredDurability;
 use kandela_config::{Config, Kandela, Otlp, Translation};
 use kandela_ingest::otlp::metrics::{Options as OtlpMetrics, Promote};
 use kandela_ingest::otlp::{Limits as OtlpLimits, TranslationStrategy};
-use kandela_ingest::redact::{RedactError, Redactor};
-use kandela_lake::{Durability, LakeConfig, Retention};
+use kandela_ingest::redact::{Config as RedactConfig, RedactError, Redactor};
+use kandela_lake::{Durability, LakeConfig, QueryLimits, Retention};
 
 use crate::label_limits::LabelLimits;
 use crate::net::TlsFiles;
@@ -66,6 +66,12 @@ impl Options {
         BodyLimits { wire: size, decompressed: size, timeout: BODY_TIMEOUT }
     }
 
+    /// What one query may cost.
+    pub(crate) fn query_limits(&self) -> QueryLimits {
+        let limits = &self.kandela().limits.query;
+        QueryLimits { timeout: limits.timeout, memory: limits.memory.map(saturated), max_rows: None }
+    }
+
     /// The set-up of each lake; its root and memory limit stand for all lakes together.
     pub(crate) fn lake_config(&self) -> LakeConfig {
         let Kandela { durability, out_of_order_window, flush_interval, retention, limits, .. } =
@@ -113,7 +119,7 @@ impl Settings {
             otlp_metrics: otlp_metrics(&options.config.otlp, limits),
             otlp_limits: limits,
             label_limits: LabelLimits::of(&options.kandela().limits),
-            redactor: Redactor::new(&options.kandela().redact.as_slice().into())?,
+            redactor: Redactor::new(&RedactConfig::of(options.kandela())?)?,
         })
     }
 }

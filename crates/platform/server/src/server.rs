@@ -102,8 +102,7 @@ impl Server {
         let telemetry = Telemetry::default();
         let guard = Guard::new(options.kandela(), telemetry.clone())?;
         let settings = Settings::of(&options)?;
-        let queries = Queries::new(options.kandela().limits.query.timeout, telemetry.clone())
-            .map_err(StartError::Threads)?;
+        let queries = Queries::new(options.query_limits(), telemetry.clone()).map_err(StartError::Threads)?;
         let wanted = options.kandela().listen;
         let main = bind("http", wanted.http).await?;
         let otlp_grpc = bind("otlp_grpc", wanted.otlp_grpc).await?;

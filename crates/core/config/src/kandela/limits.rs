@@ -98,7 +98,7 @@ impl Default for Limits {
 
 impl Default for QueryLimits {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(120), memory: None, samples: 50_000_000 }
+        Self { timeout: Duration::from_secs(120), memory: None }
     }
 }
 
@@ -145,7 +145,6 @@ impl QueryLimits {
         let limits = Self {
             timeout: interval(&mut fields, "timeout").unwrap_or(default.timeout),
             memory: size_above_zero(&mut fields, "memory"),
-            samples: above_zero(&mut fields, "samples").unwrap_or(default.samples),
         };
         fields.finish(&[]);
         limits

@@ -1,6 +1,8 @@
 //! What to take out, as plain values.
 
-use kandela_config::kandela::RedactRule;
+use kandela_config::kandela::{Find, Kandela, RedactAction, SecretKind};
+
+use super::RedactError;
 
 /// Rules of redaction. Applied to keys first, then to the values that are left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,44 +66,7 @@ pub enum ValuePattern {
     /// Every match of this regular expression, in RE2's syntax.
     Regex(String),
     /// A kind of secret that is known.
-    Known(Secret),
-}
-
-/// Kinds of secrets that are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Secret {
-    /// E-mail addresses.
-    Email,
-    /// Payment card numbers: of a known issuer, with a valid check digit (Luhn).
-    CreditCard,
-    /// The token of a `Bearer` authorisation.
-    BearerToken,
-    /// AWS access key ids.
-    AwsKey,
-    /// IPv4 addresses.
-    Ipv4,
-}
-
-impl Secret {
-    /// The word that configuration has for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::CreditCard => "credit_card",
-            Self::BearerToken => "bearer_token",
-            Self::AwsKey => "aws_key",
-            Self::Ipv4 => "ipv4",
-        }
-    }
-}
-
-impl std::str::FromStr for Secret {
-    type Err = ();
-
-    fn from_str(word: &str) -> Result<Self, ()> {
-        let all = [Self::Email, Self::CreditCard, Self::BearerToken, Self::AwsKey, Self::Ipv4];
-        all.into_iter().find(|secret| secret.as_str() == word).ok_or(())
-    }
+    Known(SecretKind),
 }
 
 /// What becomes of a part of a text.
@@ -113,24 +78,47 @@ pub enum ValueAction {
     Hash,
 }
 
-/// The section `kandela.redact` of the configuration.
-impl From<&[RedactRule]> for Config {
-    fn from(rules: &[RedactRule]) -> Self {
-        let mut config = Self::default();
-        for rule in rules {
+impl Config {
+    /// What the section `kandela` of a configuration says; reads the file with the secret.
+    ///
+    /// # Errors
+    /// When that file cannot be read.
+    pub fn of(kandela: &Kandela) -> Result<Self, RedactError> {
+        let secret = kandela.redact_hash_secret_file.as_ref().map(|file| {
+            let text = std::fs::read_to_string(file);
+            text.map_err(|e| RedactError::SecretFile { file: file.clone(), error: e.to_string() })
+        });
+        let secret = secret.transpose()?.unwrap_or_default();
+        let mut config = Self {
+            hash_secret: secret.trim().as_bytes().to_vec(),
+            metric_labels: kandela.redact_metric_labels,
+            ..Self::default()
+        };
+        for rule in &kandela.redact {
             let keys: Vec<KeyPattern> = rule.keys.iter().cloned().map(KeyPattern::Glob).collect();
-            match &rule.pattern {
-                Some(pattern) => config.values.push(ValueRule {
+            let replacement = || rule.replacement.clone();
+            match &rule.find {
+                Some(find) => config.values.push(ValueRule {
                     keys,
-                    pattern: ValuePattern::Regex(pattern.clone()),
-                    action: ValueAction::Replace(rule.replacement.clone()),
+                    pattern: match find {
+                        Find::Pattern(pattern) => ValuePattern::Regex(pattern.clone()),
+                        Find::Kind(kind) => ValuePattern::Known(*kind),
+                    },
+                    action: match rule.action {
+                        RedactAction::Hash => ValueAction::Hash,
+                        RedactAction::Replace | RedactAction::Drop => ValueAction::Replace(replacement()),
+                    },
                 }),
                 None => config.keys.extend(keys.into_iter().map(|pattern| KeyRule {
                     pattern,
-                    action: KeyAction::Replace(rule.replacement.clone()),
+                    action: match rule.action {
+                        RedactAction::Drop => KeyAction::Drop,
+                        RedactAction::Hash => KeyAction::Hash,
+                        RedactAction::Replace => KeyAction::Replace(replacement()),
+                    },
                 })),
             }
         }
-        config
+        Ok(config)
     }
 }

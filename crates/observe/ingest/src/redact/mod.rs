@@ -4,12 +4,12 @@
 //! messages of spans, to labels of exemplars, and, when asked, to labels of metrics. All expressions run in linear time.
 //!
 //! ```
-//! use kandela_ingest::redact::{Config, Redactor, Secret, ValueAction, ValuePattern, ValueRule};
+//! use kandela_ingest::redact::{Config, Redactor, SecretKind, ValueAction, ValuePattern, ValueRule};
 //! use kandela_model::Value;
 //!
 //! let email = ValueRule {
 //!     keys: Vec::new(),
-//!     pattern: ValuePattern::Known(Secret::Email),
+//!     pattern: ValuePattern::Known(SecretKind::Email),
 //!     action: ValueAction::Replace("***".to_owned()),
 //! };
 //! let redactor = Redactor::new(&Config { values: vec![email], ..Config::default() })?;
@@ -25,14 +25,16 @@ mod keys;
 mod text;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kandela_model::{
     Attributes, Labels, LogRecord, METRIC_NAME, MetricBatch, Scope, SeriesIndex, Span, Value,
 };
 
-pub use config::{Config, KeyAction, KeyPattern, KeyRule, Secret, ValueAction, ValuePattern, ValueRule};
+pub use config::{Config, KeyAction, KeyPattern, KeyRule, ValueAction, ValuePattern, ValueRule};
 use hash::Hasher;
+pub use kandela_config::kandela::SecretKind;
 use keys::KeyRules;
 use text::{Place, TextRules};
 
@@ -51,8 +53,18 @@ pub enum RedactError {
         /// What is wrong with it.
         error: String,
     },
+    /// The file with the secret for hashes cannot be read.
+    #[error("redact_hash_secret_file {} cannot be read: {error}", file.display())]
+    SecretFile {
+        /// Which.
+        file: PathBuf,
+        /// What came back.
+        error: String,
+    },
     /// A rule hashes, but there is no secret.
-    #[error("a redaction rule hashes, but hash_secret is empty; set it to a random text that stays the same")]
+    #[error(
+        "a redaction rule hashes, but the secret is empty; write a random text that stays the same into redact_hash_secret_file"
+    )]
     NoSecret,
 }
 

@@ -7,7 +7,7 @@ use kandela_config::re2;
 use regex::{Captures, Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
 use super::RedactError;
-use super::config::{Secret, ValueAction, ValuePattern, ValueRule};
+use super::config::{SecretKind, ValueAction, ValuePattern, ValueRule};
 use super::hash::Hasher;
 use super::keys::KeySet;
 
@@ -33,7 +33,7 @@ pub(super) struct TextRules {
 struct TextRule {
     keys: KeySet,
     regex: Regex,
-    secret: Option<Secret>,
+    secret: Option<SecretKind>,
     action: ValueAction,
 }
 
@@ -108,11 +108,11 @@ impl<'a> Place<'a> {
 fn source(pattern: &ValuePattern) -> Cow<'_, str> {
     let known = match pattern {
         ValuePattern::Regex(given) => return Cow::Owned(re2::translate(given)),
-        ValuePattern::Known(Secret::Email) => EMAIL,
-        ValuePattern::Known(Secret::CreditCard) => CARD_DIGITS,
-        ValuePattern::Known(Secret::BearerToken) => BEARER,
-        ValuePattern::Known(Secret::AwsKey) => AWS_KEY,
-        ValuePattern::Known(Secret::Ipv4) => IPV4,
+        ValuePattern::Known(SecretKind::Email) => EMAIL,
+        ValuePattern::Known(SecretKind::CreditCard) => CARD_DIGITS,
+        ValuePattern::Known(SecretKind::BearerToken) => BEARER,
+        ValuePattern::Known(SecretKind::AwsKey) => AWS_KEY,
+        ValuePattern::Known(SecretKind::Ipv4) => IPV4,
     };
     Cow::Borrowed(known)
 }
@@ -146,9 +146,9 @@ impl TextRule {
     fn secrets(&self, text: &str, captures: &Captures<'_>) -> Vec<Range<usize>> {
         let Some(whole) = captures.get(0).filter(|whole| !whole.is_empty()) else { return Vec::new() };
         match self.secret {
-            Some(Secret::CreditCard) => cards(text, whole.range()),
-            Some(Secret::BearerToken) => captures.get(1).map(|token| token.range()).into_iter().collect(),
-            Some(Secret::Ipv4) if is_part_of_more(text, whole.range()) => Vec::new(),
+            Some(SecretKind::CreditCard) => cards(text, whole.range()),
+            Some(SecretKind::BearerToken) => captures.get(1).map(|token| token.range()).into_iter().collect(),
+            Some(SecretKind::Ipv4) if is_part_of_more(text, whole.range()) => Vec::new(),
             _ => vec![whole.range()],
         }
     }

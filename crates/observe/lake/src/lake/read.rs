@@ -26,7 +26,8 @@ impl Lake {
         let inner = &self.inner;
         let answer = self
             .past_damage(|view| async move {
-                let session = sql::session(inner.runtime.clone(), &view, &inner.registry, &inner.sets)?;
+                let session =
+                    sql::session(inner.runtime.clone(), &view, &inner.registry, &inner.sets, limits)?;
                 sql::begun(sql::run(session, query, limits).await?).await
             })
             .await?;

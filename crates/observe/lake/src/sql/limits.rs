@@ -22,13 +22,15 @@ use crate::error::LakeError;
 pub struct QueryLimits {
     /// How long it may take, from planning to its last row.
     pub timeout: Duration,
+    /// Bytes that it may hold; `None` for all that queries share.
+    pub memory: Option<usize>,
     /// How many rows it may give; `None` for any number.
     pub max_rows: Option<usize>,
 }
 
 impl Default for QueryLimits {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(120), max_rows: None }
+        Self { timeout: Duration::from_secs(120), memory: None, max_rows: None }
     }
 }
 

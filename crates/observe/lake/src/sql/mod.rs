@@ -5,6 +5,7 @@ mod bounds;
 mod dedup;
 mod limits;
 mod metrics;
+mod pool;
 mod provider;
 pub(crate) mod runs;
 pub(crate) mod scan;
@@ -63,7 +64,18 @@ pub(crate) fn session(
     view: &Arc<View>,
     registry: &Arc<Registry>,
     sets: &Arc<SeriesSets>,
+    limits: &QueryLimits,
 ) -> Result<Session> {
+    let runtime = match limits.memory {
+        None => runtime,
+        Some(limit) => {
+            let pool = pool::OwnLimit::new(runtime.memory_pool.clone(), limit);
+            RuntimeEnvBuilder::from_runtime_env(&runtime)
+                .with_memory_pool(Arc::new(pool))
+                .build_arc()
+                .map_err(|e| LakeError::defect("set up a query's memory", e))?
+        }
+    };
     let reserved = Arc::new(Reserved::new(&runtime.memory_pool));
     let config = SessionConfig::new()
         .with_information_schema(true)
@@ -124,7 +136,8 @@ pub fn explain(error: &DataFusionError) -> LakeError {
     let message = root.strip_backtrace();
     match root {
         DataFusionError::ResourcesExhausted(_) => {
-            LakeError::QueryLimit { limit: format!("query memory (a quarter of --memory-limit): {message}") }
+            let limits = "limits.query.memory, or a quarter of --memory-limit for all queries";
+            LakeError::QueryLimit { limit: format!("query memory ({limits}): {message}") }
         }
         DataFusionError::SQL(..)
         | DataFusionError::Plan(_)

@@ -24,7 +24,7 @@ pub(crate) struct Queries {
     runtime: Option<Runtime>,
     threads: Handle,
     slots: Arc<Semaphore>,
-    timeout: Duration,
+    limits: QueryLimits,
     telemetry: Telemetry,
 }
 
@@ -32,12 +32,12 @@ pub(crate) struct Queries {
 pub(crate) type Pieces = mpsc::Receiver<Result<Bytes, LakeError>>;
 
 impl Queries {
-    /// Threads for queries that may each take `timeout`.
-    pub(crate) fn new(timeout: Duration, telemetry: Telemetry) -> std::io::Result<Self> {
+    /// Threads for queries that may each take as much as `limits` say.
+    pub(crate) fn new(limits: QueryLimits, telemetry: Telemetry) -> std::io::Result<Self> {
         let runtime = Builder::new_multi_thread().thread_name("kandela-query").enable_all().build()?;
         let slots = Arc::new(Semaphore::new(CONCURRENT));
         let threads = runtime.handle().clone();
-        Ok(Self { runtime: Some(runtime), threads, slots, timeout, telemetry })
+        Ok(Self { runtime: Some(runtime), threads, slots, limits, telemetry })
     }
 
     /// The threads, for upkeep that computes.
@@ -54,7 +54,7 @@ impl Queries {
             format,
             sender,
             slots: self.slots.clone(),
-            timeout: self.timeout,
+            limits: self.limits,
             telemetry: self.telemetry.clone(),
         };
         self.threads.spawn(query.run());
@@ -77,7 +77,7 @@ struct Query {
     format: RowFormat,
     sender: mpsc::Sender<Result<Bytes, LakeError>>,
     slots: Arc<Semaphore>,
-    timeout: Duration,
+    limits: QueryLimits,
     telemetry: Telemetry,
 }
 
@@ -103,18 +103,23 @@ impl Query {
     }
 
     async fn answer(&self, began: Instant, rows: &mut u64) -> Result<(), LakeError> {
-        let timed_out = || LakeError::QueryTimeout { seconds: self.timeout.as_secs() };
-        let turn = tokio::time::timeout(self.timeout, self.slots.acquire()).await;
+        let timeout = self.limits.timeout;
+        let timed_out = || LakeError::QueryTimeout { seconds: timeout.as_secs() };
+        let turn = tokio::time::timeout(timeout, self.slots.acquire()).await;
         let _turn = turn.map_err(|_| timed_out())?.map_err(|_| LakeError::Closed)?;
-        let left = self.timeout.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
-        let limits = QueryLimits { timeout: left, max_rows: None };
-        let mut batches = self.lake.sql(&self.sql, &limits).await?;
+        let left = timeout.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
+        let named = |error| match error {
+            LakeError::QueryTimeout { .. } => timed_out(),
+            other => other,
+        };
+        let limits = QueryLimits { timeout: left, ..self.limits };
+        let mut batches = self.lake.sql(&self.sql, &limits).await.map_err(named)?;
         let unwritable = |error: arrow_schema::ArrowError| LakeError::BadQuery {
             message: format!("its rows cannot be written as {:?}: {error}", self.format),
         };
         let mut encoder = RowEncoder::new(self.format, &batches.schema()).map_err(unwritable)?;
         while let Some(batch) = batches.next().await {
-            let batch = batch.map_err(|error| kandela_lake::explain(&error))?;
+            let batch = batch.map_err(|error| named(kandela_lake::explain(&error)))?;
             *rows += batch.num_rows() as u64;
             self.pass_on(encoder.push(&batch).map_err(unwritable)?).await?;
         }

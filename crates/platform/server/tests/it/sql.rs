@@ -96,6 +96,18 @@ async fn a_query_that_takes_too_long_is_ended_and_names_its_limit() {
 }
 
 #[tokio::test]
+async fn a_query_that_needs_too_much_memory_is_ended_and_names_its_limit() {
+    let running = start(|options| options.config.kandela.limits.query.memory = Some(1 << 20)).await;
+    let query =
+        "SELECT count(*) FROM (SELECT DISTINCT value AS v FROM generate_series(1, 3000000) AS t(value))";
+    let answer = reqwest::Client::new().post(running.url("/api/sql")).body(query).send().await.unwrap();
+    assert_eq!(answer.status(), 422);
+    let message = answer.text().await.unwrap();
+    assert!(message.contains("limits.query.memory"), "{message}");
+    assert_eq!(running.rows("SELECT 1 AS one").await[0]["one"], 1, "nothing else is disturbed");
+}
+
+#[tokio::test]
 async fn a_query_ends_when_its_asker_hangs_up() {
     let running = start(|_| ()).await;
     let asked = reqwest::Client::new().post(running.url("/api/sql")).body(ENDLESS).send();
