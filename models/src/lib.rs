@@ -1,0 +1,6 @@
+//! Concurrent parts of Kandela, and what is done to them in every order that there is.
+
+#[path = "../../crates/observe/lake/src/wal/commit.rs"]
+#[allow(unreachable_pub, dead_code, reason = "the log uses the rest")]
+mod commit;
+pub mod group_commit;
