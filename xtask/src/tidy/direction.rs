@@ -3,7 +3,7 @@
 use super::{Tree, Violation};
 
 /// The crates of the house, from the one that knows nothing to the ones that wire everything.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "algebra",
     "model",
     "config",
@@ -23,6 +23,7 @@ const ORDER: [&str; 19] = [
     "cli",
     "evals",
     "fuzz",
+    "models",
 ];
 
 const PREFIX: &str = "kandela-";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kandela_config::kandela::{Credential, DataLocation, Durability, Role};
+use kandela_config::kandela::{Credential, DataLocation, Durability, Find, Role, SecretKind};
 use kandela_config::{Config, parse};
 
 fn config(text: &str) -> Config {

@@ -312,7 +312,7 @@ fn a_rule_for_some_attributes_reaches_all_that_is_within_them() {
 fn the_section_of_the_configuration_says_what_to_hide() {
     let yaml = "kandela:\n  redact:\n    - {keys: [password, '*.token']}\n    - {pattern: '\\b\\d{4}\\b', replacement: '####'}\n";
     let (loaded, _) = kandela_config::parse(yaml, "kandela.yaml", &|_| None).unwrap();
-    let redactor = Redactor::new(&Config::from(loaded.kandela.redact.as_slice())).unwrap();
+    let redactor = Redactor::new(&Config::of(&loaded.kandela).unwrap()).unwrap();
     let mut list = attributes(&[("password", "x"), ("api.token", "y"), ("pin", "is 1234")]);
     redactor.attributes(&mut list);
     assert_eq!(

@@ -65,8 +65,6 @@ pub struct QueryLimits {
     /// Bytes; nothing means the queries' share of the memory limit.
     #[serde(serialize_with = "serialize_size_or_none", skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
-    /// Samples that are held at once.
-    pub samples: u64,
 }
 
 impl Default for Retention {

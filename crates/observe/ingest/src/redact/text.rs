@@ -7,7 +7,8 @@ use kandela_config::re2;
 use regex::{Captures, Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
 use super::RedactError;
-use super::config::{SecretKind, ValueAction, ValuePattern, ValueRule};
+use super::SecretKind;
+use super::config::{ValueAction, ValuePattern, ValueRule};
 use super::hash::Hasher;
 use super::keys::KeySet;
 

@@ -11,7 +11,7 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::TryStreamExt;
 
-use super::file::{Compression, FileEncoder};
+use super::file::{Compression, FileEncoder, ROW_GROUP, Values};
 use super::{DataFile, LakeTable, TableState};
 use crate::error::{LakeError, Result};
 use crate::schema;
@@ -123,11 +123,23 @@ pub(crate) async fn compact_once(
     let merged = plan(&sources, &all, None, true).map_err(engine)?;
     let context = TaskContext::default().with_runtime(runtime.clone());
     let mut rows = merged.execute(0, Arc::new(context)).map_err(engine)?;
-    let mut encoder = FileEncoder::new(table.spec, Compression::Dense)?;
+    let mut first = Vec::new();
+    let mut gathered = 0;
+    while gathered < ROW_GROUP
+        && let Some(batch) = rows.try_next().await.map_err(engine)?
+    {
+        gathered += batch.num_rows();
+        first.push(batch);
+    }
+    let spec = table.spec;
+    let mut encoder = aside(move || {
+        let mut encoder = FileEncoder::new(spec, Compression::Dense, Values::smallest(&first)?)?;
+        first.iter().try_for_each(|batch| encoder.write(batch))?;
+        Ok(encoder)
+    })
+    .await?;
     while let Some(batch) = rows.try_next().await.map_err(engine)? {
-        encoder = tokio::task::spawn_blocking(move || encoder.write(&batch).map(|()| encoder))
-            .await
-            .map_err(|e| LakeError::defect("encode a merged file", e))??;
+        encoder = aside(move || encoder.write(&batch).map(|()| encoder)).await?;
     }
     let seq = job.files.iter().map(|file| file.seq).min().unwrap_or(0);
     let merged = table.put_encoded(encoder.finish()?, job.day, seq, job.late, true).await?;
@@ -140,6 +152,11 @@ pub(crate) async fn compact_once(
         bytes_after,
     };
     Ok((state, report))
+}
+
+/// Computes where nobody waits for anything else.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| LakeError::defect("encode a merged file", e))?
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use kandela_model::tables::Table;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
 use super::checked::{Footer, SUMS_KEY, sums};
@@ -23,8 +23,65 @@ pub(crate) enum Compression {
     Dense,
 }
 
+/// How the doubles of `value` are laid out before they are compressed. Which one is smallest depends on what was measured: few
+/// distinct values want a dictionary, fractions their bytes apart, and what seldom changes neither.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Values {
+    #[default]
+    Dictionary,
+    Plain,
+    BytesApart,
+}
+
+impl Values {
+    /// The layout that makes the values of `rows` smallest.
+    ///
+    /// # Errors
+    /// When they cannot be encoded.
+    pub(crate) fn smallest(rows: &[RecordBatch]) -> Result<Self> {
+        let Some(at) = rows.first().and_then(|batch| batch.schema().index_of(VALUE).ok()) else {
+            return Ok(Self::default());
+        };
+        let mut smallest = (usize::MAX, Self::default());
+        for layout in [Self::Plain, Self::BytesApart, Self::Dictionary] {
+            let properties = layout.of(compressed(Compression::Dense), VALUE).build();
+            let mut writer: Option<ArrowWriter<Vec<u8>>> = None;
+            for batch in rows {
+                let values = batch.project(&[at]).map_err(|e| LakeError::defect("lay out values", e))?;
+                if writer.is_none() {
+                    let made = ArrowWriter::try_new(Vec::new(), values.schema(), Some(properties.clone()));
+                    writer = Some(made.map_err(failed)?);
+                }
+                if let Some(writer) = &mut writer {
+                    writer.write(&values).map_err(failed)?;
+                }
+            }
+            let bytes = writer.map(ArrowWriter::into_inner).transpose().map_err(failed)?;
+            let size = bytes.map_or(usize::MAX, |bytes| bytes.len());
+            if size < smallest.0 {
+                smallest = (size, layout);
+            }
+        }
+        Ok(smallest.1)
+    }
+
+    fn of(self, properties: WriterPropertiesBuilder, column: &str) -> WriterPropertiesBuilder {
+        let column = ColumnPath::from(column);
+        match self {
+            Self::Dictionary => properties,
+            Self::Plain => properties.set_column_dictionary_enabled(column, false),
+            Self::BytesApart => properties
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_encoding(column, Encoding::BYTE_STREAM_SPLIT),
+        }
+    }
+}
+
+/// The column that layouts are tried for.
+const VALUE: &str = "value";
+
 /// Rows in a row group: large enough to compress, small enough to hold several while merging.
-const ROW_GROUP: usize = 1 << 20;
+pub(crate) const ROW_GROUP: usize = 1 << 20;
 
 /// A whole file in memory.
 pub(crate) struct Encoded {
@@ -42,9 +99,9 @@ pub(crate) struct FileEncoder {
 }
 
 impl FileEncoder {
-    pub(crate) fn new(table: &'static Table, compression: Compression) -> Result<Self> {
+    pub(crate) fn new(table: &'static Table, compression: Compression, values: Values) -> Result<Self> {
         let schema = crate::schema::arrow_schema(table);
-        let properties = properties(table, &schema, compression);
+        let properties = properties(table, &schema, compression, values);
         let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(failed)?;
         Ok(Self { table, writer, stats: Stats::default() })
     }
@@ -73,20 +130,29 @@ fn failed(error: parquet::errors::ParquetError) -> LakeError {
     LakeError::defect("encode a Parquet file", error)
 }
 
-fn properties(table: &Table, schema: &SchemaRef, compression: Compression) -> WriterProperties {
+fn compressed(compression: Compression) -> WriterPropertiesBuilder {
     let level = match compression {
         Compression::Fast => 1,
         Compression::Dense => 9,
     };
     let level = ZstdLevel::try_new(level).unwrap_or_default();
+    WriterProperties::builder().set_compression(parquet::basic::Compression::ZSTD(level))
+}
+
+fn properties(
+    table: &Table,
+    schema: &SchemaRef,
+    compression: Compression,
+    values: Values,
+) -> WriterProperties {
     let sorting = table.sorted_by.iter().filter_map(|name| schema.index_of(name).ok());
     let sorting = sorting.map(|column| SortingColumn {
         column_idx: column as i32,
         descending: false,
         nulls_first: true,
     });
-    let mut properties = WriterProperties::builder()
-        .set_compression(parquet::basic::Compression::ZSTD(level))
+    let mut properties = values
+        .of(compressed(compression), VALUE)
         .set_max_row_group_row_count(Some(ROW_GROUP))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_sorting_columns(Some(sorting.collect()));

@@ -18,7 +18,8 @@ struct State {
     /// Records read of which some part is still under way, by sequence.
     open: BTreeMap<u64, usize>,
     read: u64,
-    saved: u64,
+    /// What the file says; nothing where there is none.
+    saved: Option<u64>,
 }
 
 /// A part of a record that is under way until it is settled. One that is dropped unsettled holds the position back, so that
@@ -34,7 +35,7 @@ impl Position {
     pub(super) fn load(file: &Path, otherwise: u64) -> Self {
         let kept = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
         let done = kept.unwrap_or(otherwise);
-        let state = State { open: BTreeMap::new(), read: done, saved: done };
+        let state = State { open: BTreeMap::new(), read: done, saved: kept };
         Self { file: file.to_owned(), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -55,7 +56,7 @@ impl Position {
     /// Writes the position to its file, whole or not at all.
     pub(super) fn save(&self) -> io::Result<()> {
         let done = self.done();
-        if self.state.lock().saved == done {
+        if self.state.lock().saved == Some(done) {
             return Ok(());
         }
         if let Some(folder) = self.file.parent() {
@@ -64,7 +65,7 @@ impl Position {
         let beside = self.file.with_extension("new");
         std::fs::write(&beside, done.to_string())?;
         std::fs::rename(&beside, &self.file)?;
-        self.state.lock().saved = done;
+        self.state.lock().saved = Some(done);
         Ok(())
     }
 }
@@ -104,6 +105,14 @@ impl Followed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_a_receiver_began_is_remembered_before_it_took_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("receiver");
+        Position::load(&file, 10).save().unwrap();
+        assert_eq!(Position::load(&file, 99).done(), 10);
+    }
 
     #[test]
     fn the_position_waits_for_the_slowest_part() {

@@ -46,7 +46,8 @@ impl Reader {
         let sender = Sender::new(receiver.clone(), &name, app.telemetry.clone())?;
         let position = Position::load(&file(&app, &name), lake.stats().log_seq);
         let reader = Self { app, receiver, name, lake, sender, position };
-        reader.keep_log();
+        // Where it begins must be known even if the process is killed before the receiver takes anything.
+        reader.save();
         Some(reader)
     }
 
