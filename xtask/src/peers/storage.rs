@@ -1,5 +1,6 @@
 //! Bytes on disk for each sample of a real node_exporter, once each system has merged what it wrote.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -162,7 +163,7 @@ fn merged(
         System::Kandela => {
             at_rest(data, interrupt)?;
             let tables = ["series", "samples"].map(|table| data.join("default").join(table));
-            Ok(tables.iter().map(|table| listed_bytes(table)).sum::<anyhow::Result<u64>>()?)
+            tables.iter().map(|table| listed_bytes(table)).sum()
         }
     }
 }
@@ -182,8 +183,9 @@ fn at_rest(folder: &Path, interrupt: &Interrupt) -> anyhow::Result<u64> {
     Ok(size)
 }
 
-/// What a Delta table takes up: its log, and the files that its last version lists. Files that a merge replaced stay for
-/// ten minutes, for queries that still read them.
+/// What a Delta table keeps for days that are over: the files that its last version lists. Files that a merge replaced stay
+/// for ten minutes, for queries that still read them; today's are Kandela's telemetry of itself; and the log of commits is
+/// cut after a day, like any log that serves a restart.
 fn listed_bytes(table: &Path) -> anyhow::Result<u64> {
     let log = table.join("_delta_log");
     let mut commits: Vec<PathBuf> = std::fs::read_dir(&log)
@@ -192,7 +194,7 @@ fn listed_bytes(table: &Path) -> anyhow::Result<u64> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .collect();
     commits.sort();
-    let mut listed = std::collections::BTreeMap::new();
+    let mut listed: BTreeMap<String, u64> = BTreeMap::new();
     for commit in commits {
         for line in std::fs::read_to_string(&commit)?.lines() {
             let action: serde_json::Value = serde_json::from_str(line)?;
@@ -205,8 +207,12 @@ fn listed_bytes(table: &Path) -> anyhow::Result<u64> {
             }
         }
     }
-    ensure!(!listed.is_empty(), "{} lists no file", table.display());
-    Ok(process::disk_bytes(&log) + listed.values().sum::<u64>())
+    // Paths begin with date=YYYY-MM-DD, so the newest day is today's.
+    let today = listed.keys().filter_map(|path| path.split('/').next()).max().map(str::to_owned);
+    let over = listed.iter().filter(|(path, _)| path.split('/').next() != today.as_deref());
+    let bytes: u64 = over.map(|(_, size)| size).sum();
+    ensure!(bytes > 0, "{} lists no file of a day that is over", table.display());
+    Ok(bytes)
 }
 
 impl fmt::Display for Summary {

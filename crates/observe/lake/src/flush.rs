@@ -9,7 +9,7 @@ use crate::error::{LakeError, Result};
 use crate::head::{Memtable, Registry, Window};
 use crate::rows;
 use crate::sql::runs::{self, Ask};
-use crate::table::{Compression, Encoded, FileEncoder, LakeTable, TableState, Values};
+use crate::table::{Compression, Encoded, FileEncoder, LakeTable, Layouts, TableState};
 
 /// What a flush wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,7 +72,7 @@ fn encode(table: &'static Table, memtable: &Memtable, registry: &Registry) -> Re
 fn encode_samples(memtable: &Memtable) -> Result<Vec<Part>> {
     let mut parts = Vec::new();
     for day in memtable.days() {
-        let mut encoder = FileEncoder::new(&tables::SAMPLES, Compression::Fast, Values::default())?;
+        let mut encoder = FileEncoder::new(&tables::SAMPLES, Compression::Fast, Layouts::default())?;
         memtable.sorted_samples_of(day, |rows| encoder.write(&runs::sample_batch(&rows)?))?;
         parts.extend(finish(encoder, day, false)?);
     }
@@ -84,7 +84,7 @@ fn encode_samples(memtable: &Memtable) -> Result<Vec<Part>> {
 }
 
 fn part(table: &'static Table, day: i32, late: bool, rows: &RecordBatch) -> Result<Option<Part>> {
-    let mut encoder = FileEncoder::new(table, Compression::Fast, Values::default())?;
+    let mut encoder = FileEncoder::new(table, Compression::Fast, Layouts::default())?;
     encoder.write(rows)?;
     finish(encoder, day, late)
 }

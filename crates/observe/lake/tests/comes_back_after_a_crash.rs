@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{number, numbers, open, samples};
+use common::{NOON, number, numbers, open, samples};
+use kandela_model::{Histogram, MetricBatch, SeriesHistogram, Timestamp};
 
 const UP: &[(&str, &str)] = &[("__name__", "up"), ("job", "shop")];
 
@@ -43,6 +44,32 @@ async fn a_client_that_retries_across_a_restart_doubles_nothing() {
         lake.flush().await.unwrap();
         assert_eq!(number(&lake, "SELECT count(*) FROM samples").await, 2.0);
         assert_eq!(number(&lake, "SELECT count(*) FROM series").await, 1.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_of_two_days_that_is_imported_again_after_a_restart_doubles_nothing() {
+    const HOUR: i64 = 3_600_000;
+    let folder = tempfile::tempdir().unwrap();
+    let points: Vec<_> = (-15..3).map(|hour| (hour * HOUR, 1.0)).collect();
+    let histogram = |ms: i64| {
+        let mut batch = MetricBatch::default();
+        let series = batch.add_series([("__name__", "latency")]).unwrap();
+        let histogram = Histogram { count: 1.0, ..Histogram::default() };
+        let ts = Timestamp::from_millis(NOON + ms);
+        batch.histograms.push(SeriesHistogram { series, ts, histogram, delta: false });
+        batch
+    };
+    for _ in 0..2 {
+        let lake = open(folder.path()).await;
+        lake.import(&samples(UP, &points)).unwrap();
+        for (ms, _) in &points {
+            lake.import(&histogram(*ms)).unwrap();
+        }
+        lake.flush().await.unwrap();
+        for table in ["samples", "histograms"] {
+            assert_eq!(number(&lake, &format!("SELECT count(*) FROM {table}")).await, 18.0, "{table}");
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn apply(registry: &Registry, memtable: &Memtable, rows: &[Row], segm
             taken += 1;
             newest = newest.max(row.ts);
             note_day(live, row.ts, &mut memory.new_days);
-            let in_order = row.ts > live.last_ts && (live.last_ts != i64::MIN || row.ts > flushed_through);
+            let in_order = row.ts > live.last_ts.max(flushed_through);
             live.last_ts = live.last_ts.max(row.ts);
             if in_order {
                 let tail = if live.generation == memtable.generation { live.tail } else { NONE };
@@ -78,7 +78,7 @@ pub(crate) fn apply_histogram(
         return false;
     }
     note_day(live, micros, &mut memory.new_days);
-    let in_order = micros > live.last_ts && (live.last_ts != i64::MIN || micros > flushed_through);
+    let in_order = micros > live.last_ts.max(flushed_through);
     live.last_ts = live.last_ts.max(micros);
     let bytes = size_of::<(i64, Timestamp, Histogram)>() + histogram.heap_bytes();
     let rows = if in_order { &mut memory.histograms } else { &mut memory.late_histograms };

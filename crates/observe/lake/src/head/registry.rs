@@ -119,8 +119,8 @@ impl Registry {
         }
     }
 
-    /// The newest sample that tables held when this process began, in microseconds. A series not heard of since may have
-    /// samples up to here.
+    /// The newest sample that tables held when this process began, or that a forgotten series may have, in microseconds. What
+    /// is not newer may stand in a table already.
     pub(crate) fn flushed_through(&self) -> i64 {
         self.flushed_through.load(Ordering::Relaxed)
     }

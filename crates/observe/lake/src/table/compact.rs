@@ -11,7 +11,7 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::TryStreamExt;
 
-use super::file::{Compression, FileEncoder, ROW_GROUP, Values};
+use super::file::{Compression, FileEncoder, Layouts, ROW_GROUP};
 use super::{DataFile, LakeTable, TableState};
 use crate::error::{LakeError, Result};
 use crate::schema;
@@ -133,7 +133,7 @@ pub(crate) async fn compact_once(
     }
     let spec = table.spec;
     let mut encoder = aside(move || {
-        let mut encoder = FileEncoder::new(spec, Compression::Dense, Values::smallest(&first)?)?;
+        let mut encoder = FileEncoder::new(spec, Compression::Dense, Layouts::smallest(&first)?)?;
         first.iter().try_for_each(|batch| encoder.write(batch))?;
         Ok(encoder)
     })

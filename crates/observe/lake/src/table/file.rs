@@ -23,62 +23,89 @@ pub(crate) enum Compression {
     Dense,
 }
 
-/// How the doubles of `value` are laid out before they are compressed. Which one is smallest depends on what was measured: few
-/// distinct values want a dictionary, fractions their bytes apart, and what seldom changes neither.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Values {
-    #[default]
-    Dictionary,
+/// How a column's numbers are laid out before they are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// One after the other: best where series repeat each other, as times of one scrape do.
     Plain,
+    /// The bytes of all numbers by their place: best for noise.
     BytesApart,
+    /// Numbers of the distinct values: best where there are few.
+    Dictionary,
+    /// Differences of neighbours, for whole numbers: best for times that nobody shares.
+    Differences,
 }
 
-impl Values {
-    /// The layout that makes the values of `rows` smallest.
+/// How the two columns that make up almost all of the points' tables are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layouts {
+    ts: Layout,
+    value: Layout,
+}
+
+impl Default for Layouts {
+    fn default() -> Self {
+        Self { ts: Layout::Plain, value: Layout::Plain }
+    }
+}
+
+impl Layouts {
+    /// The layouts that make `rows` smallest: which ones depends on what was measured, and when.
     ///
     /// # Errors
     /// When they cannot be encoded.
     pub(crate) fn smallest(rows: &[RecordBatch]) -> Result<Self> {
-        let Some(at) = rows.first().and_then(|batch| batch.schema().index_of(VALUE).ok()) else {
-            return Ok(Self::default());
-        };
-        let mut smallest = (usize::MAX, Self::default());
-        for layout in [Self::Plain, Self::BytesApart, Self::Dictionary] {
-            let properties = layout.of(compressed(Compression::Dense), VALUE).build();
-            let mut writer: Option<ArrowWriter<Vec<u8>>> = None;
-            for batch in rows {
-                let values = batch.project(&[at]).map_err(|e| LakeError::defect("lay out values", e))?;
-                if writer.is_none() {
-                    let made = ArrowWriter::try_new(Vec::new(), values.schema(), Some(properties.clone()));
-                    writer = Some(made.map_err(failed)?);
-                }
-                if let Some(writer) = &mut writer {
-                    writer.write(&values).map_err(failed)?;
-                }
-            }
-            let bytes = writer.map(ArrowWriter::into_inner).transpose().map_err(failed)?;
-            let size = bytes.map_or(usize::MAX, |bytes| bytes.len());
-            if size < smallest.0 {
-                smallest = (size, layout);
-            }
-        }
-        Ok(smallest.1)
+        Ok(Self {
+            ts: smallest(rows, TS, &[Layout::Plain, Layout::Differences])?,
+            value: smallest(rows, VALUE, &[Layout::Plain, Layout::BytesApart, Layout::Dictionary])?,
+        })
     }
+}
 
+/// The first of `layouts` that makes `column` smallest.
+fn smallest(rows: &[RecordBatch], column: &str, layouts: &[Layout]) -> Result<Layout> {
+    let mut smallest = (usize::MAX, Layout::Plain);
+    for layout in layouts {
+        let size = size_of(rows, column, *layout)?;
+        if size < smallest.0 {
+            smallest = (size, *layout);
+        }
+    }
+    Ok(smallest.1)
+}
+
+fn size_of(rows: &[RecordBatch], column: &str, layout: Layout) -> Result<usize> {
+    let Some(at) = rows.first().and_then(|batch| batch.schema().index_of(column).ok()) else { return Ok(0) };
+    let only = |batch: &RecordBatch| batch.project(&[at]).map_err(|e| LakeError::defect("lay out rows", e));
+    let Some(first) = rows.first().map(only).transpose()? else { return Ok(0) };
+    let properties = layout.of(compressed(Compression::Dense), column).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), first.schema(), Some(properties)).map_err(failed)?;
+    for batch in rows {
+        writer.write(&only(batch)?).map_err(failed)?;
+    }
+    Ok(writer.into_inner().map_err(failed)?.len())
+}
+
+impl Layout {
     fn of(self, properties: WriterPropertiesBuilder, column: &str) -> WriterPropertiesBuilder {
         let column = ColumnPath::from(column);
+        let properties = properties.set_column_dictionary_enabled(column.clone(), self == Self::Dictionary);
         match self {
             Self::Dictionary => properties,
-            Self::Plain => properties.set_column_dictionary_enabled(column, false),
-            Self::BytesApart => properties
-                .set_column_dictionary_enabled(column.clone(), false)
-                .set_column_encoding(column, Encoding::BYTE_STREAM_SPLIT),
+            Self::Plain => properties.set_column_encoding(column, Encoding::PLAIN),
+            Self::BytesApart => properties.set_column_encoding(column, Encoding::BYTE_STREAM_SPLIT),
+            Self::Differences => properties.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED),
         }
     }
 }
 
-/// The column that layouts are tried for.
+/// The columns that layouts are tried for.
+const TS: &str = "ts";
 const VALUE: &str = "value";
+
+/// Rows in a page of a file that is kept: a mebibyte of numbers. Pages are compressed each by itself, and series of one
+/// metric, which lie side by side, repeat each other's times.
+const PAGE: usize = 1 << 17;
 
 /// Rows in a row group: large enough to compress, small enough to hold several while merging.
 pub(crate) const ROW_GROUP: usize = 1 << 20;
@@ -99,9 +126,9 @@ pub(crate) struct FileEncoder {
 }
 
 impl FileEncoder {
-    pub(crate) fn new(table: &'static Table, compression: Compression, values: Values) -> Result<Self> {
+    pub(crate) fn new(table: &'static Table, compression: Compression, layouts: Layouts) -> Result<Self> {
         let schema = crate::schema::arrow_schema(table);
-        let properties = properties(table, &schema, compression, values);
+        let properties = properties(table, &schema, compression, layouts);
         let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(failed)?;
         Ok(Self { table, writer, stats: Stats::default() })
     }
@@ -136,14 +163,18 @@ fn compressed(compression: Compression) -> WriterPropertiesBuilder {
         Compression::Dense => 9,
     };
     let level = ZstdLevel::try_new(level).unwrap_or_default();
-    WriterProperties::builder().set_compression(parquet::basic::Compression::ZSTD(level))
+    let properties = WriterProperties::builder().set_compression(parquet::basic::Compression::ZSTD(level));
+    match compression {
+        Compression::Fast => properties,
+        Compression::Dense => properties.set_data_page_row_count_limit(PAGE),
+    }
 }
 
 fn properties(
     table: &Table,
     schema: &SchemaRef,
     compression: Compression,
-    values: Values,
+    layouts: Layouts,
 ) -> WriterProperties {
     let sorting = table.sorted_by.iter().filter_map(|name| schema.index_of(name).ok());
     let sorting = sorting.map(|column| SortingColumn {
@@ -151,8 +182,9 @@ fn properties(
         descending: false,
         nulls_first: true,
     });
-    let mut properties = values
-        .of(compressed(compression), VALUE)
+    let mut properties = layouts
+        .value
+        .of(layouts.ts.of(compressed(compression), TS), VALUE)
         .set_max_row_group_row_count(Some(ROW_GROUP))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_sorting_columns(Some(sorting.collect()));
@@ -161,7 +193,7 @@ fn properties(
             properties.set_column_statistics_enabled(ColumnPath::from(*name), EnabledStatistics::Page);
     }
     // Times within a series rise by nearly equal steps.
-    for name in ["ts", "time_unix_nano", "start_unix_nano", "end_unix_nano"] {
+    for name in ["time_unix_nano", "start_unix_nano", "end_unix_nano"] {
         properties = properties
             .set_column_dictionary_enabled(ColumnPath::from(name), false)
             .set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);

@@ -25,7 +25,7 @@ use url::Url;
 pub(crate) use checked::{CheckedStore, DamagedFile, Damages, Footer};
 pub use compact::CompactReport;
 pub(crate) use compact::{compact_once, jobs, largest};
-pub(crate) use file::{Compression, Encoded, FileEncoder, FileStats, Values};
+pub(crate) use file::{Compression, Encoded, FileEncoder, FileStats, Layouts};
 pub use retention::RetentionReport;
 pub(crate) use retention::{enforce, expired, vacuum};
 
