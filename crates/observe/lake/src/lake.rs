@@ -106,11 +106,13 @@ pub struct LakeStats {
     pub tables: BTreeMap<&'static str, TableStats>,
 }
 
-/// What one table holds on disk.
+/// What one table holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableStats {
-    /// Rows, duplicates included.
+    /// Rows in files, duplicates included.
     pub rows: u64,
+    /// Rows that are in memory and the log, and not in a file yet.
+    pub in_memory: u64,
     /// Bytes.
     pub bytes: u64,
     /// Files.
@@ -552,8 +554,13 @@ impl Lake {
         let generations: Vec<_> = view.generations().collect();
         let newest =
             generations.iter().map(|generation| generation.max_ts()).max().filter(|ts| *ts != i64::MIN);
-        let of = |state: &TableState| TableStats {
+        let in_memory = |name: &str| {
+            let table = tables::ALL.iter().find(|table| table.name == name);
+            table.map_or(0, |table| generations.iter().map(|generation| generation.count(table)).sum())
+        };
+        let of = |name: &str, state: &TableState| TableStats {
             rows: state.rows(),
+            in_memory: in_memory(name),
             bytes: state.bytes(),
             files: state.files.len(),
             version: state.version,
@@ -566,7 +573,7 @@ impl Lake {
             log_bytes: self.inner.appender.wal.segments().iter().map(|segment| segment.bytes).sum(),
             log_seq: self.inner.appender.wal.last_seq(),
             newest: newest.map(Timestamp::from_micros),
-            tables: view.tables.iter().map(|(name, state)| (*name, of(state))).collect(),
+            tables: view.tables.iter().map(|(name, state)| (*name, of(name, state))).collect(),
         }
     }
 

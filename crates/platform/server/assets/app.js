@@ -88,7 +88,7 @@ function sourceRow(source) {
 function targetRow(target) {
   const row = element("tr");
   const down = target.health === "down";
-  const why = element("td", down ? target.error : "not scraped yet", "muted");
+  const why = element("td", down ? target.error : "not scraped yet", "muted why");
   why.colSpan = 7;
   row.append(cell(state(down ? "bad" : "warn", target.health)), cell(`${target.job} ${target.url}`), why);
   return row;

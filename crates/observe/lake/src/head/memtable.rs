@@ -127,6 +127,23 @@ impl Memtable {
         rows.iter().filter(|(of, _)| of.name == table.name).map(|(_, batch)| batch.clone()).collect()
     }
 
+    /// How many rows of `table` there are.
+    pub(crate) fn count(&self, table: &Table) -> u64 {
+        let shards = || (0..self.shards.len()).filter_map(|shard| self.shard(shard));
+        let histograms =
+            || shards().map(|shard| shard.histograms.len() + shard.late_histograms.len()).sum::<usize>();
+        let count = match table.name {
+            "series" => shards().map(|shard| shard.new_days.len()).sum(),
+            "samples" => return self.samples().saturating_sub(histograms() as u64),
+            "histograms" => histograms(),
+            _ => {
+                let rows = self.rows.lock();
+                rows.iter().filter(|(of, _)| of.name == table.name).map(|(_, batch)| batch.num_rows()).sum()
+            }
+        };
+        count as u64
+    }
+
     pub(crate) fn grew(&self, bytes: usize) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }

@@ -124,7 +124,7 @@ fn of_lake(name: &str, lake: &Lake, verified: bool) -> Vec<Finding> {
     let stats = lake.stats();
     if findings.is_empty() {
         let bytes: u64 = stats.tables.values().map(|table| table.bytes).sum();
-        let rows: u64 = stats.tables.values().map(|table| table.rows).sum();
+        let rows: u64 = stats.tables.values().map(|table| table.rows + table.in_memory).sum();
         let state = if verified { "every byte as written" } else { "--verify checks every byte" };
         let found = format!("{name} opens: {rows} rows in tables of {}; {state}", size(bytes));
         findings.push(Finding::ok("data", found));

@@ -93,6 +93,7 @@ pub(crate) fn main_routes(door: Door) -> Routes {
         .add("/", Role::Viewer, get(page::index))
         .add("/ui/app.js", Role::Viewer, get(page::script))
         .add("/ui/style.css", Role::Viewer, get(page::style))
+        .add("/ui/icon.svg", Role::Viewer, get(page::icon))
         .add("/-/healthy", Role::Viewer, get(health::healthy))
         .add("/-/ready", Role::Viewer, get(health::ready))
         .add("/-/reload", Role::Operator, post(health::reload).put(health::reload))

@@ -1,4 +1,4 @@
-//! The first page: what is coming in. Three files within the binary; nothing is loaded from elsewhere.
+//! The first page: what is coming in. Four files within the binary; nothing is loaded from elsewhere.
 
 use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -22,4 +22,9 @@ pub(super) async fn script() -> impl IntoResponse {
 pub(super) async fn style() -> impl IntoResponse {
     let headers = [(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "no-cache")];
     (headers, include_str!("../../assets/style.css"))
+}
+
+pub(super) async fn icon() -> impl IntoResponse {
+    let headers = [(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "max-age=86400")];
+    (headers, include_str!("../../assets/icon.svg"))
 }

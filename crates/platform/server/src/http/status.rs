@@ -105,7 +105,7 @@ fn lakes(app: &App) -> LakeStatus {
         for (name, of) in stats.tables {
             status.disk_bytes += of.bytes;
             let table = tables.entry(name).or_insert(TableStatus { name, rows: 0, files: 0, bytes: 0 });
-            table.rows += of.rows;
+            table.rows += of.rows + of.in_memory;
             table.files += of.files;
             table.bytes += of.bytes;
         }

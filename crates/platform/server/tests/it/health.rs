@@ -49,7 +49,7 @@ async fn the_first_page_loads_nothing_from_elsewhere() {
     let page = reqwest::get(running.url("/")).await.unwrap();
     assert!(page.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'self'"));
     let html = page.text().await.unwrap();
-    for part in ["/ui/app.js", "/ui/style.css"] {
+    for part in ["/ui/app.js", "/ui/style.css", "/ui/icon.svg"] {
         assert!(html.contains(part));
         let answer = reqwest::get(running.url(part)).await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);

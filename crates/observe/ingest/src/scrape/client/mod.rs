@@ -221,17 +221,20 @@ const fn tls_version(version: TlsVersion) -> reqwest::tls::Version {
     }
 }
 
-/// An error with all that caused it: the client's own text often stops at "error sending request".
+/// What an error comes from. The client's own text stops at "error sending request for url", which the reader knows, and goes
+/// on with its layers; what is left is said outermost first, without what a cause repeats.
 pub(super) fn explain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
+    let mut parts = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(error) = cause {
         let part = error.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
+        if !parts.iter().any(|said| said.contains(&part)) {
+            parts.push(part);
         }
         cause = error.source();
     }
-    text
+    let hollow =
+        |part: &String| part.starts_with("error sending request") || part.starts_with("client error (");
+    let telling: Vec<String> = parts.iter().filter(|part| !hollow(part)).cloned().collect();
+    if telling.is_empty() { parts.join(": ") } else { telling.join(": ") }
 }
