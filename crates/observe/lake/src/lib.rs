@@ -47,6 +47,6 @@ pub use index::{IndexedSeries, MatchOp, Matcher};
 pub use lake::{Lake, LakeStats, TableStats, TimeRange};
 pub use quarantine::Quarantined;
 pub use recover::Recovery;
-pub use sql::{QueryLimits, explain};
+pub use sql::{QUERY_STACK, QueryLimits, explain};
 pub use table::{CompactReport, RetentionReport};
 pub use tail::{LakeTail, Tailed};

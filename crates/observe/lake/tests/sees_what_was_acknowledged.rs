@@ -46,6 +46,20 @@ async fn a_sample_past_the_out_of_order_window_is_rejected_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sample_without_a_date_is_rejected_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    for ts in [i64::MIN, i64::MIN / 2, i64::MAX] {
+        let mut batch = kandela_model::MetricBatch::default();
+        let series = batch.add_series([("__name__", "up")]).unwrap();
+        batch.add_sample(series, kandela_model::Timestamp::from_micros(ts), 1.0);
+        for appended in [lake.append(&batch).unwrap(), lake.import(&batch).unwrap()] {
+            assert_eq!((appended.samples, appended.rejected_points()), (0, 1), "{ts}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_staleness_marker_is_null() {
     let folder = tempfile::tempdir().unwrap();
     let lake = open(folder.path()).await;

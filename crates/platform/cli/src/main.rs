@@ -47,16 +47,30 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let outcome = threads.map_err(anyhow::Error::from).and_then(|threads| threads.block_on(run(command)));
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(kandela_lake::QUERY_STACK)
+        .enable_all()
+        .build();
+    let outcome = threads
+        .map_err(anyhow::Error::from)
+        .and_then(|threads| threads.block_on(async { tokio::spawn(run(command)).await? }));
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::CheckFailed) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", chain(&error));
             ExitCode::from(2)
         }
     }
+}
+
+/// An error with its causes, each said once.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+        "" => cause,
+        said if said.contains(&cause) => text,
+        said => format!("{said}: {cause}"),
+    })
 }
 
 async fn run(command: Command) -> anyhow::Result<Outcome> {

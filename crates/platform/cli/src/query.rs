@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use kandela_lake::{Lake, LakeConfig, QueryLimits};
 use kandela_server::{RowEncoder, RowFormat};
 use serde_json::Value;
@@ -98,7 +98,14 @@ async fn offline(folder: &Path, query: &str, format: RowsAs, out: &mut Sink) -> 
         let batch = batch.map_err(|error| kandela_lake::explain(&error))?;
         out.take(&encoder.push(&batch)?)?;
     }
-    out.take(&encoder.finish()?)
+    out.take(&encoder.finish()?)?;
+    while let Some(Some(file)) = lake.next_quarantined().now_or_never() {
+        eprintln!(
+            "warning: the answer lacks {} rows: {}/{} is damaged ({}) and was put aside; `kandela doctor` lists such files",
+            file.rows, file.table, file.file, file.reason
+        );
+    }
+    Ok(())
 }
 
 /// Where the bytes of an answer go: straight through, or, for a table, all of them first.

@@ -74,9 +74,22 @@ fn blocks(columns: &[Column], rows: &[Vec<String>], width: usize) -> String {
     text
 }
 
+/// Without what would move the cursor or change how the terminal draws: senders choose what stands in a label.
+fn harmless(cell: &str) -> String {
+    let mut text = String::with_capacity(cell.len());
+    for character in cell.chars() {
+        match character {
+            '\n' | '\t' | '\r' => text.push(' '),
+            control if control.is_control() => text.extend(control.escape_unicode()),
+            other => text.push(other),
+        }
+    }
+    text
+}
+
 /// Exactly `width` columns: padded, or cut with an ellipsis.
 fn fitted(cell: &str, width: usize, right: bool) -> String {
-    let cell = cell.replace(['\n', '\t', '\r'], " ");
+    let cell = harmless(cell);
     let cell = if cell.width() <= width { cell } else { cut(&cell, width) };
     let padding = " ".repeat(width.saturating_sub(cell.width()));
     if right { padding + &cell } else { cell + &padding }

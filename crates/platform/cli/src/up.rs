@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use kandela_config::kandela::{DataLocation, MIN_MEMORY};
+use kandela_config::kandela::{DataLocation, Listen, MIN_MEMORY};
 use kandela_config::{Config, parse_size, size_text};
 use kandela_server::{Options, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -134,7 +134,11 @@ fn greet(server: &Server, options: &Options) {
     line(&format!("  opentelemetry {} (gRPC)  {} (HTTP)", url(at.otlp_grpc), url(at.otlp_http)));
     line(&format!("  data          {}", absolute(&options.data).display()));
     line(&format!("  memory        at most {}", size(options.config.kandela.memory_limit)));
-    line("  ask           kandela query sql 'SELECT * FROM metrics LIMIT 10'");
+    let place =
+        if at.http == Listen::default().http { String::new() } else { format!(" --server {}", url(at.http)) };
+    line(&format!(
+        "  ask           kandela query sql{place} 'SELECT metric, count(*) FROM series GROUP BY 1'"
+    ));
     line("");
     if let Some(recovery) = server.recovery().filter(|recovery| recovery.points > 0) {
         let points = grouped(recovery.points);

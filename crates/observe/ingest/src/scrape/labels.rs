@@ -4,6 +4,7 @@ use kandela_config::relabel::{self, LabelBuilder};
 use kandela_config::{NameValidation, ScrapeConfig};
 use kandela_model::{Labels, LabelsRef, METRIC_NAME};
 
+use super::LabelLimits;
 use super::error::ScrapeError;
 
 /// The labels that a sample is kept under: the target's joined to its own, relabelled; nothing where a rule drops it.
@@ -51,43 +52,59 @@ pub(super) fn report(target: &Labels, name: &str) -> Labels {
     labels.build().unwrap_or_default()
 }
 
-/// Checks what a scrape must not break.
-pub(super) fn check(job: &ScrapeConfig, labels: LabelsRef<'_>) -> Result<(), ScrapeError> {
+/// Checks what a scrape must not break; `most` are the limits of a job that sets none.
+pub(super) fn check(
+    job: &ScrapeConfig,
+    most: &LabelLimits,
+    labels: LabelsRef<'_>,
+) -> Result<(), ScrapeError> {
     let Some(metric) = labels.metric_name() else {
         return Err(ScrapeError::NoName(labels.to_string()));
     };
     if job.metric_name_validation_scheme == NameValidation::Legacy {
         check_names(labels, metric)?;
     }
-    let limits = &job.limits;
     let exceeded = |limit, found: usize, allowed| ScrapeError::Labels {
         limit,
-        series: labels.to_string(),
+        series: labels.to_string().chars().take(SHOWN).collect(),
         found: found as u64,
         allowed,
     };
-    if let Some(allowed) = limits.label_limit
-        && labels.len() as u64 > allowed
-    {
-        return Err(exceeded("label_limit", labels.len(), allowed));
+    let limit = |own: Option<u64>, key, most, of_all| own.map_or((most, of_all), |own| (own, key));
+    let limits = &job.limits;
+    let (allowed, named) = limit(limits.label_limit, "label_limit", most.labels, "limits.labels_per_series");
+    if labels.len() as u64 > allowed {
+        return Err(exceeded(named, labels.len(), allowed));
     }
-    if limits.label_name_length_limit.is_none() && limits.label_value_length_limit.is_none() {
+    let (longest_name, name_limit) = limit(
+        limits.label_name_length_limit,
+        "label_name_length_limit",
+        most.name_bytes,
+        "limits.label_name_length",
+    );
+    let (longest_value, value_limit) = limit(
+        limits.label_value_length_limit,
+        "label_value_length_limit",
+        most.value_bytes,
+        "limits.label_value_length",
+    );
+    // No part of a label set is longer than the set.
+    if labels.as_bytes().len() as u64 <= longest_name.min(longest_value) {
         return Ok(());
     }
     for (name, value) in labels.iter() {
-        if let Some(allowed) = limits.label_name_length_limit
-            && name.len() as u64 > allowed
-        {
-            return Err(exceeded("label_name_length_limit", name.len(), allowed));
+        if name.len() as u64 > longest_name {
+            return Err(exceeded(name_limit, name.len(), longest_name));
         }
-        if let Some(allowed) = limits.label_value_length_limit
-            && value.len() as u64 > allowed
-        {
-            return Err(exceeded("label_value_length_limit", value.len(), allowed));
+        if value.len() as u64 > longest_value {
+            return Err(exceeded(value_limit, value.len(), longest_value));
         }
     }
     Ok(())
 }
+
+/// Characters of a series that an error shows.
+const SHOWN: usize = 300;
 
 /// Legacy names: `[a-zA-Z_][a-zA-Z0-9_]*`, a metric's also with `:`.
 fn check_names(labels: LabelsRef<'_>, metric: &str) -> Result<(), ScrapeError> {
@@ -174,25 +191,43 @@ mod tests {
             ("label_name_length_limit: 8", "label_name_length_limit exceeded"),
             ("label_value_length_limit: 9", "label_value_length_limit exceeded"),
         ] {
-            let error = check(&job(limit), set.as_ref()).unwrap_err().to_string();
+            let error = check(&job(limit), &LabelLimits::default(), set.as_ref()).unwrap_err().to_string();
             assert!(error.starts_with(message), "{error}");
         }
         let generous = job("label_limit: 2\nlabel_name_length_limit: 9\nlabel_value_length_limit: 10");
-        assert!(check(&generous, set.as_ref()).is_ok());
+        assert!(check(&generous, &LabelLimits::default(), set.as_ref()).is_ok());
+    }
+
+    #[test]
+    fn a_job_without_limits_has_those_of_all() {
+        let set = labels(&[("__name__", "m"), ("a", "b")]);
+        let most = LabelLimits { labels: 1, ..LabelLimits::default() };
+        let error = check(&job(""), &most, set.as_ref()).unwrap_err().to_string();
+        assert!(error.starts_with("limits.labels_per_series exceeded"), "{error}");
+        assert!(check(&job("label_limit: 2"), &most, set.as_ref()).is_ok());
     }
 
     #[test]
     fn a_series_needs_a_name() {
-        assert!(matches!(check(&job(""), labels(&[("a", "b")]).as_ref()), Err(ScrapeError::NoName(_))));
+        assert!(matches!(
+            check(&job(""), &LabelLimits::default(), labels(&[("a", "b")]).as_ref()),
+            Err(ScrapeError::NoName(_))
+        ));
     }
 
     #[test]
     fn legacy_validation_refuses_other_names() {
         let legacy = job("metric_name_validation_scheme: legacy");
-        assert!(check(&legacy, labels(&[("__name__", "a:b"), ("c", "d")]).as_ref()).is_ok());
+        assert!(
+            check(&legacy, &LabelLimits::default(), labels(&[("__name__", "a:b"), ("c", "d")]).as_ref())
+                .is_ok()
+        );
         for wrong in [[("__name__", "a.b"), ("c", "d")], [("__name__", "a"), ("c:d", "e")]] {
-            assert!(matches!(check(&legacy, labels(&wrong).as_ref()), Err(ScrapeError::Name { .. })));
-            assert!(check(&job(""), labels(&wrong).as_ref()).is_ok());
+            assert!(matches!(
+                check(&legacy, &LabelLimits::default(), labels(&wrong).as_ref()),
+                Err(ScrapeError::Name { .. })
+            ));
+            assert!(check(&job(""), &LabelLimits::default(), labels(&wrong).as_ref()).is_ok());
         }
     }
 }

@@ -40,6 +40,8 @@ pub struct ScrapeOptions {
     pub max_body_bytes: u64,
     /// The most series of one target.
     pub max_series_per_target: usize,
+    /// The limits on labels where a job sets none.
+    pub label_limits: LabelLimits,
     /// The most targets of one job; more are left out with a warning.
     pub max_targets_per_job: usize,
     /// How many dropped targets of each job are shown.
@@ -57,11 +59,29 @@ pub struct ScrapeOptions {
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
+/// How many labels a series may have, and how long they may be, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LabelLimits {
+    /// Labels of one series, its name included.
+    pub labels: u64,
+    /// Bytes of a label's name.
+    pub name_bytes: u64,
+    /// Bytes of a label's value.
+    pub value_bytes: u64,
+}
+
+impl Default for LabelLimits {
+    fn default() -> Self {
+        Self { labels: 128, name_bytes: 1_024, value_bytes: 8_192 }
+    }
+}
+
 impl Default for ScrapeOptions {
     fn default() -> Self {
         Self {
-            max_body_bytes: 256 << 20,
-            max_series_per_target: 1_000_000,
+            max_body_bytes: 64 << 20,
+            max_series_per_target: 250_000,
+            label_limits: LabelLimits::default(),
             max_targets_per_job: 50_000,
             max_dropped_shown: 1_000,
             sync_throttle: Duration::from_secs(5),

@@ -7,6 +7,7 @@ use kandela_config::ScrapeConfig;
 use kandela_model::{BatchSample, Labels, MetricBatch, STALE_NAN, SeriesExemplar, SeriesIndex, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::LabelLimits;
 use super::error::ScrapeError;
 use super::labels;
 
@@ -19,6 +20,13 @@ pub(super) struct Counts {
     pub(super) kept: u64,
     /// Series that were not there before.
     pub(super) added: u64,
+}
+
+/// What a target may bring at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    pub(super) series: usize,
+    pub(super) labels: LabelLimits,
 }
 
 /// What has been seen of one target. Relabelling and checking cost much more than a look-up, and most pages hold the
@@ -57,14 +65,14 @@ impl SeriesCache {
         &mut self,
         job: &ScrapeConfig,
         target: &Labels,
-        max_series: usize,
+        most: Most,
         page: &mut MetricBatch,
         at: Timestamp,
         out: &mut MetricBatch,
     ) -> (Counts, Result<(), ScrapeError>) {
         self.scrape += 1;
         let mut counts = Counts { scraped: page.points() as u64, ..Counts::default() };
-        let keys = match self.resolve(job, target, max_series, page) {
+        let keys = match self.resolve(job, target, most, page) {
             Ok(keys) => keys,
             Err(error) => return (counts, Err(error)),
         };
@@ -132,7 +140,7 @@ impl SeriesCache {
         &mut self,
         job: &ScrapeConfig,
         target: &Labels,
-        max_series: usize,
+        most: Most,
         page: &MetricBatch,
     ) -> Result<Vec<u128>, ScrapeError> {
         let scrape = self.scrape;
@@ -151,13 +159,13 @@ impl SeriesCache {
                     distinct += 1;
                     let labels = labels::kept(job, target, exposed);
                     if let Some(labels) = &labels {
-                        labels::check(job, labels.as_ref())?;
+                        labels::check(job, &most.labels, labels.as_ref())?;
                     }
                     vacant.insert(Known { labels, born: scrape, seen: scrape, alive: 0, sampled: 0 });
                 }
             }
-            if distinct > max_series {
-                return Err(ScrapeError::Series(max_series));
+            if distinct > most.series {
+                return Err(ScrapeError::Series(most.series));
             }
             keys.push(key);
         }
@@ -278,8 +286,8 @@ mod tests {
             }
             let mut out = MetricBatch::default();
             let target = Labels::default();
-            let (counts, outcome) =
-                self.cache.take_in(&self.job, &target, self.max_series, &mut page, at, &mut out);
+            let most = Most { series: self.max_series, labels: LabelLimits::default() };
+            let (counts, outcome) = self.cache.take_in(&self.job, &target, most, &mut page, at, &mut out);
             match outcome {
                 Ok(()) => {
                     self.cache.commit(true);
@@ -430,8 +438,9 @@ mod tests {
         let mut out = MetricBatch::default();
         let at = Timestamp::from_millis(1_500);
         let mut page = MetricBatch::default();
+        let most = Most { series: 100, labels: LabelLimits::default() };
         let (_, outcome) =
-            scraped.cache.take_in(&scraped.job, &Labels::default(), 100, &mut page, at, &mut out);
+            scraped.cache.take_in(&scraped.job, &Labels::default(), most, &mut page, at, &mut out);
         outcome.unwrap();
         scraped.cache.postpone(100);
         assert_eq!(scraped.samples(&[("a", None, 2.0)]), ["a 2", "b ends"]);

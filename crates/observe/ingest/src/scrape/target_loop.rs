@@ -14,7 +14,7 @@ use super::error::ScrapeError;
 use super::fetch::{self, Page};
 use super::labels;
 use super::schedule::{Plan, first_wait};
-use super::series::{Counts, SeriesCache};
+use super::series::{Counts, Most, SeriesCache};
 use super::status::{Health, LastScrape, Status, lock};
 use crate::exposition::{self, ParseOptions};
 
@@ -104,9 +104,10 @@ fn keep(target_loop: &TargetLoop, answer: Result<Page, ScrapeError>, at: Timesta
         Err(error @ ScrapeError::BodySize(_)) => (-1.0, Err(error)),
         Err(error) => (0.0, Err(error)),
     };
-    let max_series = job.shared.options.max_series_per_target;
+    let options = &job.shared.options;
+    let most = Most { series: options.max_series_per_target, labels: options.label_limits };
     let (counts, outcome) = match parsed {
-        Ok(mut page) => series.take_in(&job.config, &target.public, max_series, &mut page, at, &mut out),
+        Ok(mut page) => series.take_in(&job.config, &target.public, most, &mut page, at, &mut out),
         Err(error) => (Counts::default(), Err(error)),
     };
     if outcome.is_err() {
@@ -118,7 +119,7 @@ fn keep(target_loop: &TargetLoop, answer: Result<Page, ScrapeError>, at: Timesta
     let kept = job.shared.sink.append(&out);
     match &kept {
         Ok(()) => series.commit(took_page),
-        Err(_) => series.postpone(max_series),
+        Err(_) => series.postpone(most.series),
     }
     let outcome = outcome.and_then(|()| kept.map_err(|error| ScrapeError::Sink(error.to_string())));
     let error = outcome.err().map(|error| error.to_string()).unwrap_or_default();

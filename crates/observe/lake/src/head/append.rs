@@ -42,6 +42,8 @@ pub enum RejectReason {
     TooOld,
     /// More than ten minutes ahead of this machine's clock.
     TooFarAhead,
+    /// Before the year 1 or after the year 9999, where no table has a date.
+    NoDate,
     /// Its series would be one more than `max_series` allows.
     SeriesLimit,
     /// A delta histogram that does not add to what came before it.
@@ -54,6 +56,7 @@ impl RejectReason {
         match self {
             Self::TooOld => "older than the out-of-order window",
             Self::TooFarAhead => "more than ten minutes in the future",
+            Self::NoDate => "a time before the year 1 or after the year 9999",
             Self::SeriesLimit => "limit on active series reached",
             Self::Incompatible => "histogram layout changed between deltas",
         }
@@ -610,9 +613,14 @@ enum Judgement {
     Reject(RejectReason),
 }
 
+/// Times that have a date: from the year 1 to the year 9999, in microseconds.
+const DATED: std::ops::Range<i64> = -62_135_596_800_000_000..253_402_300_800_000_000;
+
 /// Whether a point may come in, given its series' newest.
 fn judge(last_ts: i64, ts: i64, ahead: i64, window: i64, origin: Origin) -> Judgement {
-    if ts == last_ts {
+    if !DATED.contains(&ts) {
+        Judgement::Reject(RejectReason::NoDate)
+    } else if ts == last_ts {
         Judgement::Duplicate
     } else if origin == Origin::Import {
         Judgement::Take

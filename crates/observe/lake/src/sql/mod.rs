@@ -3,6 +3,7 @@
 mod begun;
 mod bounds;
 mod dedup;
+mod guard;
 mod limits;
 mod metrics;
 mod pool;
@@ -23,6 +24,7 @@ use kandela_model::tables;
 use url::Url;
 
 pub(crate) use begun::{begun, watched};
+pub use guard::QUERY_STACK;
 pub use limits::QueryLimits;
 use limits::Reserved;
 pub(crate) use metrics::LabelsById;
@@ -88,6 +90,7 @@ pub(crate) fn session(
         .with_default_features()
         .build();
     let context = SessionContext::new_with_state(state);
+    guard::without_unbounded_functions(&context);
     let defect = |e| LakeError::defect("register a table", e);
     let provider = |table| provider::LakeProvider {
         table,
@@ -111,6 +114,7 @@ pub(crate) async fn run(
 ) -> Result<SendableRecordBatchStream> {
     let read_only =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    guard::check_length(query)?;
     let planning = async {
         let frame = session.context.sql_with_options(query, read_only).await?;
         frame.execute_stream().await
@@ -134,6 +138,13 @@ pub fn explain(error: &DataFusionError) -> LakeError {
         return LakeError::from(file);
     }
     let message = root.strip_backtrace();
+    // A pattern is compiled where rows are read, so its error comes wrapped in the reader's.
+    if ["regex parse error", "CompiledTooBig", "Regular expression did not compile"]
+        .iter()
+        .any(|sign| message.contains(sign))
+    {
+        return LakeError::BadQuery { message };
+    }
     match root {
         DataFusionError::ResourcesExhausted(_) => {
             let limits = "limits.query.memory, or a quarter of --memory-limit for all queries";

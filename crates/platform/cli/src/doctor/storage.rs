@@ -71,6 +71,10 @@ pub(super) async fn lakes(data: &Path, verify: bool) -> Vec<Finding> {
                 findings.extend(of_lake(&name, &lake, verify && verified.is_empty()));
                 findings.extend(verified);
             }
+            Err(LakeError::Log { source: WalError::Locked { .. } }) if verify => {
+                let found = format!("{name} is in use and was not verified");
+                findings.push(Finding::warn(CHECK, found, "stop its server first; it checks what it reads"));
+            }
             Err(LakeError::Log { source: WalError::Locked { .. } }) => {
                 findings.push(Finding::ok(CHECK, format!("{name} is in use; its server looks after it")));
             }

@@ -1,5 +1,7 @@
 //! What differs between metrics, traces and logs.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use kandela_ingest::otlp;
 use kandela_lake::Lake;
 use kandela_model::MetricBatch;
@@ -68,12 +70,11 @@ impl Signal for Metrics {
         let left_out = settings.label_limits.enforce(&mut batch);
         let appended = receive::append(lake, &batch)?;
         let problems = [Some(outcome.message), left_out.problem, receive::rejections(&appended)];
-        let told: Vec<String> =
-            problems.into_iter().flatten().filter(|problem| !problem.is_empty()).collect();
+        let problems = problems.map(Option::unwrap_or_default);
         Ok(Taken {
             received: receive::counted(&appended),
             rejected: outcome.rejected + left_out.points + appended.rejected_points() as u64,
-            message: told.join("; "),
+            message: told(&problems),
         })
     }
 
@@ -102,10 +103,15 @@ impl Signal for Traces {
     fn keep(request: Self::Request, app: &App, lake: &Lake) -> Result<Taken, Refusal> {
         let settings = app.settings.load();
         let (mut spans, outcome) = otlp::traces::decode(request, &settings.otlp_limits);
+        let ahead = without_far_ahead(&mut spans, |span| span.start_unix_nano);
         settings.redactor.spans(&mut spans);
         let kept = lake.append_spans(&spans).map_err(|error| refusal_of(&error))?;
         let received = items(kept as u64, |received| &mut received.spans);
-        Ok(Taken { received, rejected: outcome.rejected, message: outcome.message })
+        Ok(Taken {
+            received,
+            rejected: outcome.rejected + ahead,
+            message: told(&[outcome.message, far_ahead(ahead)]),
+        })
     }
 
     fn response(rejected: u64, message: String) -> Self::Response {
@@ -131,10 +137,19 @@ impl Signal for Logs {
     fn keep(request: Self::Request, app: &App, lake: &Lake) -> Result<Taken, Refusal> {
         let settings = app.settings.load();
         let (mut records, outcome) = otlp::logs::decode(request, &settings.otlp_limits);
+        let now = now_nanos();
+        for record in records.iter_mut().filter(|record| record.time_unix_nano == 0) {
+            record.time_unix_nano = now;
+        }
+        let ahead = without_far_ahead(&mut records, |record| record.time_unix_nano);
         settings.redactor.logs(&mut records);
         let kept = lake.append_logs(&records).map_err(|error| refusal_of(&error))?;
         let received = items(kept as u64, |received| &mut received.logs);
-        Ok(Taken { received, rejected: outcome.rejected, message: outcome.message })
+        Ok(Taken {
+            received,
+            rejected: outcome.rejected + ahead,
+            message: told(&[outcome.message, far_ahead(ahead)]),
+        })
     }
 
     fn response(rejected: u64, message: String) -> Self::Response {
@@ -144,6 +159,34 @@ impl Signal for Logs {
         });
         ExportLogsServiceResponse { partial_success }
     }
+}
+
+/// How far ahead of this machine's clock a span or record may be: what is further would stand where no retention comes by.
+const MOST_AHEAD_NANOS: i64 = 86_400_000_000_000;
+
+/// Leaves out what is too far ahead; gives how many.
+fn without_far_ahead<T>(items: &mut Vec<T>, time: impl Fn(&T) -> i64) -> u64 {
+    let before = items.len();
+    let latest = now_nanos().saturating_add(MOST_AHEAD_NANOS);
+    items.retain(|item| time(item) <= latest);
+    (before - items.len()) as u64
+}
+
+fn far_ahead(count: u64) -> String {
+    match count {
+        0 => String::new(),
+        count => format!("{count}× the time is more than a day ahead of the server's clock"),
+    }
+}
+
+fn told(parts: &[String]) -> String {
+    let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+    parts.join("; ")
+}
+
+fn now_nanos() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// A full success carries no partial success at all.

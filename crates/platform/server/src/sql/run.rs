@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use kandela_lake::{Lake, LakeError, QueryLimits};
+use kandela_lake::{Lake, LakeError, QUERY_STACK, QueryLimits};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -34,7 +34,11 @@ pub(crate) type Pieces = mpsc::Receiver<Result<Bytes, LakeError>>;
 impl Queries {
     /// Threads for queries that may each take as much as `limits` say.
     pub(crate) fn new(limits: QueryLimits, telemetry: Telemetry) -> std::io::Result<Self> {
-        let runtime = Builder::new_multi_thread().thread_name("kandela-query").enable_all().build()?;
+        let runtime = Builder::new_multi_thread()
+            .thread_name("kandela-query")
+            .thread_stack_size(QUERY_STACK)
+            .enable_all()
+            .build()?;
         let slots = Arc::new(Semaphore::new(CONCURRENT));
         let threads = runtime.handle().clone();
         Ok(Self { runtime: Some(runtime), threads, slots, limits, telemetry })

@@ -107,6 +107,39 @@ async fn a_query_that_needs_too_much_memory_is_ended_and_names_its_limit() {
     assert_eq!(running.rows("SELECT 1 AS one").await[0]["one"], 1, "nothing else is disturbed");
 }
 
+/// What an answer to `query` is, and what it says.
+async fn asked(running: &crate::support::Running, query: String) -> (u16, String) {
+    let answer = reqwest::Client::new().post(running.url("/api/sql")).body(query).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_long_chain_of_operators_is_answered_or_refused_and_ends_nothing() {
+    let running = start(|_| ()).await;
+    let chain = |terms: usize| format!("SELECT {} AS n", vec!["1"; terms].join("+"));
+    assert_eq!(asked(&running, chain(3_000)).await.0, 200);
+    let any: Vec<String> = (0..3_000).map(|n| format!("metric = 'm{n}'")).collect();
+    let any = format!("SELECT count(*) FROM series WHERE {}", any.join(" OR "));
+    assert_eq!(asked(&running, any).await.0, 200);
+    let (status, message) = asked(&running, chain(100_000)).await;
+    assert_eq!(status, 422);
+    assert!(message.contains("words and signs"), "{message}");
+}
+
+#[tokio::test]
+async fn functions_that_make_much_out_of_nothing_are_not_there() {
+    let running = start(|_| ()).await;
+    for call in [
+        "repeat('x', 2000000000)",
+        "lpad('x', 2000000000)",
+        "array_resize([1], 1000000000, 2)",
+        "range(1000000000)",
+    ] {
+        let (status, message) = asked(&running, format!("SELECT {call}")).await;
+        assert_eq!(status, 400, "{call}: {message}");
+    }
+}
+
 #[tokio::test]
 async fn a_query_ends_when_its_asker_hangs_up() {
     let running = start(|_| ()).await;
