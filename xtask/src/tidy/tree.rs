@@ -25,8 +25,8 @@ pub(crate) struct File {
 }
 
 impl Tree {
-    /// The files under `root` that git tracks, and those it would track if asked to. What is not UTF-8, and what is
-    /// larger than 4 MiB, is data and left out.
+    /// The files under `root` that git tracks, and those it would track if asked to. What is not UTF-8 is data
+    /// and counts as empty; what is larger than 4 MiB is left out.
     ///
     /// # Errors
     /// When git is missing, or `root` is in no repository.
@@ -54,9 +54,7 @@ impl Tree {
                 continue;
             }
             let bytes = std::fs::read(&full).with_context(|| format!("{} does not read", full.display()))?;
-            if let Ok(text) = String::from_utf8(bytes) {
-                files.push(File { path: path.to_owned(), text });
-            }
+            files.push(File { path: path.to_owned(), text: String::from_utf8(bytes).unwrap_or_default() });
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Self { files })

@@ -19,7 +19,7 @@ pub struct Quarantined {
     pub reason: String,
     /// Rows that went with it.
     pub rows: u64,
-    /// Where it lies now; `None` when it is gone or could not be moved.
+    /// Where it lies now, or where a note says that it is gone; `None` when neither could be written.
     pub place: Option<PathBuf>,
 }
 
@@ -66,17 +66,22 @@ pub(crate) fn folder(root: &Path) -> PathBuf {
     root.join("quarantine")
 }
 
+/// Moves a file away; of one that is gone, a note stays in its place.
 fn move_aside(root: &Path, table: &str, file: &DataFile) -> Option<PathBuf> {
     let to = folder(root).join(table).join(&file.path);
     std::fs::create_dir_all(to.parent()?).ok()?;
-    std::fs::rename(root.join(table).join(&file.path), &to).ok()?;
-    Some(to)
+    if std::fs::rename(root.join(table).join(&file.path), &to).is_ok() {
+        return Some(to);
+    }
+    let note = to.with_extension("missing");
+    std::fs::write(&note, format!("{} rows of {table}/{} are missing\n", file.rows, file.path)).ok()?;
+    Some(note)
 }
 
-/// What lies there.
+/// What lies there, and what of the log was put aside.
 pub(crate) fn list(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![folder(root)];
+    let mut folders = vec![folder(root), root.join("wal/quarantine")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             match entry.file_type() {

@@ -126,6 +126,7 @@ async fn a_file_that_was_cut_short_or_lost_costs_that_file() {
         assert_eq!(number(&lake, COUNT).await, 10.0);
         let told = lake.next_quarantined().await.unwrap();
         assert!(told.reason.contains(reason), "{told:?}");
+        assert_eq!(lake.in_quarantine(), [told.place.unwrap()], "a later look still finds it");
     }
 }
 
@@ -141,6 +142,18 @@ async fn a_damaged_series_file_costs_its_names_only() {
     assert_eq!(names.iter().map(|name| &**name).collect::<Vec<_>>(), ["shop"], "the newer day still has it");
     is_put_aside(&lake, folder.path(), &file, "not what was written").await;
     assert_eq!(number(&lake, COUNT).await, 20.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_commit_is_named_and_not_passed_over() {
+    for damage_it in [|bytes: &mut Vec<u8>| bytes.clear(), |bytes: &mut Vec<u8>| bytes.truncate(100)] {
+        let folder = tempfile::tempdir().unwrap();
+        drop(two_days(folder.path()).await);
+        let commit = folder.path().join("samples/_delta_log/00000000000000000001.json");
+        damage(&commit, damage_it);
+        let refused = Lake::open(common::config(folder.path())).await.unwrap_err().to_string();
+        assert!(refused.contains("samples/_delta_log/00000000000000000001.json"), "{refused}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -194,14 +194,17 @@ pub(crate) fn exemplar(ts: i64, value: f64, pairs: &[(&[u8], &[u8])]) -> Result<
     let mut trace_id = None;
     let mut span_id = None;
     let mut others = Vec::with_capacity(pairs.len());
+    for own in ["trace_id", "span_id"] {
+        if pairs.iter().filter(|(name, _)| *name == own.as_bytes()).count() > 1 {
+            return Err(duplicate(own));
+        }
+    }
     for (name, value) in pairs {
         let name = std::str::from_utf8(name).map_err(|_| Reason::NotUtf8)?;
         let value = std::str::from_utf8(value).map_err(|_| Reason::NotUtf8)?;
         match name {
-            "trace_id" if trace_id.is_none() && is_hex(value, 32) => trace_id = Some(value.to_owned()),
-            "span_id" if span_id.is_none() && is_hex(value, 16) => span_id = Some(value.to_owned()),
-            "trace_id" if trace_id.is_some() => return Err(duplicate(name)),
-            "span_id" if span_id.is_some() => return Err(duplicate(name)),
+            "trace_id" if is_hex(value, 32) => trace_id = Some(value.to_owned()),
+            "span_id" if is_hex(value, 16) => span_id = Some(value.to_owned()),
             _ => others.push((name, value)),
         }
     }

@@ -9,6 +9,7 @@ mod file;
 mod retention;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
@@ -161,6 +162,9 @@ impl LakeTable {
             std::fs::create_dir_all(&folder)
                 .map_err(|e| LakeError::io(format!("create {}", folder.display()), e))?;
         }
+        if let Ok(folder) = url.to_file_path() {
+            check_commits(&folder.join("_delta_log"))?;
+        }
         let mut table =
             DeltaTableBuilder::from_url(url.clone()).and_then(DeltaTableBuilder::build).map_err(error)?;
         if table.verify_deltatable_existence().await.map_err(error)? {
@@ -288,6 +292,25 @@ impl LakeTable {
     pub(crate) async fn handle(&self) -> (LogStoreRef, DeltaTableState) {
         (self.log_store.clone(), self.state.lock().await.clone())
     }
+}
+
+/// Checks that every commit of a Delta log can be read: the library passes over an empty one, and with it its files.
+fn check_commits(log: &Path) -> Result<()> {
+    let Ok(entries) = std::fs::read_dir(log) else { return Ok(()) };
+    let commits = entries.flatten().map(|entry| entry.path());
+    for commit in commits.filter(|path| path.extension().is_some_and(|kind| kind == "json")) {
+        let text = std::fs::read_to_string(&commit)
+            .map_err(|e| LakeError::io(format!("read {}", commit.display()), e))?;
+        let whole = |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+        if text.is_empty() || !text.lines().all(whole) {
+            return Err(LakeError::Damaged {
+                what: "a commit of a table",
+                place: commit.display().to_string(),
+                reason: "it is empty or cut short; restore the file from a backup".to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 async fn create(

@@ -118,12 +118,12 @@ fn of_lake(name: &str, lake: &Lake, verified: bool) -> Vec<Finding> {
         findings.push(Finding::fail("data", found, "look for removed files in the folder wal"));
     }
     for file in lake.in_quarantine() {
-        let found = format!("{name}: {} is damaged and was put aside", file.display());
-        findings.push(Finding::fail(
-            "data",
-            found,
-            "restore it from a backup, or delete it; look at the disk",
-        ));
+        let found = match file.extension().is_some_and(|kind| kind == "missing") {
+            true => format!("{name}: a data file is missing; {} says which", file.display()),
+            false => format!("{name}: {} is damaged and was put aside", file.display()),
+        };
+        let todo = "restore it from a backup, or delete this; look at the disk";
+        findings.push(Finding::fail("data", found, todo));
     }
     let stats = lake.stats();
     if findings.is_empty() {

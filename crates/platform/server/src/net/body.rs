@@ -99,7 +99,7 @@ async fn collect(body: Body, limits: &BodyLimits, room: &mut Room) -> Result<Byt
 
 fn too_large(limits: &BodyLimits) -> Refusal {
     let message = format!(
-        "the body is larger than {} bytes (kandela.limits.body_size); send smaller batches",
+        "the body is larger than {} bytes (kandela.limits.body_size; of a query 1 MiB); send less at once",
         limits.wire
     );
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
