@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use futures::{FutureExt as _, StreamExt as _};
 use kandela_lake::{Lake, LakeConfig, QueryLimits};
+use kandela_model::TenantId;
 use kandela_server::{RowEncoder, RowFormat};
 use serde_json::Value;
 
@@ -70,7 +71,10 @@ impl Sql {
         };
         let mut out = Sink::new(self.format);
         match &self.data {
-            Some(folder) => offline(&folder.join(&self.server.tenant), &query, self.format, &mut out).await?,
+            Some(folder) => {
+                let tenant = TenantId::new(self.server.tenant.as_str())?;
+                offline(&folder.join(tenant.as_str()), &query, self.format, &mut out).await?;
+            }
             None => self.online(query, &mut out).await?,
         }
         out.finish()
