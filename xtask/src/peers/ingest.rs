@@ -12,7 +12,7 @@ use ureq::Agent;
 
 use super::load::{Body, Load, Shape};
 use super::process::{self, Interrupt, Server};
-use super::remote_write::HEADERS;
+use super::remote_write;
 use super::report::{Run, Summary};
 use super::system::{self, Held, System};
 
@@ -149,12 +149,7 @@ fn measure(
     interrupt: &Interrupt,
 ) -> anyhow::Result<Cost> {
     let home = tempfile::Builder::new().prefix(system.name()).tempdir_in(folder)?;
-    let port = process::free_port()?;
-    let base = format!("http://127.0.0.1:{port}");
-    let agent = system::agent();
-    let command = system.command(program, home.path(), port)?;
-    let mut server = Server::start(command, &home.path().join("log"))?;
-    wait_until_ready(&mut server, &agent, &format!("{base}{}", system.ready_path()), interrupt)?;
+    let (mut server, agent, base) = start(system, program, home.path(), interrupt)?;
 
     let cpu_before = server.cpu_seconds()?;
     let clock = Instant::now();
@@ -176,7 +171,22 @@ fn measure(
     Ok(Cost { wall_s, cpu_s, cpu_settled_s, resident_bytes, resident_peak_bytes, disk_bytes, retries })
 }
 
-pub(super) fn wait_until_ready(
+/// Starts a system over `home` and waits until it is ready; gives it with an agent and the address to ask.
+pub(super) fn start(
+    system: System,
+    program: &Path,
+    home: &Path,
+    interrupt: &Interrupt,
+) -> anyhow::Result<(Server, Agent, String)> {
+    let port = process::free_port()?;
+    let base = format!("http://127.0.0.1:{port}");
+    let agent = system::agent();
+    let mut server = Server::start(system.command(program, home, port)?, &home.join("log"))?;
+    wait_until_ready(&mut server, &agent, &format!("{base}{}", system.ready_path()), interrupt)?;
+    Ok((server, agent, base))
+}
+
+fn wait_until_ready(
     server: &mut Server,
     agent: &Agent,
     url: &str,
@@ -217,13 +227,7 @@ fn send<'a>(bodies: impl Iterator<Item = &'a Body>, url: &str, interrupt: &Inter
     for body in bodies {
         loop {
             interrupt.check()?;
-            let mut request = agent.post(url);
-            for (name, value) in HEADERS {
-                request = request.header(name, value);
-            }
-            let mut response = request.send(body.bytes.as_slice())?;
-            let status = response.status();
-            let text = response.body_mut().read_to_string()?;
+            let (status, text) = remote_write::post(&agent, url, &body.bytes)?;
             if status.is_success() {
                 break;
             }

@@ -2,6 +2,8 @@
 
 use anyhow::Context;
 use prost::Message;
+use ureq::Agent;
+use ureq::http::StatusCode;
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct WriteRequest {
@@ -37,7 +39,7 @@ pub(crate) struct Sample {
 }
 
 /// The headers that go with a body.
-pub(crate) const HEADERS: [(&str, &str); 3] = [
+const HEADERS: [(&str, &str); 3] = [
     ("Content-Type", "application/x-protobuf"),
     ("Content-Encoding", "snappy"),
     ("X-Prometheus-Remote-Write-Version", "0.1.0"),
@@ -51,6 +53,17 @@ pub(crate) fn encode(request: &WriteRequest) -> anyhow::Result<Vec<u8>> {
     snap::raw::Encoder::new()
         .compress_vec(&request.encode_to_vec())
         .context("a body is too long for one snappy block: send fewer samples in one, with --body")
+}
+
+/// Sends a body; gives the status and what was said.
+///
+/// # Errors
+/// When no answer comes.
+pub(crate) fn post(agent: &Agent, url: &str, body: &[u8]) -> anyhow::Result<(StatusCode, String)> {
+    let request =
+        HEADERS.iter().fold(agent.post(url), |request, (name, value)| request.header(*name, *value));
+    let mut response = request.send(body)?;
+    Ok((response.status(), response.body_mut().read_to_string()?))
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ use clap::Args;
 use serde::Serialize;
 use ureq::Agent;
 
-use super::ingest::{Format, programs, wait_until_ready};
+use super::ingest::{Format, programs, start};
 use super::pages::{self, EVERY, Page};
-use super::process::{self, Interrupt, Server};
-use super::remote_write::{self, HEADERS, WriteRequest};
-use super::system::{self, System};
+use super::process::{self, Interrupt};
+use super::remote_write::{self, WriteRequest};
+use super::system::System;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -104,7 +104,9 @@ fn measure(
             let timeseries = pages::series(page, page.unix_ms)?;
             samples += timeseries.len() as u64;
             series = series.max(timeseries.len());
-            send(&agent, &base, &WriteRequest { timeseries })?;
+            let body = remote_write::encode(&WriteRequest { timeseries })?;
+            let (status, text) = remote_write::post(&agent, &format!("{base}/api/v1/write"), &body)?;
+            ensure!(status.is_success(), "a page was answered {status}: {text}");
             interrupt.check()?;
         }
     }
@@ -113,31 +115,6 @@ fn measure(
     let disk_bytes = merged(system, &agent, &base, &data, interrupt)?;
     let bytes_per_sample = disk_bytes as f64 / samples as f64;
     Ok(Stored { system, version: system.version(program), samples, series, disk_bytes, bytes_per_sample })
-}
-
-fn start(
-    system: System,
-    program: &Path,
-    home: &Path,
-    interrupt: &Interrupt,
-) -> anyhow::Result<(Server, Agent, String)> {
-    let port = process::free_port()?;
-    let base = format!("http://127.0.0.1:{port}");
-    let agent = system::agent();
-    let mut server = Server::start(system.command(program, home, port)?, &home.join("log"))?;
-    wait_until_ready(&mut server, &agent, &format!("{base}{}", system.ready_path()), interrupt)?;
-    Ok((server, agent, base))
-}
-
-fn send(agent: &Agent, base: &str, request: &WriteRequest) -> anyhow::Result<()> {
-    let mut post = agent.post(format!("{base}/api/v1/write"));
-    for (name, value) in HEADERS {
-        post = post.header(name, value);
-    }
-    let mut response = post.send(remote_write::encode(request)?.as_slice())?;
-    let status = response.status();
-    ensure!(status.is_success(), "a page was answered {status}: {}", response.body_mut().read_to_string()?);
-    Ok(())
 }
 
 /// Bytes of what a system keeps for good once it has merged it; the log that only serves a restart does not count.

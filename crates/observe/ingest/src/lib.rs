@@ -7,6 +7,7 @@
 pub mod compression;
 pub mod exposition;
 pub mod host;
+pub mod label_limits;
 pub mod otlp;
 mod protobuf;
 pub mod redact;

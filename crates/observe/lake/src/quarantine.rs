@@ -1,11 +1,12 @@
 //! Files that are not what was written leave their table, so that everything else is served.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::error::Result;
+use crate::error::{LakeError, Result};
 use crate::table::{DamagedFile, DataFile, LakeTable, TableState};
 
 /// A file that left its table.
@@ -19,8 +20,8 @@ pub struct Quarantined {
     pub reason: String,
     /// Rows that went with it.
     pub rows: u64,
-    /// Where it lies now, or where a note says that it is gone; `None` when neither could be written.
-    pub place: Option<PathBuf>,
+    /// Where it lies now, or where a note says that it is gone.
+    pub place: PathBuf,
 }
 
 /// Tells of files that were put aside, to whoever waits.
@@ -46,7 +47,8 @@ impl Notices {
     }
 }
 
-/// Takes `damaged` out of `table`; `None` when the table does not list it any more.
+/// Takes `damaged` out of `table`; `None` when the table does not list it any more. What cannot be put aside stays listed, since
+/// an unlisted file is deleted in time.
 pub(crate) async fn put_aside(
     root: &Path,
     table: &LakeTable,
@@ -54,7 +56,7 @@ pub(crate) async fn put_aside(
 ) -> Result<Option<(TableState, Quarantined)>> {
     let listed = table.current().await.files.into_iter().find(|file| file.path == damaged.path);
     let Some(file) = listed else { return Ok(None) };
-    let place = move_aside(root, table.spec.name, &file);
+    let place = move_aside(root, table.spec.name, &file)?;
     let rows = file.rows;
     let state = table.commit_removal(&[Arc::clone(&file)]).await?;
     let DamagedFile { path, reason, .. } = damaged.clone();
@@ -67,15 +69,20 @@ pub(crate) fn folder(root: &Path) -> PathBuf {
 }
 
 /// Moves a file away; of one that is gone, a note stays in its place.
-fn move_aside(root: &Path, table: &str, file: &DataFile) -> Option<PathBuf> {
+fn move_aside(root: &Path, table: &str, file: &DataFile) -> Result<PathBuf> {
     let to = folder(root).join(table).join(&file.path);
-    std::fs::create_dir_all(to.parent()?).ok()?;
-    if std::fs::rename(root.join(table).join(&file.path), &to).is_ok() {
-        return Some(to);
+    let failed = |e| LakeError::io(format!("put a damaged file aside as {}", to.display()), e);
+    std::fs::create_dir_all(to.parent().unwrap_or(root)).map_err(failed)?;
+    match std::fs::rename(root.join(table).join(&file.path), &to) {
+        Ok(()) => Ok(to),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let note = to.with_extension("missing");
+            let text = format!("{} rows of {table}/{} are missing\n", file.rows, file.path);
+            std::fs::write(&note, text).map_err(failed)?;
+            Ok(note)
+        }
+        Err(error) => Err(failed(error)),
     }
-    let note = to.with_extension("missing");
-    std::fs::write(&note, format!("{} rows of {table}/{} are missing\n", file.rows, file.path)).ok()?;
-    Some(note)
 }
 
 /// What lies there, and what of the log was put aside.

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use kandela_config::kandela::Durability as ConfiguredDurability;
 use kandela_config::{Config, Kandela, Otlp, Translation};
+use kandela_ingest::label_limits::LabelLimits;
 use kandela_ingest::otlp::metrics::{Options as OtlpMetrics, Promote};
 use kandela_ingest::otlp::{Limits as OtlpLimits, TranslationStrategy};
 use kandela_ingest::redact::{Config as RedactConfig, RedactError, Redactor};
 use kandela_lake::{Durability, LakeConfig, QueryLimits, Retention};
 
-use crate::label_limits::LabelLimits;
+use crate::label_limits;
 use crate::net::TlsFiles;
 use crate::net::body::BodyLimits;
 
@@ -118,7 +119,7 @@ impl Settings {
         Ok(Self {
             otlp_metrics: otlp_metrics(&options.config.otlp, limits),
             otlp_limits: limits,
-            label_limits: LabelLimits::of(&options.kandela().limits),
+            label_limits: label_limits::of(&options.kandela().limits),
             redactor: Redactor::new(&RedactConfig::of(options.kandela())?)?,
         })
     }

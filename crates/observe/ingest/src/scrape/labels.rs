@@ -4,8 +4,8 @@ use kandela_config::relabel::{self, LabelBuilder};
 use kandela_config::{NameValidation, ScrapeConfig};
 use kandela_model::{Labels, LabelsRef, METRIC_NAME};
 
-use super::LabelLimits;
 use super::error::ScrapeError;
+use crate::label_limits::{Excess, LabelLimits, TooMuch};
 
 /// The labels that a sample is kept under: the target's joined to its own, relabelled; nothing where a rule drops it.
 ///
@@ -64,43 +64,23 @@ pub(super) fn check(
     if job.metric_name_validation_scheme == NameValidation::Legacy {
         check_names(labels, metric)?;
     }
-    let exceeded = |limit, found: usize, allowed| ScrapeError::Labels {
-        limit,
-        series: labels.to_string().chars().take(SHOWN).collect(),
-        found: found as u64,
-        allowed,
+    let own = &job.limits;
+    let limits = LabelLimits {
+        labels: own.label_limit.unwrap_or(most.labels),
+        name_bytes: own.label_name_length_limit.unwrap_or(most.name_bytes),
+        value_bytes: own.label_value_length_limit.unwrap_or(most.value_bytes),
     };
-    let limit = |own: Option<u64>, key, most, of_all| own.map_or((most, of_all), |own| (own, key));
-    let limits = &job.limits;
-    let (allowed, named) = limit(limits.label_limit, "label_limit", most.labels, "limits.labels_per_series");
-    if labels.len() as u64 > allowed {
-        return Err(exceeded(named, labels.len(), allowed));
-    }
-    let (longest_name, name_limit) = limit(
-        limits.label_name_length_limit,
-        "label_name_length_limit",
-        most.name_bytes,
-        "limits.label_name_length",
-    );
-    let (longest_value, value_limit) = limit(
-        limits.label_value_length_limit,
-        "label_value_length_limit",
-        most.value_bytes,
-        "limits.label_value_length",
-    );
-    // No part of a label set is longer than the set.
-    if labels.as_bytes().len() as u64 <= longest_name.min(longest_value) {
-        return Ok(());
-    }
-    for (name, value) in labels.iter() {
-        if name.len() as u64 > longest_name {
-            return Err(exceeded(name_limit, name.len(), longest_name));
+    let Some(Excess { of, found, allowed, .. }) = limits.exceeded(labels) else { return Ok(()) };
+    let (own, own_key, key) = match of {
+        TooMuch::Labels => (own.label_limit, "label_limit", "limits.labels_per_series"),
+        TooMuch::Name => (own.label_name_length_limit, "label_name_length_limit", "limits.label_name_length"),
+        TooMuch::Value => {
+            (own.label_value_length_limit, "label_value_length_limit", "limits.label_value_length")
         }
-        if value.len() as u64 > longest_value {
-            return Err(exceeded(value_limit, value.len(), longest_value));
-        }
-    }
-    Ok(())
+    };
+    let limit = if own.is_some() { own_key } else { key };
+    let series = labels.to_string().chars().take(SHOWN).collect();
+    Err(ScrapeError::Labels { limit, series, found, allowed })
 }
 
 /// Characters of a series that an error shows.

@@ -28,6 +28,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kandela_model::Timestamp;
 use tokio::sync::Semaphore;
 
+use crate::label_limits::LabelLimits;
+
 pub use error::ScrapeError;
 pub use manager::Manager;
 pub use sink::Sink;
@@ -57,23 +59,6 @@ pub struct ScrapeOptions {
     pub user_agent: String,
     /// What time it is.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-}
-
-/// How many labels a series may have, and how long they may be, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LabelLimits {
-    /// Labels of one series, its name included.
-    pub labels: u64,
-    /// Bytes of a label's name.
-    pub name_bytes: u64,
-    /// Bytes of a label's value.
-    pub value_bytes: u64,
-}
-
-impl Default for LabelLimits {
-    fn default() -> Self {
-        Self { labels: 128, name_bytes: 1_024, value_bytes: 8_192 }
-    }
 }
 
 impl Default for ScrapeOptions {

@@ -7,9 +7,9 @@ use kandela_config::ScrapeConfig;
 use kandela_model::{BatchSample, Labels, MetricBatch, STALE_NAN, SeriesExemplar, SeriesIndex, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::LabelLimits;
 use super::error::ScrapeError;
 use super::labels;
+use crate::label_limits::LabelLimits;
 
 /// What a page held, for the series that report on the scrape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -130,18 +130,14 @@ impl Memtable {
     /// How many rows of `table` there are.
     pub(crate) fn count(&self, table: &Table) -> u64 {
         let shards = || (0..self.shards.len()).filter_map(|shard| self.shard(shard));
-        let histograms =
-            || shards().map(|shard| shard.histograms.len() + shard.late_histograms.len()).sum::<usize>();
-        let count = match table.name {
-            "series" => shards().map(|shard| shard.new_days.len()).sum(),
-            "samples" => return self.samples().saturating_sub(histograms() as u64),
+        let sum = |rows: fn(&MemShard) -> usize| shards().map(|shard| rows(&shard) as u64).sum::<u64>();
+        let histograms = || sum(|shard| shard.histograms.len() + shard.late_histograms.len());
+        match table.name {
+            "series" => sum(|shard| shard.new_days.len()),
+            "samples" => self.samples().saturating_sub(histograms()),
             "histograms" => histograms(),
-            _ => {
-                let rows = self.rows.lock();
-                rows.iter().filter(|(of, _)| of.name == table.name).map(|(_, batch)| batch.num_rows()).sum()
-            }
-        };
-        count as u64
+            _ => self.rows(table).iter().map(|batch| batch.num_rows() as u64).sum(),
+        }
     }
 
     pub(crate) fn grew(&self, bytes: usize) {

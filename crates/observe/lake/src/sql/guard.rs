@@ -10,9 +10,9 @@ use crate::error::{LakeError, Result};
 /// grows with its square: seconds for this many.
 const MAX_OPERATORS: usize = 2_500;
 
-/// Bytes of stack that the threads need on which queries run, so that a query of the most operators is planned. Only what is used
-/// takes memory.
-pub const QUERY_STACK: usize = 256 << 20;
+/// Bytes of stack that the threads need on which queries run, so that a query of the most operators is planned. Only what is
+/// used takes memory.
+pub const QUERY_STACK: usize = 64 << 20;
 
 /// Functions that make a value of any size out of nothing, which no memory limit sees.
 const UNBOUNDED: [&str; 10] = [
@@ -34,10 +34,10 @@ pub(super) fn check_length(query: &str) -> Result<()> {
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, query).tokenize() else { return Ok(()) };
     let count = tokens.iter().filter(|token| chains(token)).count();
     if count > MAX_OPERATORS {
-        let limit = format!(
-            "{MAX_OPERATORS} operators such as OR, UNION and + in a query; this one has {count} (IN takes lists of any length)"
+        let message = format!(
+            "it has {count} operators such as OR, UNION and +, over the limit of {MAX_OPERATORS}; IN takes lists of any length"
         );
-        return Err(LakeError::QueryLimit { limit });
+        return Err(LakeError::BadQuery { message });
     }
     Ok(())
 }

@@ -78,7 +78,7 @@ fn size_of(rows: &[RecordBatch], column: &str, layout: Layout) -> Result<usize> 
     let Some(at) = rows.first().and_then(|batch| batch.schema().index_of(column).ok()) else { return Ok(0) };
     let only = |batch: &RecordBatch| batch.project(&[at]).map_err(|e| LakeError::defect("lay out rows", e));
     let Some(first) = rows.first().map(only).transpose()? else { return Ok(0) };
-    let properties = layout.of(compressed(Compression::Dense), column).build();
+    let properties = layout.set(compressed(Compression::Dense), column).build();
     let mut writer = ArrowWriter::try_new(Vec::new(), first.schema(), Some(properties)).map_err(failed)?;
     for batch in rows {
         writer.write(&only(batch)?).map_err(failed)?;
@@ -87,7 +87,7 @@ fn size_of(rows: &[RecordBatch], column: &str, layout: Layout) -> Result<usize> 
 }
 
 impl Layout {
-    fn of(self, properties: WriterPropertiesBuilder, column: &str) -> WriterPropertiesBuilder {
+    fn set(self, properties: WriterPropertiesBuilder, column: &str) -> WriterPropertiesBuilder {
         let column = ColumnPath::from(column);
         let properties = properties.set_column_dictionary_enabled(column.clone(), self == Self::Dictionary);
         match self {
@@ -184,7 +184,7 @@ fn properties(
     });
     let mut properties = layouts
         .value
-        .of(layouts.ts.of(compressed(compression), TS), VALUE)
+        .set(layouts.ts.set(compressed(compression), TS), VALUE)
         .set_max_row_group_row_count(Some(ROW_GROUP))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_sorting_columns(Some(sorting.collect()));

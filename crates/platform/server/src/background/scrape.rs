@@ -3,11 +3,12 @@
 use std::error::Error;
 use std::sync::{Arc, Weak};
 
-use kandela_ingest::scrape::{LabelLimits, Manager, ScrapeOptions, Sink};
+use kandela_ingest::scrape::{Manager, ScrapeOptions, Sink};
 use kandela_model::{MetricBatch, SeriesIndex, TenantId};
 
 use super::now;
 use crate::app::App;
+use crate::label_limits;
 use crate::receive::{self, Delivery};
 
 /// A manager without jobs, whose samples go to the server's lake.
@@ -16,11 +17,7 @@ pub(crate) fn scraping(app: &Arc<App>) -> Manager {
     let options = ScrapeOptions {
         max_body_bytes: limits.body_size,
         max_series_per_target: usize::try_from(limits.series_per_target).unwrap_or(usize::MAX),
-        label_limits: LabelLimits {
-            labels: limits.labels_per_series,
-            name_bytes: limits.label_name_length,
-            value_bytes: limits.label_value_length,
-        },
+        label_limits: label_limits::of(&limits),
         user_agent: format!("Kandela/{}", env!("CARGO_PKG_VERSION")),
         clock: Arc::new(now),
         ..ScrapeOptions::default()

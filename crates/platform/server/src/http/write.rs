@@ -16,7 +16,7 @@ use kandela_model::MetricBatch;
 use parking_lot::Mutex;
 
 use crate::app::App;
-use crate::label_limits::LeftOut;
+use crate::label_limits::{self, LeftOut};
 use crate::net::{Peer, body};
 use crate::receive::{self, Delivery};
 use crate::refusal::Refusal;
@@ -102,7 +102,7 @@ async fn take(
             let rejections = decoder.decode(message, &body, batch).map_err(|error| refusal(&error))?;
             let settings = shared.settings.load();
             settings.redactor.metrics(batch);
-            let left_out = settings.label_limits.enforce(batch);
+            let left_out = label_limits::enforce(&settings.label_limits, batch);
             append(&lake, batch, &rejections, left_out)
         })
     };

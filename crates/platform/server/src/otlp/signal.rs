@@ -18,6 +18,7 @@ use otlp::OtlpError;
 
 use super::items;
 use crate::app::App;
+use crate::label_limits;
 use crate::receive;
 use crate::refusal::Refusal;
 use crate::telemetry::events::TelemetryReceived;
@@ -67,7 +68,7 @@ impl Signal for Metrics {
         let settings = app.settings.load();
         let outcome = otlp::metrics::decode(&request, &settings.otlp_metrics, &mut batch);
         settings.redactor.metrics(&mut batch);
-        let left_out = settings.label_limits.enforce(&mut batch);
+        let left_out = label_limits::enforce(&settings.label_limits, &mut batch);
         let appended = receive::append(lake, &batch)?;
         let problems = [Some(outcome.message), left_out.problem, receive::rejections(&appended)];
         let problems = problems.map(Option::unwrap_or_default);

@@ -218,8 +218,7 @@ pub(crate) struct FileQuarantined<'a> {
 impl InternalEvent for FileQuarantined<'_> {
     fn emit(self, metrics: &Metrics) {
         let Self { tenant, file: Quarantined { table, file, reason, rows, place } } = self;
-        let place = place.as_deref().map(|place| place.display().to_string());
-        error!(tenant, table, file, reason, rows, place, "damaged file put aside; the rest is served");
+        error!(tenant, table, file, reason, rows, place = %place.display(), "damaged file put aside; the rest is served");
         metrics.quarantined_files.add([*table], 1);
     }
 }

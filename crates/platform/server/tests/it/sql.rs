@@ -122,8 +122,8 @@ async fn a_long_chain_of_operators_is_answered_or_refused_and_ends_nothing() {
     let any = format!("SELECT count(*) FROM series WHERE {}", any.join(" OR "));
     assert_eq!(asked(&running, any).await.0, 200);
     let (status, message) = asked(&running, chain(20_000)).await;
-    assert_eq!(status, 422);
-    assert!(message.contains("2500 operators"), "{message}");
+    assert_eq!(status, 400);
+    assert!(message.contains("over the limit of 2500"), "{message}");
 }
 
 #[tokio::test]
