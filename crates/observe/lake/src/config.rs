@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kandela_model::Timestamp;
+
 pub use crate::wal::Durability;
 
 /// How a lake is set up. The default needs nothing but a folder.
@@ -71,6 +73,18 @@ impl Retention {
             "events" => self.events,
             _ => self.metrics,
         }
+    }
+
+    /// The oldest day of `table` that is kept; days count from the Unix epoch.
+    pub(crate) fn oldest_day(&self, table: &str, today: i32) -> i32 {
+        let days = i32::try_from(self.of(table).as_secs().div_ceil(DAY.as_secs())).unwrap_or(i32::MAX);
+        today.saturating_sub(days)
+    }
+
+    /// When the oldest day of `table` that is kept begins: what is older goes with the next retention run.
+    pub fn oldest(&self, table: &str, now: Timestamp) -> Timestamp {
+        let day = i64::from(self.oldest_day(table, now.day()));
+        Timestamp::from_micros(day * DAY.as_micros() as i64)
     }
 }
 

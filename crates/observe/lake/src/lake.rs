@@ -296,6 +296,7 @@ impl Lake {
         let rows: Vec<RecordBatch> = self
             .sql(&query, &QueryLimits::default())
             .await?
+            .rows
             .try_collect()
             .await
             .map_err(|e| sql::explain(&e))?;

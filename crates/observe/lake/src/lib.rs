@@ -15,7 +15,7 @@
 //! let up = batch.add_series([("__name__", "up"), ("job", "shop")])?;
 //! batch.add_sample(up, Timestamp::from_millis(1_700_000_000_000), 1.0);
 //! lake.append(&batch)?;
-//! let rows = lake.sql("SELECT labels['job'], value FROM metrics", &QueryLimits::default()).await?;
+//! let rows = lake.sql("SELECT labels['job'], value FROM metrics", &QueryLimits::default()).await?.rows;
 //! let rows: Vec<_> = rows.try_collect().await?;
 //! # Ok(())
 //! # }
@@ -47,6 +47,6 @@ pub use index::{IndexedSeries, MatchOp, Matcher};
 pub use lake::{Lake, LakeStats, TableStats, TimeRange};
 pub use quarantine::Quarantined;
 pub use recover::Recovery;
-pub use sql::{QUERY_STACK, QueryLimits, explain};
+pub use sql::{Answer, QUERY_STACK, QueryLimits, explain};
 pub use table::{CompactReport, RetentionReport};
 pub use tail::{LakeTail, Tailed};

@@ -1,13 +1,18 @@
 //! Files that are not what was written leave their table, so that everything else is served.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::error::{LakeError, Result};
-use crate::table::{DamagedFile, DataFile, LakeTable, TableState};
+use crate::table::{DamagedFile, DataFile, LakeTable, TableState, date_text, day_of_folder};
+
+/// Tables that a query reads, and which days of them.
+pub(crate) type Reads = Vec<(&'static str, RangeInclusive<i32>)>;
 
 /// A file that left its table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +88,28 @@ fn move_aside(root: &Path, table: &str, file: &DataFile) -> Result<PathBuf> {
         }
         Err(error) => Err(failed(error)),
     }
+}
+
+/// Says what of `reads`, tables and the days that were read of them, lies there instead: a sentence for each table and day.
+pub(crate) fn lacking(root: &Path, reads: &Reads) -> Vec<String> {
+    let mut files: BTreeMap<(&str, i32), usize> = BTreeMap::new();
+    for (table, days) in reads {
+        for entry in std::fs::read_dir(folder(root).join(table)).into_iter().flatten().flatten() {
+            let day = entry.file_name().to_str().and_then(day_of_folder);
+            if let Some(day) = day.filter(|day| days.contains(day)) {
+                let count = std::fs::read_dir(entry.path()).into_iter().flatten().count();
+                files.insert((table, day), count);
+            }
+        }
+    }
+    let said = files.into_iter().filter(|(_, count)| *count > 0).map(|((table, day), count)| {
+        let (word, verb, whose) = if count == 1 { ("file", "is", "its") } else { ("files", "are", "their") };
+        format!(
+            "{count} {word} of {table} of {} {verb} damaged or missing, and {whose} rows are not in this answer; `kandela doctor` names the files",
+            date_text(day)
+        )
+    });
+    said.collect()
 }
 
 /// What lies there, and what of the log was put aside.

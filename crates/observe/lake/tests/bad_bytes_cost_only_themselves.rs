@@ -6,7 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{NOON, number, open, samples};
-use kandela_lake::Lake;
+use kandela_lake::{Lake, QueryLimits};
 
 const UP: &[(&str, &str)] = &[("__name__", "up"), ("job", "shop")];
 
@@ -94,6 +94,28 @@ async fn a_flipped_byte_in_a_file_costs_that_file() {
     drop(lake);
     let lake = open(folder.path()).await;
     assert_eq!(number(&lake, COUNT).await, 10.0);
+}
+
+async fn warnings(lake: &Lake, query: &str) -> Vec<String> {
+    lake.sql(query, &QueryLimits::default()).await.unwrap().warnings
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_says_which_day_it_lacks_and_one_about_other_days_or_tables_says_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = two_days(folder.path()).await;
+    assert_eq!(warnings(&lake, COUNT).await, [""; 0]);
+    damage(&older_file(folder.path(), "samples"), |bytes| bytes[100] ^= 0x01);
+    let metrics = "SELECT labels['job'], value FROM metrics";
+    for query in ["SELECT sum(value) FROM samples", metrics, COUNT] {
+        let said = warnings(&lake, query).await;
+        assert_eq!(said.len(), 1, "{query}: {said:?}");
+        assert!(said[0].starts_with("1 file of samples of 2026-11-21 is damaged"), "{said:?}");
+    }
+    let newer = "SELECT value FROM samples WHERE date = DATE '2026-11-22'";
+    for query in [newer, "SELECT * FROM series", "SELECT * FROM spans"] {
+        assert_eq!(warnings(&lake, query).await, [""; 0], "{query}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

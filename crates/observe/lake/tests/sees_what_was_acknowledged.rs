@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{NOON, number, numbers, open, samples};
-use kandela_model::{MetricBatch, STALE_NAN, Timestamp};
+use common::{NOON, now, number, numbers, open, samples};
+use kandela_lake::{Lake, LakeConfig, RejectReason};
+use kandela_model::{DeltaSample, MetricBatch, STALE_NAN, Timestamp};
 
 const UP: &[(&str, &str)] = &[("__name__", "up"), ("job", "shop")];
 
@@ -57,6 +58,37 @@ async fn a_sample_without_a_date_is_rejected_by_name() {
             assert_eq!((appended.samples, appended.rejected_points()), (0, 1), "{ts}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_retention_would_remove_at_once_is_rejected_unless_it_is_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(LakeConfig::at(folder.path())).await.unwrap();
+    let days_ago = |days: i64| now().plus_micros(-days * 86_400_000_000);
+    let mut old = MetricBatch::default();
+    let series = old.add_series([("__name__", "up")]).unwrap();
+    old.add_sample(series, days_ago(17), 1.0);
+    old.deltas.push(DeltaSample { series, start: days_ago(18), ts: days_ago(18), value: 1.0 });
+    let appended = lake.append(&old).unwrap();
+    assert_eq!(appended.rejections, [(RejectReason::PastRetention, 2)]);
+    assert_eq!(lake.import(&old).unwrap().samples, 1);
+    let mut kept = MetricBatch::default();
+    let series = kept.add_series([("__name__", "kept")]).unwrap();
+    kept.add_sample(series, days_ago(15), 1.0);
+    assert_eq!(lake.append(&kept).unwrap().samples, 1);
+    lake.flush().await.unwrap();
+    lake.enforce_retention(now()).await.unwrap();
+    assert_eq!(number(&lake, "SELECT count(*) FROM metrics WHERE metric = 'kept'").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_increment_from_the_future_is_rejected() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    let mut batch = MetricBatch::default();
+    let series = batch.add_series([("__name__", "requests_total")]).unwrap();
+    batch.deltas.push(DeltaSample { series, start: now(), ts: now().plus_micros(3_600_000_000), value: 1.0 });
+    assert_eq!(lake.append(&batch).unwrap().rejections, [(RejectReason::TooFarAhead, 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use futures::{FutureExt as _, StreamExt as _};
-use kandela_lake::{Lake, LakeConfig, QueryLimits};
+use kandela_lake::{Answer, Lake, LakeConfig, Quarantined, QueryLimits};
 use kandela_model::TenantId;
-use kandela_server::{RowEncoder, RowFormat};
+use kandela_server::{RowEncoder, RowFormat, WARNING};
 use serde_json::Value;
 
 use crate::client::{ServerArguments, successful};
@@ -83,6 +83,7 @@ impl Sql {
     async fn online(&self, query: String, out: &mut Sink) -> anyhow::Result<()> {
         let path = format!("/api/sql?format={}", if self.format == RowsAs::Csv { "csv" } else { "json" });
         let answer = successful(self.server.post(&path, "text/plain", query).await?).await?;
+        answer.headers().get_all(WARNING).iter().filter_map(|value| value.to_str().ok()).for_each(warn);
         let mut pieces = answer.bytes_stream();
         while let Some(piece) = pieces.next().await {
             out.take(&piece.context("the answer broke off; the server's log says why")?)?;
@@ -95,21 +96,25 @@ async fn offline(folder: &Path, query: &str, format: RowsAs, out: &mut Sink) -> 
     anyhow::ensure!(folder.is_dir(), "there is no lake in {}; check --data and --tenant", folder.display());
     let lake = Lake::open(LakeConfig::at(folder)).await?;
     let limits = QueryLimits { timeout: Duration::from_secs(3_600), ..QueryLimits::default() };
-    let mut batches = lake.sql(query, &limits).await?;
+    let Answer { rows: mut batches, warnings } = lake.sql(query, &limits).await?;
     let format = if format == RowsAs::Csv { RowFormat::Csv } else { RowFormat::Json };
-    let mut encoder = RowEncoder::new(format, &batches.schema())?;
+    let mut encoder = RowEncoder::new(format, &batches.schema(), &warnings)?;
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(|error| kandela_lake::explain(&error))?;
         out.take(&encoder.push(&batch)?)?;
     }
     out.take(&encoder.finish()?)?;
     while let Some(Some(file)) = lake.next_quarantined().now_or_never() {
-        eprintln!(
-            "warning: the answer lacks {} rows: {}/{} is damaged ({}) and was put aside; `kandela doctor` lists such files",
-            file.rows, file.table, file.file, file.reason
-        );
+        let Quarantined { table, file, reason, rows, .. } = file;
+        warn(&format!("{table}/{file} with {rows} rows is damaged ({reason}) and was put aside"));
     }
+    warnings.iter().for_each(|warning| warn(warning));
     Ok(())
+}
+
+/// On standard error, so that the rows stay alone.
+fn warn(sentence: &str) {
+    eprintln!("warning: {sentence}");
 }
 
 /// Where the bytes of an answer go: straight through, or, for a table, all of them first.

@@ -37,4 +37,4 @@ pub use net::{TlsError, TlsFiles};
 pub use options::Options;
 pub use server::{Server, StartError};
 pub use sources::SourceStatus;
-pub use sql::{RowEncoder, RowFormat};
+pub use sql::{RowEncoder, RowFormat, WARNING};

@@ -14,6 +14,7 @@ use kandela_model::{
 };
 use parking_lot::{Mutex, RwLock};
 
+use super::admission::{Admission, Judgement};
 use super::apply::{Row, apply, apply_histogram};
 use super::memtable::Memtable;
 use super::record::{
@@ -24,9 +25,6 @@ use crate::config::LakeConfig;
 use crate::error::{LakeError, Result};
 use crate::rows;
 use crate::wal::{Wal, WalError};
-
-/// How far ahead of this machine's clock a sample may be; as Prometheus allows.
-const MAX_AHEAD_MICROS: i64 = 600_000_000;
 
 /// Rejections that are named one by one; the rest are only counted.
 const MAX_NAMED_REJECTIONS: usize = 20;
@@ -42,6 +40,8 @@ pub enum RejectReason {
     TooOld,
     /// More than ten minutes ahead of this machine's clock.
     TooFarAhead,
+    /// Of a day that the next retention run would remove.
+    PastRetention,
     /// Before the year 1 or after the year 9999, where no table has a date.
     NoDate,
     /// Its series would be one more than `max_series` allows.
@@ -56,6 +56,7 @@ impl RejectReason {
         match self {
             Self::TooOld => "older than the out-of-order window",
             Self::TooFarAhead => "more than ten minutes in the future",
+            Self::PastRetention => "older than the retention",
             Self::NoDate => "a time before the year 1 or after the year 9999",
             Self::SeriesLimit => "limit on active series reached",
             Self::Incompatible => "histogram layout changed between deltas",
@@ -151,9 +152,7 @@ pub(crate) struct Appender {
     /// Bytes of the registry and of generations that still wait for their flush.
     pub(crate) held_bytes: AtomicUsize,
     last_exemplars: Mutex<HashMap<i64, Exemplar>>,
-    out_of_order_micros: i64,
-    max_series: usize,
-    head_share: usize,
+    config: LakeConfig,
 }
 
 impl Appender {
@@ -171,9 +170,7 @@ impl Appender {
             accumulators: Mutex::new(accumulators),
             held_bytes,
             last_exemplars: Mutex::default(),
-            out_of_order_micros: i64::try_from(config.out_of_order_window.as_micros()).unwrap_or(i64::MAX),
-            max_series: config.max_series,
-            head_share: config.head_share(),
+            config: config.clone(),
         }
     }
 
@@ -205,23 +202,23 @@ impl Appender {
         origin: Origin,
     ) -> Result<(Appended, u64)> {
         self.admit(memtable, batch.heap_bytes())?;
+        let admission = &Admission::new(&self.config, now, origin);
         let mut report = Appended::default();
         let mut seq = self.append_metadata(memtable, batch)?;
         seq = seq.max(SCRATCH.with_borrow_mut(|scratch| {
             self.resolve(batch, scratch, &mut report);
-            self.gather(batch, scratch, now, origin, &mut report);
+            self.gather(batch, scratch, admission, &mut report);
             self.log_and_apply(memtable, RecordKind::Samples, scratch, &mut report)
         })?);
         if !batch.deltas.is_empty() {
-            seq = seq.max(
-                SCRATCH
-                    .with_borrow_mut(|scratch| self.append_deltas(memtable, batch, scratch, &mut report))?,
-            );
+            seq = seq.max(SCRATCH.with_borrow_mut(|scratch| {
+                self.append_deltas(memtable, batch, scratch, admission, &mut report)
+            })?);
         }
         if !batch.histograms.is_empty() || !batch.exemplars.is_empty() {
             let slots = SCRATCH.with_borrow(|scratch| scratch.slots.clone());
-            seq = seq.max(self.append_histograms(memtable, batch, &slots, now, origin, &mut report)?);
-            seq = seq.max(self.append_exemplars(memtable, batch, &slots, &mut report)?);
+            seq = seq.max(self.append_histograms(memtable, batch, &slots, admission, &mut report)?);
+            seq = seq.max(self.append_exemplars(memtable, batch, &slots, admission, &mut report)?);
         }
         Ok((report, seq))
     }
@@ -229,8 +226,9 @@ impl Appender {
     /// Refuses what would not fit into the head's share of memory.
     pub(crate) fn admit(&self, memtable: &Memtable, bytes: usize) -> Result<()> {
         let used = memtable.heap_bytes() + self.held_bytes.load(Ordering::Relaxed);
-        if used + bytes > self.head_share {
-            return Err(LakeError::HeadFull { used, limit: self.head_share });
+        let limit = self.config.head_share();
+        if used + bytes > limit {
+            return Err(LakeError::HeadFull { used, limit });
         }
         Ok(())
     }
@@ -283,7 +281,7 @@ impl Appender {
         let before = self.registry.heap_bytes();
         for n in missing {
             let labels = batch.labels(BatchIndex(n));
-            let made = self.registry.find_or_add(labels, None, self.max_series);
+            let made = self.registry.find_or_add(labels, None, self.config.max_series);
             if made.is_none() {
                 report.reject(|| labels.to_string(), 0, RejectReason::SeriesLimit);
             }
@@ -300,13 +298,11 @@ impl Appender {
         &self,
         batch: &MetricBatch,
         scratch: &mut Scratch,
-        now: Timestamp,
-        origin: Origin,
+        admission: &Admission,
         report: &mut Appended,
     ) {
         scratch.rows.clear();
         scratch.undefined.clear();
-        let ahead = now.micros().saturating_add(MAX_AHEAD_MICROS);
         let segment = self.wal.segment();
         scratch.segment = segment;
         let sorted: Vec<_>;
@@ -346,7 +342,7 @@ impl Appender {
             let rows_before = scratch.rows.len();
             for sample in samples.get(from..to).unwrap_or_default() {
                 let ts = sample.ts.micros();
-                match judge(live.last_ts, ts, ahead, self.out_of_order_micros, origin) {
+                match admission.judge(live.last_ts, ts) {
                     Judgement::Take => {
                         scratch.rows.push(Row { slot, number: live.number, ts, value: sample.value });
                     }
@@ -431,6 +427,7 @@ impl Appender {
         memtable: &Memtable,
         batch: &MetricBatch,
         scratch: &mut Scratch,
+        admission: &Admission,
         report: &mut Appended,
     ) -> Result<u64> {
         let mut accumulators = self.accumulators.lock();
@@ -445,6 +442,10 @@ impl Appender {
             let Some(mut shard) = self.registry.shard(slot.shard as usize) else { continue };
             let Some(live) = shard.get_mut(slot.entry) else { continue };
             let ts = delta.ts.micros();
+            if let Err(reason) = admission.of(ts) {
+                report.reject(|| batch.labels(delta.series).to_string(), ts, reason);
+                continue;
+            }
             if ts <= live.last_ts {
                 // An increment that came before would be counted twice; one that comes late would rewrite sums already told.
                 report.duplicates += 1;
@@ -472,11 +473,9 @@ impl Appender {
         memtable: &Memtable,
         batch: &MetricBatch,
         slots: &[Option<Slot>],
-        now: Timestamp,
-        origin: Origin,
+        admission: &Admission,
         report: &mut Appended,
     ) -> Result<u64> {
-        let ahead = now.micros().saturating_add(MAX_AHEAD_MICROS);
         let mut accumulators = self.accumulators.lock();
         let mut sums: HashMap<i64, Histogram> = HashMap::new();
         let (mut kept, mut undefined, mut defined) = (Vec::new(), Vec::new(), HashSet::new());
@@ -486,7 +485,7 @@ impl Appender {
             let Some(mut shard) = self.registry.shard(slot.shard as usize) else { continue };
             let Some(live) = shard.get_mut(slot.entry) else { continue };
             let ts = point.ts.micros();
-            match judge(live.last_ts, ts, ahead, self.out_of_order_micros, origin) {
+            match admission.judge(live.last_ts, ts) {
                 Judgement::Take if point.delta && ts < live.last_ts => report.duplicates += 1,
                 Judgement::Take => {
                     let summed = if point.delta {
@@ -540,11 +539,16 @@ impl Appender {
         memtable: &Memtable,
         batch: &MetricBatch,
         slots: &[Option<Slot>],
+        admission: &Admission,
         report: &mut Appended,
     ) -> Result<u64> {
         let mut last = self.last_exemplars.lock();
         let mut kept: Vec<(i64, &Exemplar)> = Vec::new();
         for point in &batch.exemplars {
+            // A page may show an exemplar of long ago, scrape after scrape; that is no mistake of the samples with it.
+            if admission.of(point.exemplar.ts.micros()).is_err() {
+                continue;
+            }
             let Some(Some(slot)) = slots.get(point.series.0 as usize).copied() else { continue };
             let Some(mut shard) = self.registry.shard(slot.shard as usize) else { continue };
             let Some(id) = shard.get_mut(slot.entry).map(|live| live.id) else { continue };
@@ -604,32 +608,6 @@ fn group_by_shard(fingerprints: &[u128], places: &mut Vec<u32>) {
             }
             *at += 1;
         }
-    }
-}
-
-enum Judgement {
-    Take,
-    Duplicate,
-    Reject(RejectReason),
-}
-
-/// Times that have a date: from the year 1 to the year 9999, in microseconds.
-const DATED: std::ops::Range<i64> = -62_135_596_800_000_000..253_402_300_800_000_000;
-
-/// Whether a point may come in, given its series' newest.
-fn judge(last_ts: i64, ts: i64, ahead: i64, window: i64, origin: Origin) -> Judgement {
-    if !DATED.contains(&ts) {
-        Judgement::Reject(RejectReason::NoDate)
-    } else if ts == last_ts {
-        Judgement::Duplicate
-    } else if origin == Origin::Import {
-        Judgement::Take
-    } else if ts > ahead {
-        Judgement::Reject(RejectReason::TooFarAhead)
-    } else if ts < last_ts.saturating_sub(window) {
-        Judgement::Reject(RejectReason::TooOld)
-    } else {
-        Judgement::Take
     }
 }
 

@@ -1,5 +1,6 @@
 //! The head: series that are alive, and their newest samples in memory.
 
+mod admission;
 mod append;
 mod apply;
 mod block;

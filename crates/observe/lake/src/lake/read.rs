@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use datafusion::error::DataFusionError;
-use datafusion::execution::SendableRecordBatchStream;
 use kandela_model::Timestamp;
 
 use super::{Lake, TimeRange};
 use crate::error::{LakeError, Result};
 use crate::index::{IndexedSeries, Matcher};
 use crate::quarantine::{self, Quarantined};
-use crate::sql::{self, QueryLimits};
+use crate::sql::{self, Answer, QueryLimits};
 use crate::view::View;
 
 impl Lake {
@@ -22,23 +21,25 @@ impl Lake {
     /// # Errors
     /// [`LakeError::BadQuery`], [`LakeError::QueryLimit`] or [`LakeError::QueryTimeout`]; later ones arrive in the stream,
     /// where [`crate::explain`] reads them.
-    pub async fn sql(&self, query: &str, limits: &QueryLimits) -> Result<SendableRecordBatchStream> {
+    pub async fn sql(&self, query: &str, limits: &QueryLimits) -> Result<Answer> {
         let inner = &self.inner;
-        let answer = self
+        let (rows, reads) = self
             .past_damage(|view| async move {
                 let session =
                     sql::session(inner.runtime.clone(), &view, &inner.registry, &inner.sets, limits)?;
-                sql::begun(sql::run(session, query, limits).await?).await
+                let (rows, reads) = sql::run(session, query, limits).await?;
+                Ok((sql::begun(rows).await?, reads))
             })
             .await?;
         let lake = self.clone();
-        Ok(sql::watched(answer, move |error| match lake.inner.damages.last() {
+        let rows = sql::watched(rows, move |error| match lake.inner.damages.last() {
             Some(file) => {
                 lake.put_aside_later();
                 DataFusionError::External(Box::new(file))
             }
             None => error,
-        }))
+        });
+        Ok(Answer { rows, warnings: quarantine::lacking(&inner.config.root, &reads) })
     }
 
     /// For damage found when part of an answer is already given: the next query does without the file.

@@ -27,7 +27,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Par
 use datafusion::prelude::{col, lit};
 use futures::StreamExt;
 use kandela_model::METRIC_NAME;
-use kandela_model::tables::{DATE, SAMPLES};
+use kandela_model::tables::{DATE, SAMPLES, SERIES};
 
 use super::bounds::time_bounds;
 use super::provider::{LakeProvider, physical};
@@ -90,6 +90,7 @@ impl TableProvider for MetricsProvider {
         let bounds = time_bounds(&SAMPLES, filters);
         let matchers: Vec<Matcher> = filters.iter().flat_map(matchers_of).collect();
         let days = bounds.days(SAMPLES.dated_by);
+        self.samples.reads.lock().push((SERIES.name, days.clone()));
         let external = |e| DataFusionError::External(Box::new(e));
         let labels = self.sets.labels_by_id(&self.samples.view, days, &matchers).await.map_err(external)?;
         let ids: Option<Arc<HashSet<i64>>> =

@@ -21,6 +21,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use kandela_model::tables;
+use parking_lot::Mutex;
 use url::Url;
 
 pub(crate) use begun::{begun, watched};
@@ -32,6 +33,7 @@ pub(crate) use metrics::LabelsById;
 use crate::config::LakeConfig;
 use crate::error::{LakeError, Result};
 use crate::head::Registry;
+use crate::quarantine::Reads;
 use crate::series::SeriesSets;
 use crate::table::{DamagedFile, LakeTable};
 use crate::view::View;
@@ -58,6 +60,15 @@ pub(crate) fn runtime(config: &LakeConfig, tables: &[LakeTable]) -> Result<Arc<R
 pub(crate) struct Session {
     context: SessionContext,
     reserved: Arc<Reserved>,
+    reads: Arc<Mutex<Reads>>,
+}
+
+/// Rows on their way, and what is not whole about them.
+pub struct Answer {
+    /// The rows.
+    pub rows: SendableRecordBatchStream,
+    /// A sentence for each table and day whose rows are missing since a file is damaged.
+    pub warnings: Vec<String>,
 }
 
 /// Makes a session.
@@ -79,6 +90,7 @@ pub(crate) fn session(
         }
     };
     let reserved = Arc::new(Reserved::new(&runtime.memory_pool));
+    let reads = Arc::new(Mutex::new(Reads::new()));
     let config = SessionConfig::new()
         .with_information_schema(true)
         .with_target_partitions(std::thread::available_parallelism().map_or(2, usize::from))
@@ -97,21 +109,22 @@ pub(crate) fn session(
         view: view.clone(),
         registry: registry.clone(),
         reserved: reserved.clone(),
+        reads: reads.clone(),
     };
     for table in tables::ALL {
         context.register_table(table.name, Arc::new(provider(table))).map_err(defect)?;
     }
     let metrics = metrics::MetricsProvider { samples: provider(&tables::SAMPLES), sets: sets.clone() };
     context.register_table("metrics", Arc::new(metrics)).map_err(defect)?;
-    Ok(Session { context, reserved })
+    Ok(Session { context, reserved, reads })
 }
 
-/// Runs one read-only query.
+/// Runs one read-only query; says what it reads.
 pub(crate) async fn run(
     session: Session,
     query: &str,
     limits: &QueryLimits,
-) -> Result<SendableRecordBatchStream> {
+) -> Result<(SendableRecordBatchStream, Reads)> {
     let read_only =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     guard::check_length(query)?;
@@ -123,7 +136,8 @@ pub(crate) async fn run(
         Ok(planned) => planned.map_err(|e| explain(&e))?,
         Err(_) => return Err(LakeError::QueryTimeout { seconds: limits.timeout.as_secs() }),
     };
-    Ok(limits::limited(stream, limits, session.reserved))
+    let reads = std::mem::take(&mut *session.reads.lock());
+    Ok((limits::limited(stream, limits, session.reserved), reads))
 }
 
 /// What an engine's error means to the one who asked.

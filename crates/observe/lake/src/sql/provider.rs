@@ -13,11 +13,14 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use kandela_model::tables::{DatedBy, SAMPLES, Table};
 
+use parking_lot::Mutex;
+
 use super::bounds::{Bounds, time_bounds};
 use super::limits::Reserved;
 use super::runs::{self, Ask};
 use super::scan::{Sources, plan, sql_schema};
 use crate::head::Registry;
+use crate::quarantine::Reads;
 use crate::view::View;
 
 /// What a sample takes when it is laid out as a row: id, time, value, date and rank.
@@ -30,12 +33,14 @@ pub(crate) struct LakeProvider {
     pub(crate) view: Arc<View>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) reserved: Arc<Reserved>,
+    pub(crate) reads: Arc<Mutex<Reads>>,
 }
 
 impl LakeProvider {
     /// The sources that hold rows within `bounds`, of the series asked for.
     pub(crate) fn sources(&self, bounds: Bounds, ask: &Ask) -> Result<Sources> {
         let days = bounds.days(self.table.dated_by);
+        self.reads.lock().push((self.table.name, days.clone()));
         let files: Vec<_> = self
             .view
             .tables

@@ -69,7 +69,7 @@ impl DataFile {
 
     fn from_listing(path: &str, size: u64, stats: &FileStats) -> Option<Self> {
         let (folder, name) = path.rsplit_once('/')?;
-        let day = parse_date(folder.strip_prefix(DATE)?.strip_prefix('=')?)?;
+        let day = day_of_folder(folder)?;
         let [seq, kind, ..] = parts_of(name)?;
         let seq = u64::from_str_radix(seq, 16).ok()?;
         Some(Self {
@@ -88,6 +88,11 @@ impl DataFile {
     pub(crate) fn rank(&self) -> i64 {
         i64::try_from(self.seq).unwrap_or(i64::MAX / 2).saturating_mul(2) + i64::from(self.late)
     }
+}
+
+/// The day whose files lie in the folder of this name.
+pub(crate) fn day_of_folder(name: &str) -> Option<i32> {
+    parse_date(name.strip_prefix(DATE)?.strip_prefix('=')?)
 }
 
 /// Log sequence, kind, the footer's length and sum, and what makes the name unique.

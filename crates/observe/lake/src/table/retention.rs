@@ -34,8 +34,7 @@ pub(crate) fn expired(
     let mut gone: BTreeMap<&'static str, Vec<Arc<DataFile>>> = BTreeMap::new();
     let mut kept: Vec<(i32, &'static str, Arc<DataFile>)> = Vec::new();
     for (table, state) in states {
-        let days = i32::try_from(retention.of(table).as_secs().div_ceil(86_400)).unwrap_or(i32::MAX);
-        let oldest = today.saturating_sub(days);
+        let oldest = retention.oldest_day(table, today);
         for file in &state.files {
             if file.day < oldest {
                 gone.entry(table).or_default().push(file.clone());

@@ -2,11 +2,13 @@
 #![allow(dead_code, reason = "each scenario is a crate of its own and uses a part")]
 #![allow(clippy::unwrap_used, reason = "a scenario that cannot be set up has failed")]
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use futures::TryStreamExt;
-use kandela_lake::{Lake, LakeConfig, QueryLimits};
+use kandela_lake::{Lake, LakeConfig, QueryLimits, Retention};
 use kandela_model::{MetricBatch, Timestamp};
 
 /// 2026-11-22 12:00:00 UTC, in milliseconds.
@@ -17,7 +19,9 @@ pub(crate) async fn open(folder: &std::path::Path) -> Lake {
 }
 
 pub(crate) fn config(folder: &std::path::Path) -> LakeConfig {
-    LakeConfig { memory_limit: 256 << 20, ..LakeConfig::at(folder) }
+    // The scenarios have times of their own, which no retention should find old one day.
+    let retention = Retention { metrics: Duration::from_secs(86_400 * 36_500), ..Retention::default() };
+    LakeConfig { memory_limit: 256 << 20, retention, ..LakeConfig::at(folder) }
 }
 
 /// One series' samples: (milliseconds after noon, value).
@@ -31,7 +35,7 @@ pub(crate) fn samples(labels: &[(&str, &str)], points: &[(i64, f64)]) -> MetricB
 }
 
 pub(crate) async fn query(lake: &Lake, sql: &str) -> Vec<RecordBatch> {
-    lake.sql(sql, &QueryLimits::default()).await.unwrap().try_collect().await.unwrap()
+    lake.sql(sql, &QueryLimits::default()).await.unwrap().rows.try_collect().await.unwrap()
 }
 
 pub(crate) async fn number(lake: &Lake, sql: &str) -> f64 {
@@ -46,4 +50,9 @@ pub(crate) async fn number(lake: &Lake, sql: &str) -> f64 {
 pub(crate) async fn numbers(lake: &Lake, sql: &str) -> Vec<f64> {
     let batches = query(lake, sql).await;
     batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Float64Type>().values().to_vec()).collect()
+}
+
+pub(crate) fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap())
 }

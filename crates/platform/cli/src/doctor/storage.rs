@@ -122,7 +122,7 @@ fn of_lake(name: &str, lake: &Lake, verified: bool) -> Vec<Finding> {
             true => format!("{name}: a data file is missing; {} says which", file.display()),
             false => format!("{name}: {} is damaged and was put aside", file.display()),
         };
-        let todo = "restore it from a backup, or delete this; look at the disk";
+        let todo = "look at the disk; delete it when it is of no more use";
         findings.push(Finding::fail("data", found, todo));
     }
     let stats = lake.stats();

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt as _;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 
 use crate::app::App;
 use crate::net::body::{self, BodyLimits};
 use crate::refusal::Refusal;
-use crate::sql::RowFormat;
+use crate::sql::{Answer, RowFormat, WARNING};
 use crate::tenants::{Tenants, refusal_of};
 
 /// Bytes that a query's text may have.
@@ -49,18 +48,22 @@ pub(super) async fn sql(
         })?,
     };
     let lake = app.lake(&tenant).await?;
-    let mut pieces = app.queries.start(lake, query, format);
+    let Answer { begun, mut pieces } = app.queries.start(lake, query, format);
     // Most errors come before the first row; they get a status of their own.
-    let first = match pieces.recv().await {
-        Some(first) => first.map_err(|error| refusal_of(&error))?,
-        None => {
+    let warnings = match begun.await {
+        Ok(begun) => begun.map_err(|error| refusal_of(&error))?,
+        Err(_) => {
             return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the query ended without an answer"));
         }
     };
-    let rest = futures::stream::poll_fn(move |context| pieces.poll_recv(context));
     // A later one breaks the answer off, so that nobody takes it for whole.
-    let answer = futures::stream::once(async { Ok(first) }).chain(rest);
-    Ok(([(CONTENT_TYPE, format.content_type())], Body::from_stream(answer)).into_response())
+    let answer = futures::stream::poll_fn(move |context| pieces.poll_recv(context));
+    let body = Body::from_stream(answer);
+    let mut response = ([(CONTENT_TYPE, format.content_type())], body).into_response();
+    for warning in warnings.iter().filter_map(|warning| HeaderValue::from_str(warning).ok()) {
+        response.headers_mut().append(WARNING, warning);
+    }
+    Ok(response)
 }
 
 /// The query's text and the format that was asked for by name.

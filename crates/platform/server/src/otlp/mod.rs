@@ -3,6 +3,7 @@
 mod grpc;
 mod http;
 mod signal;
+mod untimely;
 
 pub(crate) use self::grpc::grpc_router;
 pub(crate) use self::http::{logs, metrics, traces};

@@ -1,7 +1,5 @@
 //! What differs between metrics, traces and logs.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use kandela_ingest::otlp;
 use kandela_lake::Lake;
 use kandela_model::MetricBatch;
@@ -17,6 +15,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use otlp::OtlpError;
 
 use super::items;
+use super::untimely::{leave_out_untimely, now_nanos};
 use crate::app::App;
 use crate::label_limits;
 use crate::receive;
@@ -104,14 +103,14 @@ impl Signal for Traces {
     fn keep(request: Self::Request, app: &App, lake: &Lake) -> Result<Taken, Refusal> {
         let settings = app.settings.load();
         let (mut spans, outcome) = otlp::traces::decode(request, &settings.otlp_limits);
-        let ahead = without_far_ahead(&mut spans, |span| span.start_unix_nano);
+        let untimely = leave_out_untimely(lake, "spans", &mut spans, |span| span.start_unix_nano);
         settings.redactor.spans(&mut spans);
         let kept = lake.append_spans(&spans).map_err(|error| refusal_of(&error))?;
         let received = items(kept as u64, |received| &mut received.spans);
         Ok(Taken {
             received,
-            rejected: outcome.rejected + ahead,
-            message: told(&[outcome.message, far_ahead(ahead)]),
+            rejected: outcome.rejected + untimely.count(),
+            message: told(&[outcome.message, untimely.told()]),
         })
     }
 
@@ -142,14 +141,14 @@ impl Signal for Logs {
         for record in records.iter_mut().filter(|record| record.time_unix_nano == 0) {
             record.time_unix_nano = now;
         }
-        let ahead = without_far_ahead(&mut records, |record| record.time_unix_nano);
+        let untimely = leave_out_untimely(lake, "logs", &mut records, |record| record.time_unix_nano);
         settings.redactor.logs(&mut records);
         let kept = lake.append_logs(&records).map_err(|error| refusal_of(&error))?;
         let received = items(kept as u64, |received| &mut received.logs);
         Ok(Taken {
             received,
-            rejected: outcome.rejected + ahead,
-            message: told(&[outcome.message, far_ahead(ahead)]),
+            rejected: outcome.rejected + untimely.count(),
+            message: told(&[outcome.message, untimely.told()]),
         })
     }
 
@@ -162,32 +161,9 @@ impl Signal for Logs {
     }
 }
 
-/// How far ahead of this machine's clock a span or record may be: what is further would stand where no retention comes by.
-const MOST_AHEAD_NANOS: i64 = 86_400_000_000_000;
-
-/// Leaves out what is too far ahead; gives how many.
-fn without_far_ahead<T>(items: &mut Vec<T>, time: impl Fn(&T) -> i64) -> u64 {
-    let before = items.len();
-    let latest = now_nanos().saturating_add(MOST_AHEAD_NANOS);
-    items.retain(|item| time(item) <= latest);
-    (before - items.len()) as u64
-}
-
-fn far_ahead(count: u64) -> String {
-    match count {
-        0 => String::new(),
-        count => format!("{count}× the time is more than a day ahead of the server's clock"),
-    }
-}
-
-fn told(parts: &[String]) -> String {
+pub(super) fn told(parts: &[String]) -> String {
     let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
     parts.join("; ")
-}
-
-fn now_nanos() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// A full success carries no partial success at all.

@@ -14,7 +14,7 @@ use serde_json::json;
 /// The formats that rows can be written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RowFormat {
-    /// `{"columns":[{"name","type"}…],"rows":[{…}…]}`. NaN and infinities, which JSON does not have, are null.
+    /// `{"columns":[{"name","type"}…],"rows":[{…}…]}`, and `"warnings":["…"…]` where the answer lacks rows. NaN and infinities, which JSON does not have, are null.
     #[default]
     Json,
     /// RFC 4180 with a header; nested values as JSON in a field.
@@ -70,15 +70,19 @@ enum Rows {
 }
 
 impl RowEncoder {
-    /// An encoder for batches of `schema`.
+    /// An encoder for batches of `schema`; JSON says `warnings` with them.
     ///
     /// # Errors
     /// When a column's type cannot be written in the format.
-    pub fn new(format: RowFormat, schema: &SchemaRef) -> Result<Self, ArrowError> {
+    pub fn new(format: RowFormat, schema: &SchemaRef, warnings: &[String]) -> Result<Self, ArrowError> {
         let mut out = Shared::default();
         let rows = match format {
             RowFormat::Json => {
-                write!(out, "{{\"columns\":{},\"rows\":", columns(schema))?;
+                write!(out, "{{\"columns\":{},", columns(schema))?;
+                if !warnings.is_empty() {
+                    write!(out, "\"warnings\":{},", json!(warnings))?;
+                }
+                write!(out, "\"rows\":")?;
                 let writer =
                     WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(out.clone());
                 Rows::Json(Box::new(writer))
@@ -209,7 +213,7 @@ mod tests {
     }
 
     fn encoded(format: RowFormat, batches: &[RecordBatch]) -> Vec<u8> {
-        let mut encoder = RowEncoder::new(format, &batch().schema()).unwrap();
+        let mut encoder = RowEncoder::new(format, &batch().schema(), &[]).unwrap();
         let mut out = Vec::new();
         for batch in batches {
             out.extend(encoder.push(batch).unwrap());
@@ -227,6 +231,17 @@ mod tests {
         assert_eq!(rows.len(), 4);
         assert_eq!(rows[0], json!({ "id": i64::MAX, "value": 0.1, "labels": { "job": "a,\"b\"" } }));
         assert_eq!(rows[3], json!({ "id": null, "value": null, "labels": null }));
+    }
+
+    #[test]
+    fn json_says_what_an_answer_lacks() {
+        let warnings = ["one file of \"samples\" is missing".to_owned()];
+        let mut encoder = RowEncoder::new(RowFormat::Json, &batch().schema(), &warnings).unwrap();
+        let mut out = encoder.push(&batch()).unwrap();
+        out.extend(encoder.finish().unwrap());
+        let document: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(document["warnings"], json!(warnings));
+        assert_eq!(document["rows"].as_array().unwrap().len(), 2);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use kandela_lake::{Lake, LakeError, QUERY_STACK, QueryLimits};
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::encode::{RowEncoder, RowFormat};
 use crate::telemetry::Telemetry;
@@ -28,8 +28,13 @@ pub(crate) struct Queries {
     telemetry: Telemetry,
 }
 
-/// An answer on its way: pieces of bytes, the first of them at once, an error as the last. Dropping it ends the query.
-pub(crate) type Pieces = mpsc::Receiver<Result<Bytes, LakeError>>;
+/// An answer on its way. Dropping it ends the query.
+pub(crate) struct Answer {
+    /// What the answer lacks, once its first rows are there.
+    pub(crate) begun: oneshot::Receiver<Result<Vec<String>, LakeError>>,
+    /// Its bytes, an error as the last.
+    pub(crate) pieces: mpsc::Receiver<Result<Bytes, LakeError>>,
+}
 
 impl Queries {
     /// Threads for queries that may each take as much as `limits` say.
@@ -50,8 +55,9 @@ impl Queries {
     }
 
     /// Starts a query. It waits for its turn within its timeout, and ends when nobody reads its answer any more.
-    pub(crate) fn start(&self, lake: Lake, sql: String, format: RowFormat) -> Pieces {
-        let (sender, receiver) = mpsc::channel(WAITING);
+    pub(crate) fn start(&self, lake: Lake, sql: String, format: RowFormat) -> Answer {
+        let (sender, pieces) = mpsc::channel(WAITING);
+        let (begins, begun) = oneshot::channel();
         let query = Query {
             lake,
             sql,
@@ -61,8 +67,8 @@ impl Queries {
             limits: self.limits,
             telemetry: self.telemetry.clone(),
         };
-        self.threads.spawn(query.run());
-        receiver
+        self.threads.spawn(query.run(begins));
+        Answer { begun, pieces }
     }
 }
 
@@ -75,6 +81,8 @@ impl Drop for Queries {
     }
 }
 
+type Begins = oneshot::Sender<Result<Vec<String>, LakeError>>;
+
 struct Query {
     lake: Lake,
     sql: String,
@@ -86,11 +94,12 @@ struct Query {
 }
 
 impl Query {
-    async fn run(self) {
+    async fn run(self, begins: Begins) {
         let began = Instant::now();
         let mut rows = 0;
+        let mut begins = Some(begins);
         let ended = tokio::select! {
-            ended = self.answer(began, &mut rows) => Some(ended),
+            ended = self.answer(began, &mut begins, &mut rows) => Some(ended),
             () = self.sender.closed() => None,
         };
         let outcome = match &ended {
@@ -100,13 +109,20 @@ impl Query {
             Some(Err(_)) => "error",
         };
         self.telemetry.emit(QueryFinished { language: "sql", outcome, rows, took: began.elapsed() });
-        if let Some(Err(error)) = ended {
-            // Nobody reads it any more where this fails.
-            let _ = self.sender.send(Err(error)).await;
+        // Nobody reads it any more where this fails.
+        match (ended, begins) {
+            (Some(Err(error)), Some(begins)) => drop(begins.send(Err(error))),
+            (Some(Err(error)), None) => drop(self.sender.send(Err(error)).await),
+            _ => {}
         }
     }
 
-    async fn answer(&self, began: Instant, rows: &mut u64) -> Result<(), LakeError> {
+    async fn answer(
+        &self,
+        began: Instant,
+        begins: &mut Option<Begins>,
+        rows: &mut u64,
+    ) -> Result<(), LakeError> {
         let timeout = self.limits.timeout;
         let timed_out = || LakeError::QueryTimeout { seconds: timeout.as_secs() };
         let turn = tokio::time::timeout(timeout, self.slots.acquire()).await;
@@ -117,11 +133,15 @@ impl Query {
             other => other,
         };
         let limits = QueryLimits { timeout: left, ..self.limits };
-        let mut batches = self.lake.sql(&self.sql, &limits).await.map_err(named)?;
+        let kandela_lake::Answer { rows: mut batches, warnings } =
+            self.lake.sql(&self.sql, &limits).await.map_err(named)?;
         let unwritable = |error: arrow_schema::ArrowError| LakeError::BadQuery {
             message: format!("its rows cannot be written as {:?}: {error}", self.format),
         };
-        let mut encoder = RowEncoder::new(self.format, &batches.schema()).map_err(unwritable)?;
+        let mut encoder = RowEncoder::new(self.format, &batches.schema(), &warnings).map_err(unwritable)?;
+        if let Some(begins) = begins.take() {
+            begins.send(Ok(warnings)).map_err(|_| LakeError::Closed)?;
+        }
         while let Some(batch) = batches.next().await {
             let batch = batch.map_err(|error| named(kandela_lake::explain(&error)))?;
             *rows += batch.num_rows() as u64;

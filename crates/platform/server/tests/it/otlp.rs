@@ -129,6 +129,35 @@ async fn part_of_a_request_that_cannot_be_kept_is_a_partial_success() {
 }
 
 #[tokio::test]
+async fn spans_and_records_that_no_retention_would_keep_are_told_as_rejected() {
+    let running = start(|_| ()).await;
+    let client = reqwest::Client::new();
+    let day = 86_400_000_000_000;
+    for time in [now_nanos() - 9 * day, now_nanos() + 2 * day] {
+        let (time, after) = (time.to_string(), (time + 1_000).to_string());
+        let (mut spans, mut records) = (traces("b7ad6b7169203331"), logs());
+        let span = &mut spans["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+        span["startTimeUnixNano"] = json!(time);
+        span["endTimeUnixNano"] = json!(after);
+        records["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["timeUnixNano"] = json!(time);
+        for (path, body, field) in
+            [("/v1/traces", &spans, "rejectedSpans"), ("/v1/logs", &records, "rejectedLogRecords")]
+        {
+            let answer = client.post(running.otlp(path)).json(body).send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK, "{path}");
+            let told: Value = answer.json().await.unwrap();
+            assert_eq!(told["partialSuccess"][field], 1, "{time}: {told}");
+            assert!(
+                told["partialSuccess"]["errorMessage"].as_str().unwrap().contains("the time is"),
+                "{told}"
+            );
+        }
+    }
+    assert_eq!(running.rows(CHECKOUTS).await[0]["n"], 0);
+    assert_eq!(running.rows(STOCK).await[0]["n"], 0);
+}
+
+#[tokio::test]
 async fn what_is_not_otlp_is_refused_in_the_senders_encoding() {
     let running = start(|_| ()).await;
     let client = reqwest::Client::new();

@@ -1,11 +1,16 @@
 //! SQL over HTTP.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use kandela_lake::{Lake, LakeConfig};
+use kandela_model::{MetricBatch, Timestamp};
+use kandela_server::Server;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::support::start;
+use crate::support::{now_nanos, quiet, start};
 
 #[tokio::test]
 async fn a_query_may_come_in_the_body_in_json_or_in_the_url() {
@@ -59,6 +64,48 @@ async fn a_wrong_query_is_answered_with_what_is_wrong() {
         assert_eq!(document["errorType"], "bad_data");
         assert!(document["error"].as_str().unwrap().contains(told), "{document}");
     }
+}
+
+/// The one Parquet file somewhere below a folder.
+fn parquet_below(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?.map(|entry| entry.unwrap().path());
+    let mut found = entries.filter_map(|path| match path.is_dir() {
+        true => parquet_below(&path),
+        false => path.extension().is_some_and(|kind| kind == "parquet").then_some(path),
+    });
+    found.next()
+}
+
+#[tokio::test]
+async fn an_answer_that_lacks_rows_says_so_in_every_format() {
+    let folder = TempDir::new().unwrap();
+    let options = quiet(&folder);
+    let lake = Lake::open(LakeConfig::at(options.data.join("default"))).await.unwrap();
+    let mut batch = MetricBatch::default();
+    let lost = batch.add_series([("__name__", "lost")]).unwrap();
+    batch.add_sample(lost, Timestamp::from_micros(now_nanos() as i64 / 1_000), 1.0);
+    lake.append(&batch).unwrap();
+    lake.flush().await.unwrap();
+    drop(lake);
+    std::fs::write(parquet_below(&options.data.join("default/samples")).unwrap(), b"gone").unwrap();
+    let server = Server::start(options, None).await.unwrap();
+    let url = format!("http://{}/api/sql", server.addresses().http);
+    let client = reqwest::Client::new();
+    let ask =
+        |query: &str, format: &str| client.get(&url).query(&[("query", query), ("format", format)]).send();
+    let lost = "SELECT value FROM metrics WHERE metric = 'lost'";
+    for format in ["json", "csv", "arrow"] {
+        let answer = ask(lost, format).await.unwrap();
+        let told = answer.headers()["kandela-warning"].to_str().unwrap();
+        assert!(told.starts_with("1 file of samples of "), "{format}: {told}");
+    }
+    let document: Value = ask(lost, "json").await.unwrap().json().await.unwrap();
+    assert_eq!(document["rows"], json!([]));
+    assert_eq!(document["warnings"].as_array().unwrap().len(), 1);
+    let whole = ask("SELECT * FROM spans", "json").await.unwrap();
+    assert!(!whole.headers().contains_key("kandela-warning"));
+    let document: Value = whole.json().await.unwrap();
+    assert_eq!(document.get("warnings"), None);
 }
 
 #[tokio::test]
