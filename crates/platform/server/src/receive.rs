@@ -58,7 +58,8 @@ impl App {
     /// Counts what was left out of a payload.
     pub(crate) fn dropped(&self, delivery: &Delivery, signal: &'static str, count: u64, example: &str) {
         if count > 0 {
-            self.telemetry.emit(TelemetryDropped { protocol: delivery.protocol, signal, count, example });
+            let Delivery { protocol, ref sender, .. } = *delivery;
+            self.telemetry.emit(TelemetryDropped { protocol, sender, signal, count, example });
         }
     }
 

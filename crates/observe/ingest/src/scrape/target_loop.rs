@@ -116,7 +116,7 @@ fn keep(target_loop: &TargetLoop, answer: Result<Page, ScrapeError>, at: Timesta
     let duration = started.elapsed();
     report(target_loop, &mut out, at, &Report { up: outcome.is_ok(), duration, counts, body_bytes });
     let took_page = outcome.is_ok();
-    let kept = job.shared.sink.append(&out);
+    let kept = job.shared.sink.append(&out, if took_page { body_bytes as u64 } else { 0 });
     match &kept {
         Ok(()) => series.commit(took_page),
         Err(_) => series.postpone(most.series),
@@ -194,7 +194,7 @@ pub(super) fn end(target_loop: &TargetLoop, at: Timestamp) {
     for (name, _) in report_values(target_loop, &nothing) {
         add(&mut out, &target_loop.status.target.public, name, at, kandela_model::STALE_NAN);
     }
-    if let Err(error) = target_loop.job.shared.sink.append(&out) {
+    if let Err(error) = target_loop.job.shared.sink.append(&out, 0) {
         tracing::warn!(url = %target_loop.status.target.url, %error, "the end of a target's series was not kept");
     }
 }

@@ -96,7 +96,7 @@ pub(crate) struct Keeper {
 }
 
 impl Sink for Keeper {
-    fn append(&self, batch: &MetricBatch) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn append(&self, batch: &MetricBatch, _: u64) -> Result<(), Box<dyn Error + Send + Sync>> {
         if self.refuses.load(Ordering::Relaxed) {
             return Err("the disk is full".into());
         }

@@ -152,6 +152,7 @@ pub fn explain(error: &DataFusionError) -> LakeError {
         return LakeError::from(file);
     }
     let message = root.strip_backtrace();
+    let message = unknown_table(&message).unwrap_or(message);
     // A pattern is compiled where rows are read, so its error comes wrapped in the reader's.
     if ["regex parse error", "CompiledTooBig", "Regular expression did not compile"]
         .iter()
@@ -173,4 +174,16 @@ pub fn explain(error: &DataFusionError) -> LakeError {
         | DataFusionError::ArrowError(..) => LakeError::BadQuery { message },
         _ => LakeError::defect("run the query", message),
     }
+}
+
+/// The engine's word for a table that is not there, with those that are.
+fn unknown_table(message: &str) -> Option<String> {
+    let name = message
+        .strip_prefix("Error during planning: ")?
+        .strip_prefix("table 'datafusion.public.")?
+        .strip_suffix("' not found")?;
+    let mut known: Vec<&str> = tables::ALL.iter().map(|table| table.name).collect();
+    known.push("metrics");
+    known.sort_unstable();
+    Some(format!("there is no table {name}; there are {}", known.join(", ")))
 }

@@ -30,14 +30,16 @@ struct LakeSink {
 }
 
 impl Sink for LakeSink {
-    fn append(&self, batch: &MetricBatch) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn append(&self, batch: &MetricBatch, page_bytes: u64) -> Result<(), Box<dyn Error + Send + Sync>> {
         let app = self.app.upgrade().ok_or("the server has stopped")?;
         let tenant = TenantId::default();
         let lake = app.tenants.opened(&tenant).ok_or("the lake is not open")?;
         let job = batch.labels(SeriesIndex(0)).get("job").unwrap_or("unknown").to_owned();
-        let delivery = Delivery { protocol: "scrape", tenant, sender: job, bytes: 0 };
+        let delivery = Delivery { protocol: "scrape", tenant, sender: job, bytes: page_bytes };
         let appended = lake.append(batch)?;
-        app.received(&delivery, receive::counted(&appended));
+        if page_bytes > 0 {
+            app.received(&delivery, receive::counted(&appended));
+        }
         let problem = receive::rejections(&appended).unwrap_or_default();
         app.dropped(&delivery, "samples", appended.rejected_points() as u64, &problem);
         Ok(())

@@ -105,6 +105,7 @@ impl InternalEvent for TelemetryReceived {
 /// Telemetry came in whole and part of it is not kept.
 pub(crate) struct TelemetryDropped<'a> {
     pub protocol: &'static str,
+    pub sender: &'a str,
     pub signal: &'static str,
     pub count: u64,
     /// What the first of them had wrong.
@@ -113,8 +114,12 @@ pub(crate) struct TelemetryDropped<'a> {
 
 impl InternalEvent for TelemetryDropped<'_> {
     fn emit(self, metrics: &Metrics) {
-        let Self { protocol, signal, count, example } = self;
-        debug!(protocol, signal, count, example, "telemetry dropped");
+        let Self { protocol, sender, signal, count, example } = self;
+        match protocol {
+            // Nobody else is told.
+            "scrape" => warn!(protocol, job = sender, signal, count, example, "telemetry dropped"),
+            _ => debug!(protocol, sender, signal, count, example, "telemetry dropped"),
+        }
         metrics.dropped.add([protocol, signal], count);
     }
 }

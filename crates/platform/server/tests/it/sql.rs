@@ -55,7 +55,7 @@ async fn a_wrong_query_is_answered_with_what_is_wrong() {
     for (query, told) in [
         ("SELEC 1", "SELEC"),
         ("SELECT nothing FROM metrics", "nothing"),
-        ("SELECT * FROM no_such_table", "no_such_table"),
+        ("SELECT * FROM no_such_table", "there is no table no_such_table; there are events, exemplars, "),
         ("", "missing"),
     ] {
         let answer = client.post(running.url("/api/sql")).body(query).send().await.unwrap();
