@@ -146,15 +146,16 @@ fn rule(mut fields: Fields<'_>, names: NameValidation) -> Option<Rule> {
     let action = match fields.get("action") {
         Some(item) if item.is_null() => {
             item.invalid("action is empty; name one, or remove the key for replace");
-            return None;
+            None
         }
-        Some(item) => item.parse(|text| Action::parse(&text.to_ascii_lowercase()))?,
-        None => Action::Replace,
+        Some(item) => item.parse(|text| Action::parse(&text.to_ascii_lowercase())),
+        None => Some(Action::Replace),
     };
     let whole = fields.whole().clone();
     fields.finish(&[]);
 
-    let regex = re2::anchored(&source).map_err(|message| whole.invalid(message)).ok()?;
+    let regex = re2::anchored(&source).map_err(|message| whole.invalid(message)).ok();
+    let (action, regex) = (action?, regex?);
     let rule = Rule {
         source_labels,
         separator,
@@ -273,6 +274,14 @@ mod tests {
     fn actions_are_read_in_any_case_and_unknown_ones_are_refused() {
         assert_eq!(parse("- {action: LabelDrop, regex: a}", "f").unwrap()[0].action, Action::LabelDrop);
         assert!(error("{action: remove}").contains(r#""remove" is none of replace, keep"#));
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_a_rule_is_told_at_once() {
+        let told = error("{action: remove, regex: '(', colour: red}");
+        for wrong in ["\"remove\" is none of", "regex", "colour"] {
+            assert!(told.contains(wrong), "{wrong}: {told}");
+        }
     }
 
     #[test]
