@@ -59,7 +59,8 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:06}", self.0.div_euclid(1_000_000), self.0.rem_euclid(1_000_000))
+        let (sign, micros) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
+        write!(f, "{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000)
     }
 }
 
@@ -73,6 +74,12 @@ mod tests {
         assert_eq!(Timestamp::from_micros(-1).millis(), -1);
         assert_eq!(Timestamp::from_micros(-1).day(), -1);
         assert_eq!(Timestamp::from_micros(86_400_000_000).day(), 1);
+    }
+
+    #[test]
+    fn a_time_is_shown_in_seconds() {
+        assert_eq!(Timestamp::from_millis(1_500).to_string(), "1.500000");
+        assert_eq!(Timestamp::from_millis(-1).to_string(), "-0.001000");
     }
 
     #[test]

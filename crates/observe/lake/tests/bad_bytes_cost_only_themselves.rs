@@ -191,3 +191,25 @@ async fn compaction_goes_around_a_damaged_file() {
     lake.compact().await.unwrap();
     assert_eq!(number(&lake, COUNT).await, 12.0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_byte_in_a_commit_is_named_and_the_table_is_not_opened_without_its_files() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(two_days(folder.path()).await);
+    let commit = folder.path().join("samples/_delta_log/00000000000000000001.json");
+    let written = std::fs::read_to_string(&commit).unwrap();
+    assert!(written.contains("date=") && written.contains("\"txn\""), "{written}");
+    for (from, to) in
+        (".parquet", ".parpuet"), ("\"date=", "\"dite="), ("\"size\":", "\"sise\":")]
+    {
+        let damaged = written.replacen(from, to, 1);
+        if damaged == written {
+            continue;
+        }
+        std::fs::write(&commit, damaged).unwrap();
+        let error = Lake::open(common::config(folder.path())).await.unwrap_err().to_string();
+        assert!(error.contains("00000000000000000001.json") && error.contains("checksum"), "{error}");
+    }
+    std::fs::write(&commit, written).unwrap();
+    assert_eq!(number(&open(folder.path()).await, COUNT).await, 20.0);
+}

@@ -81,6 +81,42 @@ async fn what_retention_would_remove_at_once_is_rejected_unless_it_is_imported()
     assert_eq!(number(&lake, "SELECT count(*) FROM metrics WHERE metric = 'kept'").await, 1.0);
 }
 
+/// Increments of one counter: (seconds after noon, value).
+fn increments(points: &[(i64, f64)]) -> MetricBatch {
+    let mut batch = MetricBatch::default();
+    let series = batch.add_series([("__name__", "requests_total")]).unwrap();
+    for (second, value) in points {
+        let ts = Timestamp::from_millis(NOON + second * 1_000);
+        batch.deltas.push(DeltaSample { series, start: ts, ts, value: *value });
+    }
+    batch
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn increments_add_up_in_the_order_of_their_times_and_each_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    let appended = lake.append(&increments(&[(20, 7.0), (10, 5.0), (30, 2.0), (10, 5.0)])).unwrap();
+    assert_eq!((appended.samples, appended.duplicates), (3, 1));
+    let sums = "SELECT value FROM samples ORDER BY ts";
+    assert_eq!(numbers(&lake, sums).await, [5.0, 12.0, 14.0]);
+    let again = lake.append(&increments(&[(30, 2.0)])).unwrap();
+    assert_eq!((again.samples, again.duplicates), (0, 1), "a retry");
+    assert_eq!(numbers(&lake, sums).await, [5.0, 12.0, 14.0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_increment_that_comes_late_or_is_no_number_is_rejected_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    lake.append(&increments(&[(30, 2.0)])).unwrap();
+    let late = lake.append(&increments(&[(20, 7.0), (40, 1.0)])).unwrap();
+    assert_eq!(late.rejections, [(RejectReason::LateDelta, 1)]);
+    let not_a_number = lake.append(&increments(&[(50, f64::NAN), (60, f64::INFINITY), (70, 1.0)])).unwrap();
+    assert_eq!(not_a_number.rejections, [(RejectReason::NotANumber, 2)]);
+    assert_eq!(numbers(&lake, "SELECT value FROM samples ORDER BY ts").await, [2.0, 3.0, 4.0]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_increment_from_the_future_is_rejected() {
     let folder = tempfile::tempdir().unwrap();

@@ -88,6 +88,12 @@ pub(crate) fn counted(appended: &Appended) -> TelemetryReceived {
     }
 }
 
+/// The exemplars that an append left out, in words; `None` where there are none. That is nobody's error: pages show old ones.
+pub(crate) fn left_out_exemplars(appended: &Appended) -> Option<String> {
+    let count = appended.untimely_exemplars;
+    (count > 0).then(|| format!("{count} exemplars past the retention or ahead of the clock were left out"))
+}
+
 /// The points that an append rejected, in words; `None` where there are none.
 pub(crate) fn rejections(appended: &Appended) -> Option<String> {
     if appended.rejections.is_empty() {
@@ -96,7 +102,9 @@ pub(crate) fn rejections(appended: &Appended) -> Option<String> {
     let counts: Vec<String> = appended
         .rejections
         .iter()
-        .map(|(reason, count)| format!("{count} points {}", reason.as_str()))
+        .map(|(reason, count)| {
+            format!("{count} point{} {}", if *count == 1 { "" } else { "s" }, reason.as_str())
+        })
         .collect();
     let example =
         appended.rejected.first().map(|first| format!("; the first: {} at {}", first.series, first.ts));

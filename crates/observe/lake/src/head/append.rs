@@ -48,6 +48,10 @@ pub enum RejectReason {
     SeriesLimit,
     /// A delta histogram that does not add to what came before it.
     Incompatible,
+    /// A delta from before its series' newest sample: the sums from there on were given out already.
+    LateDelta,
+    /// A delta that is NaN or infinite, after which the sum could never be a number again.
+    NotANumber,
 }
 
 impl RejectReason {
@@ -60,6 +64,8 @@ impl RejectReason {
             Self::NoDate => "a time before the year 1 or after the year 9999",
             Self::SeriesLimit => "limit on active series reached",
             Self::Incompatible => "histogram layout changed between deltas",
+            Self::LateDelta => "a delta older than its series' newest sample",
+            Self::NotANumber => "a delta that is not a number",
         }
     }
 }
@@ -86,6 +92,8 @@ pub struct Appended {
     pub exemplars: usize,
     /// Points that were there already; the first acknowledged stays.
     pub duplicates: usize,
+    /// Exemplars past the retention or ahead of the clock, which are left out.
+    pub untimely_exemplars: usize,
     /// Points that were rejected, by reason.
     pub rejections: Vec<(RejectReason, usize)>,
     /// The first of them by name.
@@ -437,19 +445,35 @@ impl Appender {
         let segment = self.wal.segment();
         scratch.segment = segment;
         let mut defined = HashSet::new();
-        for delta in &batch.deltas {
+        let mut deltas: Vec<_> = batch.deltas.iter().collect();
+        deltas.sort_by_key(|delta| (delta.series, delta.ts));
+        deltas.dedup_by(|later, first| {
+            let same = (later.series, later.ts) == (first.series, first.ts);
+            report.duplicates += usize::from(same);
+            same
+        });
+        for delta in deltas {
             let Some(Some(slot)) = scratch.slots.get(delta.series.0 as usize).copied() else { continue };
             let Some(mut shard) = self.registry.shard(slot.shard as usize) else { continue };
             let Some(live) = shard.get_mut(slot.entry) else { continue };
             let ts = delta.ts.micros();
-            if let Err(reason) = admission.of(ts) {
-                report.reject(|| batch.labels(delta.series).to_string(), ts, reason);
-                continue;
-            }
-            if ts <= live.last_ts {
-                // An increment that came before would be counted twice; one that comes late would rewrite sums already told.
-                report.duplicates += 1;
-                continue;
+            let judgement = match admission.of(ts) {
+                Err(reason) => Judgement::Reject(reason),
+                Ok(()) if !delta.value.is_finite() => Judgement::Reject(RejectReason::NotANumber),
+                Ok(()) if ts == live.last_ts => Judgement::Duplicate,
+                Ok(()) if ts < live.last_ts => Judgement::Reject(RejectReason::LateDelta),
+                Ok(()) => Judgement::Take,
+            };
+            match judgement {
+                Judgement::Take => {}
+                Judgement::Duplicate => {
+                    report.duplicates += 1;
+                    continue;
+                }
+                Judgement::Reject(reason) => {
+                    report.reject(|| batch.labels(delta.series).to_string(), ts, reason);
+                    continue;
+                }
             }
             if live.logged_in != segment && defined.insert(live.id) {
                 undefined.push((slot, batch.labels(delta.series)));
@@ -480,13 +504,22 @@ impl Appender {
         let mut sums: HashMap<i64, Histogram> = HashMap::new();
         let (mut kept, mut undefined, mut defined) = (Vec::new(), Vec::new(), HashSet::new());
         let segment = self.wal.segment();
-        for point in &batch.histograms {
+        let mut points: Vec<_> = batch.histograms.iter().collect();
+        points.sort_by_key(|point| (point.series, point.ts));
+        points.dedup_by(|later, first| {
+            let same = (later.series, later.ts) == (first.series, first.ts);
+            report.duplicates += usize::from(same);
+            same
+        });
+        for point in points {
             let Some(Some(slot)) = slots.get(point.series.0 as usize).copied() else { continue };
             let Some(mut shard) = self.registry.shard(slot.shard as usize) else { continue };
             let Some(live) = shard.get_mut(slot.entry) else { continue };
             let ts = point.ts.micros();
             match admission.judge(live.last_ts, ts) {
-                Judgement::Take if point.delta && ts < live.last_ts => report.duplicates += 1,
+                Judgement::Take if point.delta && ts < live.last_ts => {
+                    report.reject(|| batch.labels(point.series).to_string(), ts, RejectReason::LateDelta);
+                }
                 Judgement::Take => {
                     let summed = if point.delta {
                         let start = || accumulators.histograms.get(&live.id).cloned();
@@ -547,6 +580,7 @@ impl Appender {
         for point in &batch.exemplars {
             // A page may show an exemplar of long ago, scrape after scrape; that is no mistake of the samples with it.
             if admission.of(point.exemplar.ts.micros()).is_err() {
+                report.untimely_exemplars += 1;
                 continue;
             }
             let Some(Some(slot)) = slots.get(point.series.0 as usize).copied() else { continue };

@@ -4,6 +4,7 @@
 //! that stand elsewhere too, and the sum of its footer.
 
 mod checked;
+mod commits;
 mod compact;
 mod file;
 mod retention;
@@ -168,7 +169,7 @@ impl LakeTable {
                 .map_err(|e| LakeError::io(format!("create {}", folder.display()), e))?;
         }
         if let Ok(folder) = url.to_file_path() {
-            check_commits(&folder.join("_delta_log"))?;
+            commits::check(&folder.join("_delta_log"))?;
         }
         let mut table =
             DeltaTableBuilder::from_url(url.clone()).and_then(DeltaTableBuilder::build).map_err(error)?;
@@ -243,8 +244,7 @@ impl LakeTable {
     /// Adds files and, in the same commit, this node's progress.
     pub(crate) async fn commit_flush(&self, files: &[NewFile], last_seq: u64) -> Result<TableState> {
         let progress = Transaction::new(&self.node, i64::try_from(last_seq).unwrap_or(i64::MAX));
-        let properties = CommitProperties::default().with_application_transaction(progress);
-        self.commit(properties, files, &[], true).await
+        self.commit(Some(progress), files, &[], true).await
     }
 
     /// Replaces files by others that hold the same rows.
@@ -253,17 +253,17 @@ impl LakeTable {
         added: &[NewFile],
         removed: &[Arc<DataFile>],
     ) -> Result<TableState> {
-        self.commit(CommitProperties::default(), added, removed, false).await
+        self.commit(None, added, removed, false).await
     }
 
     /// Removes files and their rows.
     pub(crate) async fn commit_removal(&self, removed: &[Arc<DataFile>]) -> Result<TableState> {
-        self.commit(CommitProperties::default(), &[], removed, true).await
+        self.commit(None, &[], removed, true).await
     }
 
     async fn commit(
         &self,
-        properties: CommitProperties,
+        progress: Option<Transaction>,
         added: &[NewFile],
         removed: &[Arc<DataFile>],
         data_change: bool,
@@ -284,8 +284,13 @@ impl LakeTable {
         } else {
             DeltaOperation::Optimize { predicate: None, target_size: 0 }
         };
+        let actions: Vec<Action> = removes.chain(adds).collect();
+        let all: Vec<Action> = actions.iter().cloned().chain(progress.clone().map(Action::Txn)).collect();
+        let properties = CommitProperties::default()
+            .with_metadata([commits::summed(&all)?])
+            .with_application_transactions(progress.into_iter().collect());
         let finalized = CommitBuilder::from(properties)
-            .with_actions(removes.chain(adds).collect())
+            .with_actions(actions)
             .build(Some(&*state), self.log_store.clone(), operation)
             .await
             .map_err(error)?;
@@ -297,25 +302,6 @@ impl LakeTable {
     pub(crate) async fn handle(&self) -> (LogStoreRef, DeltaTableState) {
         (self.log_store.clone(), self.state.lock().await.clone())
     }
-}
-
-/// Checks that every commit of a Delta log can be read: the library passes over an empty one, and with it its files.
-fn check_commits(log: &Path) -> Result<()> {
-    let Ok(entries) = std::fs::read_dir(log) else { return Ok(()) };
-    let commits = entries.flatten().map(|entry| entry.path());
-    for commit in commits.filter(|path| path.extension().is_some_and(|kind| kind == "json")) {
-        let text = std::fs::read_to_string(&commit)
-            .map_err(|e| LakeError::io(format!("read {}", commit.display()), e))?;
-        let whole = |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok();
-        if text.is_empty() || !text.lines().all(whole) {
-            return Err(LakeError::Damaged {
-                what: "a commit of a table",
-                place: commit.display().to_string(),
-                reason: "it is empty or cut short; restore the file from a backup".to_owned(),
-            });
-        }
-    }
-    Ok(())
 }
 
 async fn create(

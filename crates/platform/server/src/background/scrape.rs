@@ -42,6 +42,8 @@ impl Sink for LakeSink {
         }
         let problem = receive::rejections(&appended).unwrap_or_default();
         app.dropped(&delivery, "samples", appended.rejected_points() as u64, &problem);
+        let problem = receive::left_out_exemplars(&appended).unwrap_or_default();
+        app.dropped(&delivery, "exemplars", appended.untimely_exemplars as u64, &problem);
         Ok(())
     }
 }

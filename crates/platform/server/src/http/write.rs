@@ -140,7 +140,7 @@ fn append(
         rejected: vec![
             ("samples", rejections.samples + left_out.points + too_late),
             ("histograms", rejections.histograms),
-            ("exemplars", rejections.exemplars),
+            ("exemplars", rejections.exemplars + appended.untimely_exemplars as u64),
         ],
         problem: (!problems.is_empty()).then(|| problems.join("\n")),
     })

@@ -69,7 +69,12 @@ impl Signal for Metrics {
         settings.redactor.metrics(&mut batch);
         let left_out = label_limits::enforce(&settings.label_limits, &mut batch);
         let appended = receive::append(lake, &batch)?;
-        let problems = [Some(outcome.message), left_out.problem, receive::rejections(&appended)];
+        let problems = [
+            Some(outcome.message),
+            left_out.problem,
+            receive::rejections(&appended),
+            receive::left_out_exemplars(&appended),
+        ];
         let problems = problems.map(Option::unwrap_or_default);
         Ok(Taken {
             received: receive::counted(&appended),

@@ -115,9 +115,11 @@ pub(crate) struct TelemetryDropped<'a> {
 impl InternalEvent for TelemetryDropped<'_> {
     fn emit(self, metrics: &Metrics) {
         let Self { protocol, sender, signal, count, example } = self;
-        match protocol {
+        match (protocol, signal) {
             // Nobody else is told.
-            "scrape" => warn!(protocol, job = sender, signal, count, example, "telemetry dropped"),
+            ("scrape", "samples") => {
+                warn!(protocol, job = sender, signal, count, example, "telemetry dropped")
+            }
             _ => debug!(protocol, sender, signal, count, example, "telemetry dropped"),
         }
         metrics.dropped.add([protocol, signal], count);
