@@ -244,9 +244,9 @@ fn data_location(text: &str) -> Result<DataLocation, String> {
 fn listen(mut fields: Fields<'_>) -> Listen {
     let default = Listen::default();
     let listen = Listen {
-        http: fields.parse("http", address).unwrap_or(default.http),
-        otlp_grpc: fields.parse("otlp_grpc", address).unwrap_or(default.otlp_grpc),
-        otlp_http: fields.parse("otlp_http", address).unwrap_or(default.otlp_http),
+        http: fields.parse("http", parse_address).unwrap_or(default.http),
+        otlp_grpc: fields.parse("otlp_grpc", parse_address).unwrap_or(default.otlp_grpc),
+        otlp_http: fields.parse("otlp_http", parse_address).unwrap_or(default.otlp_http),
     };
     let Listen { http, otlp_grpc, otlp_http } = listen;
     let clash = |a: SocketAddr, b: SocketAddr| a == b && a.port() != 0;
@@ -257,8 +257,11 @@ fn listen(mut fields: Fields<'_>) -> Listen {
     listen
 }
 
-/// `127.0.0.1:7676`, `[::1]:7676`, `localhost:7676`, or `:7676` for every interface.
-fn address(text: &str) -> Result<SocketAddr, String> {
+/// Reads `127.0.0.1:7676`, `[::1]:7676`, `localhost:7676`, or `:7676` for every interface.
+///
+/// # Errors
+/// With a sentence that says how an address is written.
+pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let invalid = || format!("{text:?} is not an address; write one as 127.0.0.1:7676");
     if let Ok(address) = text.parse() {
         return Ok(address);

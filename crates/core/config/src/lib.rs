@@ -166,6 +166,13 @@ impl Config {
         Ok(warnings)
     }
 
+    /// Files that scrape jobs and receivers need once they run: secrets, certificates, lists of targets.
+    pub fn client_files(&self) -> Vec<PathBuf> {
+        let (mut jobs, mut receivers) = (self.scrape_configs.clone(), self.remote_write.clone());
+        let of_jobs = jobs.iter_mut().flat_map(ScrapeConfig::paths);
+        of_jobs.chain(receivers.iter_mut().flat_map(RemoteWrite::paths)).map(|path| path.clone()).collect()
+    }
+
     /// Makes every relative path relative to `folder`, the folder that the config lies in.
     pub fn resolve_paths(&mut self, folder: &Path) {
         let Self { alerting, rule_files, scrape_config_files, scrape_configs, remote_write, kandela, .. } =

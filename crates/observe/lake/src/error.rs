@@ -164,7 +164,8 @@ impl LakeError {
         Self::Io { action: action.into(), source }
     }
 
-    pub(crate) fn defect(action: &'static str, message: impl std::fmt::Display) -> Self {
+    /// What should not happen, while doing `action`.
+    pub fn defect(action: &'static str, message: impl std::fmt::Display) -> Self {
         Self::Defect { action, message: message.to_string() }
     }
 }

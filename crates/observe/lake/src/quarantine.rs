@@ -109,7 +109,20 @@ pub(crate) fn lacking(root: &Path, reads: &Reads) -> Vec<String> {
             date_text(day)
         )
     });
-    said.collect()
+    said.chain(log_lacks(root)).collect()
+}
+
+/// What was damaged of the log may have been of any table and any day.
+fn log_lacks(root: &Path) -> Option<String> {
+    let folder = root.join("wal/quarantine");
+    let damaged = std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
+    damaged.then(|| {
+        format!(
+            "damaged parts of the write-ahead log lie in {}, and rows that were in them may be missing in this answer; `kandela \
+             doctor` tells more",
+            folder.display()
+        )
+    })
 }
 
 /// What lies there, and what of the log was put aside.

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use kandela_config::Config;
+use kandela_server::Options;
 use serde::Serialize;
 
 use crate::config_file;
@@ -65,17 +67,31 @@ impl CheckConfig {
                 Report { file, state: State::Fail, errors, warnings: Vec::new(), summary, effective: None }
             }
             Ok(loaded) => {
-                let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
-                let state = if warnings.is_empty() { State::Ok } else { State::Warn };
+                let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+                warnings.extend(missing_files(&loaded.config));
+                let options = Options { config: loaded.config.clone(), ..Options::default() };
+                let errors: Vec<String> = options.check().err().iter().map(ToString::to_string).collect();
+                let state = match (errors.is_empty(), warnings.is_empty()) {
+                    (false, _) => State::Fail,
+                    (true, false) => State::Warn,
+                    (true, true) => State::Ok,
+                };
                 let (jobs, receivers) =
                     (loaded.config.scrape_configs.len(), loaded.config.remote_write.len());
                 let summary = format!("{jobs} scrape jobs, {receivers} receivers");
                 let effective = self.print.then(|| loaded.config.to_yaml()).transpose()?;
-                Report { file, state, errors: Vec::new(), warnings, summary, effective }
+                Report { file, state, errors, warnings, summary, effective }
             }
         };
         Ok(report)
     }
+}
+
+/// Files that jobs and receivers will ask for and that are not there yet.
+fn missing_files(config: &Config) -> Vec<String> {
+    let files = config.client_files().into_iter();
+    let missing = files.filter(|file| !file.to_string_lossy().contains('*') && !file.exists());
+    missing.map(|file| format!("{} does not exist", file.display())).collect()
 }
 
 fn print(report: &Report) {
@@ -85,5 +101,35 @@ fn print(report: &Report) {
     }
     if let Some(effective) = &report.effective {
         line(effective.trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reported(text: &str) -> Report {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kandela.yaml");
+        std::fs::write(&file, text).unwrap();
+        let check = CheckConfig { files: Vec::new(), strict: false, print: false, format: Format::Table };
+        check.report(file).unwrap()
+    }
+
+    #[test]
+    fn a_secret_that_a_start_would_stumble_over_is_an_error() {
+        let report = reported(
+            "kandela: {users: [{name: grafana, role: viewer, bearer_token_file: not-there.token}]}\n",
+        );
+        assert_eq!(report.state, State::Fail);
+        assert!(report.errors[0].contains("grafana") && report.errors[0].contains("not-there.token"));
+    }
+
+    #[test]
+    fn a_file_that_a_job_will_ask_for_is_a_warning() {
+        let job = "{job_name: a, tls_config: {ca_file: ca.pem}, file_sd_configs: [{files: ['*.json']}]}";
+        let report = reported(&format!("scrape_configs: [{job}]\n"));
+        assert_eq!((report.state, report.warnings.len()), (State::Warn, 1), "{:?}", report.warnings);
+        assert!(report.warnings[0].ends_with("ca.pem does not exist"));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use kandela_config::kandela::{DataLocation, Listen, MIN_MEMORY};
+use kandela_config::kandela::{DataLocation, Listen, MIN_MEMORY, parse_address};
 use kandela_config::{Config, parse_size, size_text};
 use kandela_server::{Options, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -29,13 +29,13 @@ pub(crate) struct Up {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Where pages and all APIs listen [default: 127.0.0.1:7676]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     listen: Option<SocketAddr>,
     /// Where OTLP over gRPC listens [default: 127.0.0.1:4317]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     otlp_grpc: Option<SocketAddr>,
     /// Where OTLP over HTTP listens [default: 127.0.0.1:4318]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     otlp_http: Option<SocketAddr>,
     /// Memory that the server may hold [default: 2GiB]
     #[arg(long, value_name = "SIZE", value_parser = memory)]

@@ -105,18 +105,18 @@ impl App {
 
     /// Reads the options again and puts in force what can change while running: users, host names and origins, the
     /// certificate, OTLP's naming, redaction and scrape jobs. The options before stay in force where the new ones cannot be used.
+    /// Gives the keys that changed and wait for a restart.
     ///
     /// # Errors
     /// Why the new options cannot be used.
-    pub(crate) async fn reload(&self) -> Result<(), String> {
+    pub(crate) async fn reload(&self) -> Result<Vec<&'static str>, String> {
         let outcome = self.try_reload().await;
-        let error = outcome.as_ref().err().map(|error| error as &dyn std::fmt::Display);
-        self.telemetry.emit(Reloaded { error });
+        self.telemetry.emit(Reloaded { outcome: &outcome });
         outcome
     }
 
-    async fn try_reload(&self) -> Result<(), String> {
-        let Some(source) = self.source.clone() else { return Ok(()) };
+    async fn try_reload(&self) -> Result<Vec<&'static str>, String> {
+        let Some(source) = self.source.clone() else { return Ok(Vec::new()) };
         let read = tokio::task::spawn_blocking(move || source());
         let options = read.await.map_err(|error| error.to_string())??;
         if let Some(address) = options.unguarded() {
@@ -133,6 +133,6 @@ impl App {
         if let Some(scrapes) = self.scrapes.get() {
             scrapes.apply(&options.config.scrape_configs).await;
         }
-        Ok(())
+        Ok(options.waiting_since(&self.options))
     }
 }

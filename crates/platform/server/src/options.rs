@@ -57,6 +57,29 @@ impl Options {
         Some(TlsFiles { cert: tls.cert_file.clone(), key: tls.key_file.clone() })
     }
 
+    /// The keys in which these options differ from `before` and which hold from a start on.
+    pub(crate) fn waiting_since(&self, before: &Self) -> Vec<&'static str> {
+        let (new, old) = (self.kandela(), before.kandela());
+        let (limits, old_limits) = (new.limits, old.limits);
+        let changed = [
+            ("remote_write", self.config.remote_write != before.config.remote_write),
+            ("kandela.data", self.data != before.data),
+            ("kandela.listen", new.listen != old.listen),
+            ("kandela.tenants", new.tenants != old.tenants),
+            ("kandela.memory_limit", new.memory_limit != old.memory_limit),
+            ("kandela.durability", new.durability != old.durability),
+            ("kandela.out_of_order_window", new.out_of_order_window != old.out_of_order_window),
+            ("kandela.flush_interval", new.flush_interval != old.flush_interval),
+            ("kandela.retention", new.retention != old.retention),
+            ("kandela.limits.series", limits.series != old_limits.series),
+            ("kandela.limits.series_per_target", limits.series_per_target != old_limits.series_per_target),
+            ("kandela.limits.body_size", limits.body_size != old_limits.body_size),
+            ("kandela.limits.query", limits.query != old_limits.query),
+            ("kandela.host_metrics", new.host_metrics != old.host_metrics),
+        ];
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+    }
+
     pub(crate) fn memory_limit(&self) -> usize {
         saturated(self.kandela().memory_limit)
     }

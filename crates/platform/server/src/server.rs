@@ -81,6 +81,19 @@ pub struct Server {
     loops: JoinSet<()>,
 }
 
+impl Options {
+    /// Reads the files that a start needs and says what a start would stumble over.
+    ///
+    /// # Errors
+    /// When the certificate, a user's secret or a redaction rule cannot be used.
+    pub fn check(&self) -> Result<(), StartError> {
+        self.tls_files().as_ref().map(TlsAcceptor::load).transpose()?;
+        Guard::new(self.kandela(), Telemetry::default())?;
+        Settings::of(self)?;
+        Ok(())
+    }
+}
+
 impl Server {
     /// Binds every address and answers from then on, 503 where the lake is needed; then reads back what was acknowledged
     /// before, and is ready. `source` is asked for fresh options on a reload.
@@ -198,7 +211,7 @@ impl Server {
     ///
     /// # Errors
     /// Why the one before stays in force.
-    pub async fn reload(&self) -> Result<(), String> {
+    pub async fn reload(&self) -> Result<Vec<&'static str>, String> {
         self.app.reload().await
     }
 

@@ -10,7 +10,6 @@ mod file;
 mod retention;
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};

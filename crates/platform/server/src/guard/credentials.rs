@@ -39,6 +39,12 @@ pub enum CredentialError {
         /// Which file.
         path: PathBuf,
     },
+    /// Two users have one token, so nobody could say which of them asks.
+    #[error("user {user} has the token of another user; give each one of their own")]
+    SharedToken {
+        /// The later one.
+        user: String,
+    },
 }
 
 /// Users and their roles. Tokens and passwords in the clear are kept as SHA-256 digests; comparing takes the same time
@@ -84,7 +90,7 @@ impl Credentials {
     /// The users of a config; files are read now.
     ///
     /// # Errors
-    /// When a secret's file cannot be read or is empty.
+    /// When a secret's file cannot be read or is empty, or two users have one token.
     pub(crate) fn load(users: &[User]) -> Result<Self, CredentialError> {
         let mut credentials = Self {
             tokens: Vec::new(),
@@ -95,8 +101,10 @@ impl Credentials {
         };
         for User { name, role, credential, .. } in users {
             match credential {
-                Credential::BearerToken(token) => credentials.add_token(token.expose(), *role),
-                Credential::BearerTokenFile(path) => credentials.add_token(&secret(name, path)?, *role),
+                Credential::BearerToken(token) => credentials.add_token(name, token.expose(), *role)?,
+                Credential::BearerTokenFile(path) => {
+                    credentials.add_token(name, &secret(name, path)?, *role)?;
+                }
                 Credential::PasswordBcrypt(hash) => {
                     credentials.hashes.insert(name.clone(), (hash.expose().to_owned(), *role));
                 }
@@ -106,8 +114,13 @@ impl Credentials {
         Ok(credentials)
     }
 
-    fn add_token(&mut self, token: &str, role: Role) {
-        self.tokens.push((sha256(token.as_bytes()), role));
+    fn add_token(&mut self, user: &str, token: &str, role: Role) -> Result<(), CredentialError> {
+        let token = sha256(token.as_bytes());
+        if self.tokens.iter().any(|(known, _)| *known == token) {
+            return Err(CredentialError::SharedToken { user: user.to_owned() });
+        }
+        self.tokens.push((token, role));
+        Ok(())
     }
 
     fn add_password(&mut self, user: &str, password: &str, role: Role) {
@@ -210,6 +223,13 @@ mod tests {
 
     fn basic(pair: &str) -> Vec<u8> {
         format!("Basic {}", BASE64_STANDARD.encode(pair)).into_bytes()
+    }
+
+    #[test]
+    fn two_users_with_one_token_are_refused() {
+        let token = |name| user(name, Role::Viewer, Credential::BearerToken(Secret::new("same")));
+        let error = Credentials::load(&[token("a"), token("b")]).err().unwrap().to_string();
+        assert!(error.contains("user b has the token of another user"), "{error}");
     }
 
     #[tokio::test]

@@ -26,7 +26,9 @@ impl HostRules {
     /// Whether `host`, a `Host` header's value or an HTTP/2 authority, names this server; `local` is the address that
     /// the connection came in on. The port is not looked at, since a forwarded port differs rightly.
     pub(crate) fn is_own(&self, host: &str, local: IpAddr) -> bool {
-        let Ok(authority) = host.parse::<Authority>() else { return false };
+        let Some(authority) = host.parse::<Authority>().ok().filter(|_| !host.contains('@')) else {
+            return false;
+        };
         let name = authority.host().trim_start_matches('[').trim_end_matches(']');
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let inherent = match name.parse::<IpAddr>() {
@@ -78,6 +80,12 @@ mod tests {
         ] {
             assert!(rules.is_own(host, local), "{host} was refused");
         }
+    }
+
+    #[test]
+    fn a_host_with_a_user_in_it_is_nobody() {
+        let local: IpAddr = "127.0.0.1".parse().unwrap();
+        assert!(!HostRules::default().is_own("evil.example@127.0.0.1", local));
     }
 
     #[test]

@@ -24,9 +24,10 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
 }
 
 /// Reads the configuration again and says whether it is in force.
-pub(super) async fn reload(State(app): State<Arc<App>>) -> Result<&'static str, Refusal> {
+pub(super) async fn reload(State(app): State<Arc<App>>) -> Result<String, Refusal> {
     match app.reload().await {
-        Ok(()) => Ok("configuration reloaded\n"),
+        Ok(waiting) if waiting.is_empty() => Ok("configuration reloaded\n".to_owned()),
+        Ok(waiting) => Ok(format!("configuration reloaded; restart for {}\n", waiting.join(", "))),
         Err(error) => Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error)),
     }
 }

@@ -1,11 +1,13 @@
 //! Running queries on threads of their own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
 use kandela_lake::{Lake, LakeError, QUERY_STACK, QueryLimits};
+use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -17,6 +19,8 @@ use crate::telemetry::events::QueryFinished;
 const CONCURRENT: usize = 4;
 /// Pieces of an answer that wait for a slow reader.
 const WAITING: usize = 4;
+/// How much longer than its timeout a query gets to end by itself.
+const OVERTIME: Duration = Duration::from_millis(200);
 
 /// Threads for queries and upkeep, apart from those that receive and answer.
 pub(crate) struct Queries {
@@ -58,16 +62,17 @@ impl Queries {
     pub(crate) fn start(&self, lake: Lake, sql: String, format: RowFormat) -> Answer {
         let (sender, pieces) = mpsc::channel(WAITING);
         let (begins, begun) = oneshot::channel();
+        let teller = Teller { begins: Arc::new(Mutex::new(Some(begins))), sender };
         let query = Query {
             lake,
             sql,
             format,
-            sender,
+            teller: teller.clone(),
             slots: self.slots.clone(),
             limits: self.limits,
-            telemetry: self.telemetry.clone(),
+            rows: Arc::default(),
         };
-        self.threads.spawn(query.run(begins));
+        self.threads.spawn(watch(query, teller, self.telemetry.clone()));
         Answer { begun, pieces }
     }
 }
@@ -83,46 +88,70 @@ impl Drop for Queries {
 
 type Begins = oneshot::Sender<Result<Vec<String>, LakeError>>;
 
+/// The way to whoever reads the answer.
+#[derive(Clone)]
+struct Teller {
+    /// There until the answer has begun.
+    begins: Arc<Mutex<Option<Begins>>>,
+    sender: mpsc::Sender<Result<Bytes, LakeError>>,
+}
+
+impl Teller {
+    fn begin(&self, warnings: Vec<String>) -> Result<(), LakeError> {
+        match self.begins.lock().take() {
+            Some(begins) => begins.send(Ok(warnings)).map_err(|_| LakeError::Closed),
+            None => Ok(()),
+        }
+    }
+
+    /// Nobody reads it any more where this fails.
+    async fn fail(&self, error: LakeError) {
+        let begins = self.begins.lock().take();
+        match begins {
+            Some(begins) => drop(begins.send(Err(error))),
+            None => drop(self.sender.send(Err(error)).await),
+        }
+    }
+}
+
+/// Runs a query on a task of its own, so that its end is told in time even while it computes.
+async fn watch(query: Query, teller: Teller, telemetry: Telemetry) {
+    let began = Instant::now();
+    let (rows, timeout) = (query.rows.clone(), query.limits.timeout);
+    let mut work = tokio::spawn(async move { query.answer(began).await });
+    let timed_out = LakeError::QueryTimeout { seconds: timeout.as_secs() };
+    let ended = tokio::select! {
+        ended = &mut work => Some(ended.unwrap_or_else(|panic| Err(LakeError::defect("run the query", panic)))),
+        () = tokio::time::sleep(timeout + OVERTIME) => Some(Err(timed_out)),
+        () = teller.sender.closed() => None,
+    };
+    work.abort();
+    let outcome = match &ended {
+        None => "cancelled",
+        Some(Ok(())) => "ok",
+        Some(Err(LakeError::QueryTimeout { .. })) => "timeout",
+        Some(Err(_)) => "error",
+    };
+    let rows = rows.load(Ordering::Relaxed);
+    telemetry.emit(QueryFinished { language: "sql", outcome, rows, took: began.elapsed() });
+    if let Some(Err(error)) = ended {
+        teller.fail(error).await;
+    }
+}
+
 struct Query {
     lake: Lake,
     sql: String,
     format: RowFormat,
-    sender: mpsc::Sender<Result<Bytes, LakeError>>,
+    teller: Teller,
     slots: Arc<Semaphore>,
     limits: QueryLimits,
-    telemetry: Telemetry,
+    /// How many it gave so far.
+    rows: Arc<AtomicU64>,
 }
 
 impl Query {
-    async fn run(self, begins: Begins) {
-        let began = Instant::now();
-        let mut rows = 0;
-        let mut begins = Some(begins);
-        let ended = tokio::select! {
-            ended = self.answer(began, &mut begins, &mut rows) => Some(ended),
-            () = self.sender.closed() => None,
-        };
-        let outcome = match &ended {
-            None => "cancelled",
-            Some(Ok(())) => "ok",
-            Some(Err(LakeError::QueryTimeout { .. })) => "timeout",
-            Some(Err(_)) => "error",
-        };
-        self.telemetry.emit(QueryFinished { language: "sql", outcome, rows, took: began.elapsed() });
-        // Nobody reads it any more where this fails.
-        match (ended, begins) {
-            (Some(Err(error)), Some(begins)) => drop(begins.send(Err(error))),
-            (Some(Err(error)), None) => drop(self.sender.send(Err(error)).await),
-            _ => {}
-        }
-    }
-
-    async fn answer(
-        &self,
-        began: Instant,
-        begins: &mut Option<Begins>,
-        rows: &mut u64,
-    ) -> Result<(), LakeError> {
+    async fn answer(&self, began: Instant) -> Result<(), LakeError> {
         let timeout = self.limits.timeout;
         let timed_out = || LakeError::QueryTimeout { seconds: timeout.as_secs() };
         let turn = tokio::time::timeout(timeout, self.slots.acquire()).await;
@@ -139,12 +168,10 @@ impl Query {
             message: format!("its rows cannot be written as {:?}: {error}", self.format),
         };
         let mut encoder = RowEncoder::new(self.format, &batches.schema(), &warnings).map_err(unwritable)?;
-        if let Some(begins) = begins.take() {
-            begins.send(Ok(warnings)).map_err(|_| LakeError::Closed)?;
-        }
+        self.teller.begin(warnings)?;
         while let Some(batch) = batches.next().await {
             let batch = batch.map_err(|error| named(kandela_lake::explain(&error)))?;
-            *rows += batch.num_rows() as u64;
+            self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
             self.pass_on(encoder.push(&batch).map_err(unwritable)?).await?;
         }
         self.pass_on(encoder.finish().map_err(unwritable)?).await
@@ -154,6 +181,6 @@ impl Query {
         if piece.is_empty() {
             return Ok(());
         }
-        self.sender.send(Ok(piece.into())).await.map_err(|_| LakeError::Closed)
+        self.teller.sender.send(Ok(piece.into())).await.map_err(|_| LakeError::Closed)
     }
 }

@@ -118,7 +118,7 @@ impl InternalEvent for TelemetryDropped<'_> {
         match (protocol, signal) {
             // Nobody else is told.
             ("scrape", "samples") => {
-                warn!(protocol, job = sender, signal, count, example, "telemetry dropped")
+                warn!(protocol, job = sender, signal, count, example, "telemetry dropped");
             }
             _ => debug!(protocol, sender, signal, count, example, "telemetry dropped"),
         }
@@ -294,17 +294,20 @@ impl InternalEvent for ForwardDropped<'_> {
 
 /// The configuration was read again.
 pub(crate) struct Reloaded<'a> {
-    /// Why it failed and the old one stays in force.
-    pub error: Option<&'a dyn Display>,
+    /// The keys that wait for a restart, or why it failed and the old configuration stays in force.
+    pub outcome: &'a Result<Vec<&'static str>, String>,
 }
 
 impl InternalEvent for Reloaded<'_> {
     fn emit(self, metrics: &Metrics) {
-        match self.error {
-            None => info!("configuration reloaded"),
-            Some(error) => error!(%error, "configuration not reloaded, the one before stays in force"),
+        match self.outcome {
+            Ok(waiting) if waiting.is_empty() => info!("configuration reloaded"),
+            Ok(waiting) => {
+                warn!(keys = waiting.join(", "), "configuration reloaded; some keys wait for a restart");
+            }
+            Err(error) => error!(error, "configuration not reloaded, the one before stays in force"),
         }
-        metrics.reloads.add([if self.error.is_none() { "ok" } else { "error" }], 1);
+        metrics.reloads.add([if self.outcome.is_ok() { "ok" } else { "error" }], 1);
     }
 }
 

@@ -187,3 +187,19 @@ async fn a_reload_puts_new_credentials_in_force_and_keeps_the_old_on_an_error() 
     assert!(text.contains("kandela_config_reloads_total{outcome=\"error\"} 1"), "{text}");
     assert!(text.contains("kandela_config_reloads_total{outcome=\"ok\"} 1"), "{text}");
 }
+
+#[tokio::test]
+async fn a_reload_names_what_waits_for_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let before = quiet(&folder);
+    let mut after = before.clone();
+    after.config.kandela.retention.metrics *= 2;
+    after.config.kandela.limits.body_size += 1;
+    let source = Arc::new(move || Ok(after.clone()));
+    let server = Server::start(before, Some(source)).await.unwrap();
+    let url = format!("http://{}/-/reload", server.addresses().http);
+    let answer = reqwest::Client::new().post(url).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let told = answer.text().await.unwrap();
+    assert_eq!(told, "configuration reloaded; restart for kandela.retention, kandela.limits.body_size\n");
+}

@@ -132,6 +132,19 @@ async fn a_query_changes_nothing() {
 const ENDLESS: &str = "SELECT sum(value % 7) FROM generate_series(1, 1000000000000)";
 
 #[tokio::test]
+async fn a_query_that_only_computes_is_told_its_end_in_time() {
+    let limit = Duration::from_millis(500);
+    let running = start(|options| options.config.kandela.limits.query.timeout = limit).await;
+    let columns = "information_schema.columns";
+    let query =
+        format!("SELECT count(*) FROM {columns} a, {columns} b, {columns} c, {columns} d, {columns} e");
+    let began = Instant::now();
+    let answer = reqwest::Client::new().post(running.url("/api/sql")).body(query).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn a_query_that_takes_too_long_is_ended_and_names_its_limit() {
     let limit = Duration::from_secs(1);
     let running = start(|options| options.config.kandela.limits.query.timeout = limit).await;
