@@ -1,5 +1,7 @@
 //! From memory to files: one frozen generation becomes sorted files and one commit a table.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -8,8 +10,12 @@ use kandela_model::tables::{self, Table};
 use crate::error::{LakeError, Result};
 use crate::head::{Memtable, Registry, Window};
 use crate::rows;
+use crate::sql::order::in_order;
 use crate::sql::runs::{self, Ask};
 use crate::table::{Compression, Encoded, FileEncoder, LakeTable, Layouts, TableState};
+
+/// Rows that are laid out at once: some megabytes of spans.
+const SLICE_ROWS: usize = 8_192;
 
 /// What a flush wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +65,9 @@ fn encode(table: &'static Table, memtable: &Memtable, registry: &Registry) -> Re
     if table.name == tables::SAMPLES.name {
         return encode_samples(memtable);
     }
+    if !matches!(table.name, "series" | "histograms") {
+        return encode_rows(table, memtable);
+    }
     let mut parts = Vec::new();
     for run in runs::of(table, memtable, registry, &Ask::default())? {
         for (day, rows) in rows::split_by_date(table, &run.batch)? {
@@ -66,6 +75,25 @@ fn encode(table: &'static Table, memtable: &Memtable, registry: &Registry) -> Re
         }
     }
     Ok(parts)
+}
+
+/// Rows that lie in memory as they came go to the encoders of their days in slices too.
+fn encode_rows(table: &'static Table, memtable: &Memtable) -> Result<Vec<Part>> {
+    let mut encoders: BTreeMap<i32, FileEncoder> = BTreeMap::new();
+    in_order(table, &memtable.rows(table), SLICE_ROWS, |slice| {
+        for (day, rows) in rows::split_by_date(table, &slice)? {
+            let encoder = match encoders.entry(day) {
+                Entry::Occupied(begun) => begun.into_mut(),
+                Entry::Vacant(new) => {
+                    new.insert(FileEncoder::new(table, Compression::Fast, Layouts::default())?)
+                }
+            };
+            encoder.write(&rows)?;
+        }
+        Ok(())
+    })?;
+    let parts = encoders.into_iter().map(|(day, encoder)| finish(encoder, day, false));
+    parts.filter_map(Result::transpose).collect()
 }
 
 /// Samples are by far the most rows, so they go to the encoder in slices and are never all laid out at once.

@@ -95,7 +95,9 @@ impl TableProvider for MetricsProvider {
         let labels = self.sets.labels_by_id(&self.samples.view, days, &matchers).await.map_err(external)?;
         let ids: Option<Arc<HashSet<i64>>> =
             (!matchers.is_empty()).then(|| Arc::new(labels.keys().copied().collect()));
-        let sources = self.samples.sources(bounds, &Ask { ids: ids.clone(), between: bounds.between() })?;
+        let sources = self
+            .samples
+            .sources(bounds, &Ask { ids: ids.clone(), between: bounds.between(), columns: None })?;
         let samples = sql_schema(&SAMPLES);
         let mut pushed: Vec<Expr> = filters.iter().filter(|filter| over(filter, &samples)).cloned().collect();
         if let Some(ids) = ids.filter(|ids| ids.len() <= MAX_LISTED_IDS) {

@@ -6,10 +6,12 @@ mod dedup;
 mod guard;
 mod limits;
 mod metrics;
+pub(crate) mod order;
 mod pool;
 mod provider;
 pub(crate) mod runs;
 pub(crate) mod scan;
+mod yielding;
 
 use std::sync::Arc;
 
@@ -100,6 +102,7 @@ pub(crate) fn session(
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(yielding::YieldingJoins))
         .build();
     let context = SessionContext::new_with_state(state);
     guard::without_unbounded_functions(&context);

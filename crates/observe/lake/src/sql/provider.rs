@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -18,7 +19,7 @@ use parking_lot::Mutex;
 use super::bounds::{Bounds, time_bounds};
 use super::limits::Reserved;
 use super::runs::{self, Ask};
-use super::scan::{Sources, plan, sql_schema};
+use super::scan::{Sources, key_of, plan, sql_schema};
 use crate::head::Registry;
 use crate::quarantine::Reads;
 use crate::view::View;
@@ -37,6 +38,17 @@ pub(crate) struct LakeProvider {
 }
 
 impl LakeProvider {
+    /// The columns that are read: those wanted, and those by which rows are sorted, dated and told apart.
+    fn columns(&self, schema: &SchemaRef, wanted: &[usize]) -> Vec<String> {
+        let (DatedBy::Micros(dated_by) | DatedBy::Nanos(dated_by)) = self.table.dated_by;
+        let wanted = wanted.iter().map(|column| schema.field(*column).name().as_str());
+        let needed = key_of(self.table).iter().chain(self.table.sorted_by).copied().chain([dated_by]);
+        let mut columns: Vec<String> = wanted.chain(needed).map(str::to_owned).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+
     /// The sources that hold rows within `bounds`, of the series asked for.
     pub(crate) fn sources(&self, bounds: Bounds, ask: &Ask) -> Result<Sources> {
         let days = bounds.days(self.table.dated_by);
@@ -53,13 +65,18 @@ impl LakeProvider {
             files,
             runs: Vec::new(),
         };
+        let external = |e| DataFusionError::External(Box::new(e));
         if self.table.name == SAMPLES.name {
             let samples: u64 = self.view.generations().map(|generation| generation.samples()).sum();
             self.reserved.grow(samples as usize * SAMPLE_BYTES)?;
+        } else {
+            for generation in self.view.generations() {
+                let rows = runs::projected(self.table, generation, ask).map_err(external)?;
+                self.reserved.grow(rows.iter().map(RecordBatch::get_array_memory_size).sum())?;
+            }
         }
         for generation in self.view.generations() {
-            let runs = runs::of(self.table, generation, &self.registry, ask)
-                .map_err(|e| DataFusionError::External(Box::new(e)))?;
+            let runs = runs::of(self.table, generation, &self.registry, ask).map_err(external)?;
             sources.may_repeat |= runs.iter().any(|run| run.late);
             sources.runs.extend(runs);
         }
@@ -94,10 +111,12 @@ impl TableProvider for LakeProvider {
             DatedBy::Micros(_) => bounds.between(),
             DatedBy::Nanos(_) => None,
         };
-        let sources = self.sources(bounds, &Ask { ids: None, between })?;
-        let predicate = physical(state, &schema, filters)?;
         let all: Vec<usize> = (0..schema.fields().len()).collect();
-        plan(&sources, projection.unwrap_or(&all), predicate, false)
+        let wanted = projection.unwrap_or(&all);
+        let columns = Some(self.columns(&schema, wanted));
+        let sources = self.sources(bounds, &Ask { ids: None, between, columns })?;
+        let predicate = physical(state, &schema, filters)?;
+        plan(&sources, wanted, predicate, false)
     }
 }
 

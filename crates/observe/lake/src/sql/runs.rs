@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use arrow_array::builder::{Int32Builder, MapBuilder, StringBuilder};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
-use arrow_ord::sort::{SortColumn, lexsort_to_indices};
 use arrow_schema::DataType;
-use arrow_select::concat::concat_batches;
-use arrow_select::take::take_record_batch;
 use kandela_model::tables::{self, Table};
 use kandela_model::{METRIC_NAME, Timestamp, is_stale};
 
+use super::order::in_order;
 use super::scan::HeadRun;
 use crate::error::{LakeError, Result};
 use crate::head::{Memtable, Registry, SampleRows, Window};
@@ -20,13 +18,15 @@ use crate::{rows, schema};
 /// Ranks above every file's: what is in memory came after what was flushed.
 const HEAD_RANK: i64 = i64::MAX / 2 + 1;
 
-/// Asks for part of the samples.
+/// Asks for part of the rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ask {
     /// Only these series; `None` for all.
     pub(crate) ids: Option<Arc<HashSet<i64>>>,
     /// Bounds in microseconds, both inclusive.
     pub(crate) between: Option<(i64, i64)>,
+    /// Only these columns, of tables whose rows lie in memory as they came; `None` for all.
+    pub(crate) columns: Option<Vec<String>>,
 }
 
 /// The sorted runs of `table` in one generation.
@@ -59,28 +59,28 @@ pub(crate) fn of(
                 add(rows::histograms(&rows)?, late)?;
             }
         }
-        "series" => add(sorted(table, &series_batch(memtable, registry)?)?, false)?,
+        "series" => {
+            let batch = series_batch(memtable, registry)?;
+            in_order(table, &[batch], usize::MAX, |batch| add(batch, false))?;
+        }
         _ => {
-            let batches = memtable.rows(table);
-            let all = concat_batches(&schema::arrow_schema(table), &batches)
-                .map_err(|e| LakeError::defect("join rows", e))?;
-            add(sorted(table, &all)?, false)?;
+            let batches = projected(table, memtable, ask)?;
+            in_order(table, &batches, usize::MAX, |batch| add(batch, false))?;
         }
     }
     Ok(runs)
 }
 
-/// The rows of `batch` in the order of their table.
-pub(crate) fn sorted(table: &Table, batch: &RecordBatch) -> Result<RecordBatch> {
-    let columns: Vec<SortColumn> = table
-        .sorted_by
-        .iter()
-        .filter_map(|name| batch.column_by_name(name))
-        .map(|values| SortColumn { values: values.clone(), options: None })
-        .collect();
-    let error = |e| LakeError::defect("sort rows", e);
-    let order = lexsort_to_indices(&columns, None).map_err(error)?;
-    take_record_batch(batch, &order).map_err(error)
+/// The rows of a table as they came, with the columns asked for.
+pub(crate) fn projected(table: &Table, memtable: &Memtable, ask: &Ask) -> Result<Vec<RecordBatch>> {
+    let batches = memtable.rows(table);
+    let Some(columns) = &ask.columns else { return Ok(batches) };
+    let project = |batch: RecordBatch| {
+        let schema = batch.schema();
+        let wanted: Vec<usize> = columns.iter().filter_map(|name| schema.index_of(name).ok()).collect();
+        batch.project(&wanted).map_err(|e| LakeError::defect("project rows", e))
+    };
+    batches.into_iter().map(project).collect()
 }
 
 /// Samples as rows of their table; a staleness marker is NULL.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Date32Array, Int64Array, RecordBatch};
+use arrow_array::{ArrayRef, Date32Array, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, SortOptions};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::listing::PartitionedFile;
@@ -144,8 +144,9 @@ fn unordered(
         inputs.push(file_plan(sources.table, groups, projection, predicate, None)?);
     }
     if !sources.runs.is_empty() {
-        let batches = sources.runs.iter().map(|run| dated(run, &schema)).collect::<Result<Vec<_>>>()?;
-        inputs.push(MemorySourceConfig::try_new_exec(&[batches], schema.clone(), Some(projection.to_vec()))?);
+        let wanted = Arc::new(schema.project(projection)?);
+        let batches = sources.runs.iter().map(|run| dated(run, &wanted)).collect::<Result<Vec<_>>>()?;
+        inputs.push(MemorySourceConfig::try_new_exec(&[batches], wanted, None)?);
     }
     match unite(inputs)? {
         Some(plan) => Ok(plan),
@@ -214,14 +215,22 @@ fn file_plan(
     Ok(DataSourceExec::from_data_source(config.with_projection_indices(Some(columns))?.build()))
 }
 
+/// The columns of `schema`, of which `date` is one that the run has beside its batch.
 fn dated(run: &HeadRun, schema: &SchemaRef) -> Result<RecordBatch> {
-    let mut columns = run.batch.columns().to_vec();
-    columns.push(Arc::new(Date32Array::from(run.dates.clone())));
-    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+    let columns = schema.fields().iter().map(|field| match field.name().as_str() {
+        DATE => Ok(Arc::new(Date32Array::from(run.dates.clone())) as ArrayRef),
+        name => run
+            .batch
+            .column_by_name(name)
+            .cloned()
+            .ok_or_else(|| DataFusionError::Internal(format!("rows in memory without {name}"))),
+    });
+    let options = RecordBatchOptions::new().with_row_count(Some(run.batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(schema.clone(), columns.collect::<Result<_>>()?, &options)?)
 }
 
 fn run_plan(run: &HeadRun, schema: &SchemaRef, columns: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
-    let projected = dated(run, schema)?.project(columns)?;
+    let projected = dated(run, &Arc::new(schema.project(columns)?))?;
     let rank: ArrayRef = Arc::new(Int64Array::from_value(run.rank, projected.num_rows()));
     let mut fields: Vec<_> = projected.schema().fields().iter().cloned().collect();
     fields.push(Arc::new(rank_field()));
