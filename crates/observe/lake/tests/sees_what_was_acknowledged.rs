@@ -1,4 +1,5 @@
 //! What was acknowledged is visible at once, exactly once, wherever it lies.
+#![allow(clippy::unwrap_used, reason = "a scenario that cannot be set up has failed")]
 
 mod common;
 

@@ -19,9 +19,6 @@ use clap::{Parser, Subcommand};
 
 use output::Outcome;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[derive(Parser)]
 #[command(name = "kandela", version, about = "Takes telemetry in, keeps it, answers", max_term_width = 80)]
 struct Arguments {
@@ -46,6 +43,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    kandela_server::share_heaps();
     let command = Arguments::parse().command;
     let threads = tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(kandela_lake::QUERY_STACK)

@@ -20,6 +20,7 @@ mod background;
 mod guard;
 mod http;
 mod label_limits;
+mod memory;
 mod net;
 mod options;
 mod otlp;
@@ -33,6 +34,7 @@ mod tenants;
 
 pub use app::{Addresses, OptionsSource};
 pub use guard::CredentialError;
+pub use memory::share_heaps;
 pub use net::{TlsError, TlsFiles};
 pub use options::Options;
 pub use server::{Server, StartError};

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use datafusion::execution::TaskContext;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::SessionConfig;
 use futures::TryStreamExt;
+use kandela_model::tables::SAMPLES;
 
 use super::file::{Compression, FileEncoder, Layouts, ROW_GROUP};
 use super::{DataFile, LakeTable, TableState};
@@ -121,11 +123,16 @@ pub(crate) async fn compact_once(
     let sources = Sources { table: table.spec, files: job.files.clone(), runs: Vec::new(), may_repeat: true };
     let engine = |e: datafusion::error::DataFusionError| LakeError::defect("merge files", e);
     let merged = plan(&sources, &all, None, true).map_err(engine)?;
-    let context = TaskContext::default().with_runtime(runtime.clone());
+    // Each of the merged files has a batch in memory, and rows of other tables than samples may be long.
+    let is_samples = table.spec.name == SAMPLES.name;
+    let batch_rows = if is_samples { 8_192 } else { 1_024 };
+    let session = SessionConfig::new().with_batch_size(batch_rows);
+    let context = TaskContext::default().with_session_config(session).with_runtime(runtime.clone());
     let mut rows = merged.execute(0, Arc::new(context)).map_err(engine)?;
     let mut first = Vec::new();
     let mut gathered = 0;
-    while gathered < ROW_GROUP
+    while is_samples
+        && gathered < ROW_GROUP
         && let Some(batch) = rows.try_next().await.map_err(engine)?
     {
         gathered += batch.num_rows();

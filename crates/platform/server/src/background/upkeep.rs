@@ -6,6 +6,7 @@ use kandela_lake::{Lake, LakeError};
 use kandela_model::TenantId;
 
 use super::now;
+use crate::memory;
 use crate::net::Shutdown;
 use crate::telemetry::Telemetry;
 use crate::telemetry::events::{FileQuarantined, UpkeepFailed, UpkeepFinished};
@@ -32,6 +33,7 @@ pub(crate) async fn flush_in_time(
         }
         let began = Instant::now();
         let flushed = lake.flush().await;
+        memory::give_back();
         if !told(&telemetry, "flush", &tenant, began, &flushed) {
             tokio::time::sleep(RETRY).await;
         }
@@ -48,7 +50,9 @@ pub(crate) async fn keep_tidy(tenant: TenantId, lake: Lake, telemetry: Telemetry
             retained = Some(began);
         }
         let began = Instant::now();
-        told(&telemetry, "compact", &tenant, began, &lake.compact().await);
+        let compacted = lake.compact().await;
+        memory::give_back();
+        told(&telemetry, "compact", &tenant, began, &compacted);
         tokio::select! {
             () = tokio::time::sleep(COMPACT_EVERY) => {}
             () = shutdown.wait() => return,
