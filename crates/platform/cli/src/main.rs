@@ -9,6 +9,7 @@ mod doctor;
 mod import;
 mod output;
 mod progress;
+mod promqltest;
 mod query;
 mod table;
 mod up;
@@ -36,6 +37,8 @@ enum Command {
     /// Check files before they are used
     #[command(subcommand)]
     Check(check::Check),
+    /// Run Prometheus' test scripts against the PromQL engine
+    Promqltest(promqltest::Promqltest),
     /// Take in history
     Import(import::Import),
     /// Look for what would keep the server from working well
@@ -76,6 +79,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Up(up) => up.run().await,
         Command::Query(query) => query.run().await,
         Command::Check(check) => check.run(),
+        Command::Promqltest(scripts) => scripts.run(),
         Command::Import(import) => import.run().await,
         Command::Doctor(doctor) => doctor.run().await,
     }

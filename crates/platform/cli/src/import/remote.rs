@@ -11,8 +11,7 @@ use kandela_ingest::remote_write::read::{
 };
 use kandela_ingest::remote_write::{Decoder, Limits, WriteError};
 use kandela_model::{MetricBatch, Timestamp};
-use promql_parser::label::MatchOp;
-use promql_parser::parser::{Expr, parse};
+use kandela_promql::MatchOp;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 use tokio::sync::mpsc;
@@ -67,25 +66,18 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
 
 /// A selector of PromQL without range, offset or `@`.
 fn parse_selector(text: &str) -> Result<Selector, String> {
-    let Expr::VectorSelector(selector) = parse(text)? else {
-        return Err("this is no selector; write it as up{job=\"shop\"}".to_owned());
-    };
-    if selector.offset.is_some() || selector.at.is_some() || !selector.matchers.or_matchers.is_empty() {
-        return Err("only a name and matchers joined by commas can be asked for".to_owned());
-    }
-    let matcher =
-        |kind, name: &str, value: &str| Matcher { kind, name: name.to_owned(), value: value.to_owned() };
-    let named = selector.name.iter().map(|name| matcher(MatchKind::Equal, "__name__", name));
-    let others = selector.matchers.matchers.iter().map(|of| {
+    let matchers = kandela_promql::parse_selector(text)
+        .map_err(|error| format!("{error}; a selector is written as up{{job=\"shop\"}}"))?;
+    let matcher = |of: kandela_promql::Matcher| {
         let kind = match of.op {
             MatchOp::Equal => MatchKind::Equal,
             MatchOp::NotEqual => MatchKind::NotEqual,
-            MatchOp::Re(_) => MatchKind::Regex,
-            MatchOp::NotRe(_) => MatchKind::NotRegex,
+            MatchOp::Regex => MatchKind::Regex,
+            MatchOp::NotRegex => MatchKind::NotRegex,
         };
-        matcher(kind, &of.name, &of.value)
-    });
-    Ok(named.chain(others).collect())
+        Matcher { kind, name: of.name, value: of.value }
+    };
+    Ok(matchers.into_iter().map(matcher).collect())
 }
 
 fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
@@ -314,9 +306,9 @@ mod tests {
         assert_eq!(
             told,
             [
-                (MatchKind::Equal, "__name__", "up"),
                 (MatchKind::Equal, "job", "shop"),
                 (MatchKind::NotRegex, "instance", "a.*"),
+                (MatchKind::Equal, "__name__", "up"),
             ]
         );
     }

@@ -1,0 +1,120 @@
+//! Values while a query is evaluated: a column of the step grid for each series.
+
+use std::sync::Arc;
+
+use kandela_model::{Histogram, Labels, STALE_NAN};
+
+/// The times at which an expression is evaluated, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grid {
+    pub(crate) start: i64,
+    pub(crate) step: i64,
+    pub(crate) count: usize,
+}
+
+impl Grid {
+    pub(crate) const fn at(time: i64) -> Self {
+        Self { start: time, step: 1, count: 1 }
+    }
+
+    pub(crate) fn times(self) -> impl Iterator<Item = i64> {
+        (0..self.count).map(move |n| self.time(n))
+    }
+
+    pub(crate) const fn time(self, n: usize) -> i64 {
+        self.start + self.step * n as i64
+    }
+
+    pub(crate) const fn end(self) -> i64 {
+        self.time(self.count.saturating_sub(1))
+    }
+}
+
+/// What stands in a column where a series has no float: the staleness marker, which is never a result.
+pub(crate) const ABSENT: f64 = STALE_NAN;
+
+pub(crate) fn is_absent(value: f64) -> bool {
+    value.to_bits() == ABSENT.to_bits()
+}
+
+/// One value of a series at one time.
+#[derive(Clone, Debug)]
+pub(crate) enum Point {
+    Float(f64),
+    Histogram(Arc<Histogram>),
+}
+
+/// A series on the step grid.
+#[derive(Clone, Debug)]
+pub(crate) struct Series {
+    pub(crate) labels: Labels,
+    /// Whether the name is to go from the result; until then it still tells series apart.
+    pub(crate) drop_name: bool,
+    pub(crate) floats: Vec<f64>,
+    /// As long as `floats`, or empty where there are none.
+    pub(crate) histograms: Vec<Option<Arc<Histogram>>>,
+}
+
+impl Series {
+    pub(crate) fn new(labels: Labels, drop_name: bool, count: usize) -> Self {
+        Self { labels, drop_name, floats: vec![ABSENT; count], histograms: Vec::new() }
+    }
+
+    pub(crate) fn point(&self, n: usize) -> Option<Point> {
+        let float = self.floats.get(n).copied().filter(|value| !is_absent(*value));
+        float.map(Point::Float).or_else(|| self.histogram(n).map(|h| Point::Histogram(h.clone())))
+    }
+
+    pub(crate) fn float(&self, n: usize) -> Option<f64> {
+        self.floats.get(n).copied().filter(|value| !is_absent(*value))
+    }
+
+    pub(crate) fn histogram(&self, n: usize) -> Option<&Arc<Histogram>> {
+        self.histograms.get(n).and_then(Option::as_ref)
+    }
+
+    pub(crate) fn has(&self, n: usize) -> bool {
+        self.float(n).is_some() || self.histogram(n).is_some()
+    }
+
+    pub(crate) fn set(&mut self, n: usize, point: Point) {
+        match point {
+            Point::Float(value) => {
+                // A marker that arithmetic passed on is any NaN.
+                let value = if is_absent(value) { f64::NAN } else { value };
+                if let Some(place) = self.floats.get_mut(n) {
+                    *place = value;
+                }
+            }
+            Point::Histogram(histogram) => {
+                if self.histograms.is_empty() {
+                    self.histograms = vec![None; self.floats.len()];
+                }
+                if let Some(place) = self.histograms.get_mut(n) {
+                    *place = Some(histogram);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, n: usize) {
+        if let Some(place) = self.floats.get_mut(n) {
+            *place = ABSENT;
+        }
+        if let Some(place) = self.histograms.get_mut(n) {
+            *place = None;
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.floats.iter().all(|value| is_absent(*value)) && self.histograms.iter().all(Option::is_none)
+    }
+}
+
+/// The value of an expression over a grid.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Scalar(Vec<f64>),
+    String(Vec<u8>),
+    Vector(Vec<Series>),
+}

@@ -1,0 +1,18 @@
+//! PromQL: parse, plan, evaluate.
+//!
+//! The language is that of Prometheus 3.14. Samples come from a [`SeriesSource`], which others implement: the lake, a remote
+//! server that speaks Prometheus' remote read, a handful of series in memory. Times are microseconds since the Unix epoch.
+
+pub mod ast;
+mod eval;
+pub mod functions;
+pub mod histogram;
+pub mod matcher;
+mod parse;
+pub mod script;
+pub mod source;
+
+pub use eval::{EvalError, Options, When, evaluate};
+pub use matcher::{MatchOp, Matcher};
+pub use parse::{ParseError, parse, parse_selector};
+pub use source::{Samples, Select, SeriesSet, SeriesSource, SourceError};

@@ -1,0 +1,181 @@
+//! Whether a tree makes sense: types, numbers of arguments, and what may not stand together.
+
+use super::Fault;
+use super::token::quoted;
+use crate::ast::{AggregateOp, Binary, Call, Cardinality, Expr, Kind, Selector, Span, ValueType};
+use crate::functions::Variadic;
+
+type Checked = Result<ValueType, Fault>;
+
+/// Checks a tree and gives its type. Set operations get their cardinality.
+pub(super) fn check(expr: &mut Expr) -> Checked {
+    let (returned, span) = (expr.value_type(), expr.span);
+    match &mut expr.kind {
+        Kind::Number(_) | Kind::String(_) => {}
+        Kind::Vector(selector) => check_selector(selector, span)?,
+        Kind::Matrix(matrix) => check_selector(&matrix.selector, matrix.selector_span)?,
+        Kind::Paren(inner) => {
+            check(inner)?;
+        }
+        Kind::Subquery(subquery) => {
+            let inner = check(&mut subquery.expr)?;
+            if inner != ValueType::Vector {
+                let message =
+                    format!("subquery is only allowed on instant vector, got {} instead", inner.name());
+                return Err((span, message));
+            }
+        }
+        Kind::Unary(unary) => {
+            let inner = check(&mut unary.expr)?;
+            if !is_number(inner) {
+                let message = format!(
+                    "unary expression only allowed on expressions of type scalar or instant vector, got {}",
+                    quoted(inner.documented())
+                );
+                return Err((span, message));
+            }
+        }
+        Kind::Aggregate(aggregate) => {
+            expect(&mut aggregate.expr, ValueType::Vector, "aggregation expression")?;
+            let wanted = match aggregate.op {
+                AggregateOp::CountValues => ValueType::String,
+                _ => ValueType::Scalar,
+            };
+            if let Some(param) = &mut aggregate.param {
+                expect(param, wanted, "aggregation parameter")?;
+            }
+        }
+        Kind::Binary(binary) => check_binary(binary, span)?,
+        Kind::Call(call) => check_call(call, span)?,
+    }
+    Ok(returned)
+}
+
+const fn is_number(of: ValueType) -> bool {
+    matches!(of, ValueType::Scalar | ValueType::Vector)
+}
+
+fn expect(expr: &mut Expr, wanted: ValueType, context: &str) -> Result<(), Fault> {
+    let got = check(expr)?;
+    if got == wanted {
+        return Ok(());
+    }
+    let message = format!("expected type {} in {context}, got {}", wanted.documented(), got.documented());
+    Err((expr.span, message))
+}
+
+fn check_selector(selector: &Selector, span: Span) -> Result<(), Fault> {
+    if let Some(name) = &selector.name {
+        let others = selector.matchers.split_last().map_or(&[][..], |(_, others)| others);
+        return match others.iter().find(|matcher| matcher.name == kandela_model::METRIC_NAME) {
+            None => Ok(()),
+            Some(again) => {
+                let (one, other) = (quoted(name), quoted(&again.value));
+                Err((span, format!("metric name must not be set twice: {one} or {other}")))
+            }
+        };
+    }
+    if selector.matchers.iter().all(|matcher| matcher.matches("")) {
+        return Err((span, "vector selector must contain at least one non-empty matcher".to_owned()));
+    }
+    Ok(())
+}
+
+fn check_binary(binary: &mut Binary, span: Span) -> Result<(), Fault> {
+    let left = check(&mut binary.left)?;
+    let right = check(&mut binary.right)?;
+    let (op, matching) = (binary.op, &mut binary.matching);
+    let between = Span { start: binary.left.span.end, end: binary.right.span.start };
+    let fault = |message: String| Err((span, message));
+    if binary.returns_bool && !op.is_comparison() {
+        return Err((between, "bool modifier can only be used on comparison operators".to_owned()));
+    }
+    let scalars = left == ValueType::Scalar && right == ValueType::Scalar;
+    if op.is_comparison() && !binary.returns_bool && scalars {
+        return Err((between, "comparisons between scalars must use BOOL modifier".to_owned()));
+    }
+    if op.is_set() && matching.card == Cardinality::OneToOne {
+        matching.card = Cardinality::ManyToMany;
+    }
+    if matching.on
+        && let Some(label) = matching.labels.iter().find(|label| matching.include.contains(label))
+    {
+        let message = format!("label {} must not occur in ON and GROUP clause at once", quoted(label));
+        return Err((between, message));
+    }
+    for (side, of) in [(&binary.left, left), (&binary.right, right)] {
+        if !is_number(of) {
+            let message = "binary expression must contain only scalar and instant vector types";
+            return Err((side.span, message.to_owned()));
+        }
+    }
+    let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
+    if left == ValueType::Vector && right == ValueType::Vector {
+        if op.is_set() && matching.card != Cardinality::ManyToMany {
+            return fault(format!("no grouping allowed for {} operation", quoted(op.symbol())));
+        }
+        if op.is_set() && fills {
+            return fault("filling in missing series not allowed for set operators".to_owned());
+        }
+        return Ok(());
+    }
+    if !matching.labels.is_empty() {
+        return fault("vector matching only allowed between instant vectors".to_owned());
+    }
+    if fills {
+        return fault("filling in missing series only allowed between instant vectors".to_owned());
+    }
+    if op.is_set() {
+        let message = format!("set operator {} not allowed in binary scalar expression", quoted(op.symbol()));
+        return fault(message);
+    }
+    Ok(())
+}
+
+fn check_call(call: &mut Call, span: Span) -> Result<(), Fault> {
+    let function = call.function;
+    let (listed, given) = (function.args.len(), call.args.len());
+    let (least, most) = match function.variadic {
+        Variadic::No => (listed, Some(listed)),
+        Variadic::UpTo(more) => (listed - 1, Some(listed - 1 + more)),
+        Variadic::Any => (listed - 1, None),
+    };
+    let name = quoted(function.name);
+    let wrong_number = if function.variadic == Variadic::No && given != listed {
+        Some(format!("expected {listed} argument(s) in call to {name}, got {given}"))
+    } else if given < least {
+        Some(format!("expected at least {least} argument(s) in call to {name}, got {given}"))
+    } else {
+        most.filter(|most| given > *most)
+            .map(|most| format!("expected at most {most} argument(s) in call to {name}, got {given}"))
+    };
+    if let Some(message) = wrong_number {
+        return Err((span, message));
+    }
+    let labels_only = function.name == "info";
+    for (at, arg) in call.args.iter_mut().enumerate() {
+        let wanted = function.args.get(at).or_else(|| function.args.last()).copied();
+        let got = match &arg.kind {
+            Kind::Vector(selector) if labels_only && at == 1 => {
+                if selector.name.is_some() {
+                    let message = "expected label selectors only, got vector selector instead";
+                    return Err((arg.span, message.to_owned()));
+                }
+                ValueType::Vector
+            }
+            _ => check(arg)?,
+        };
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != got) {
+            let message = format!(
+                "expected type {} in call to function {name}, got {}",
+                wanted.documented(),
+                got.documented()
+            );
+            return Err((arg.span, message));
+        }
+        if labels_only && at == 1 && !matches!(arg.kind, Kind::Vector(_)) {
+            return Err((arg.span, "expected label selectors only".to_owned()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,403 @@
+//! Expressions: operators by precedence, and what stands between them.
+
+use super::token::{Keyword, Punctuation, Token, TokenKind, quoted};
+use super::unquote::unquote;
+use super::{Fault, MAX_DEPTH, duration, lexer};
+use crate::ast::{
+    Aggregate, AggregateOp, Binary, BinaryOp, Call, Cardinality, Expr, Grouping, Kind, Matching, Number,
+    Span, Unary,
+};
+use crate::functions::function;
+
+/// Reads words one after the other.
+pub(super) struct Parser<'a> {
+    pub(super) query: &'a str,
+    tokens: Vec<Token>,
+    at: usize,
+    depth: usize,
+}
+
+pub(super) type Parsed<T> = Result<T, Fault>;
+
+impl<'a> Parser<'a> {
+    pub(super) fn new(query: &'a str) -> Self {
+        Self { query, tokens: lexer::tokens(query), at: 0, depth: 0 }
+    }
+
+    /// An expression with nothing behind it.
+    pub(super) fn whole(&mut self) -> Parsed<Expr> {
+        if self.peek() == &TokenKind::End {
+            return Err((Span::default(), "no expression found in input".to_owned()));
+        }
+        let expr = self.expression(0)?;
+        match self.peek() {
+            TokenKind::End => Ok(expr),
+            _ => Err(self.unexpected("", "")),
+        }
+    }
+
+    pub(super) fn token(&self) -> &Token {
+        static END: Token = Token { kind: TokenKind::End, span: Span { start: 0, end: 0 } };
+        // The last word stays the next one.
+        self.tokens.get(self.at).or_else(|| self.tokens.last()).unwrap_or(&END)
+    }
+
+    pub(super) fn peek(&self) -> &TokenKind {
+        &self.token().kind
+    }
+
+    pub(super) fn span(&self) -> Span {
+        self.token().span
+    }
+
+    /// The span of the word read last.
+    pub(super) fn last_span(&self) -> Span {
+        self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map(|token| token.span).unwrap_or_default()
+    }
+
+    pub(super) fn text(&self) -> &'a str {
+        let Span { start, end } = self.span();
+        self.query.get(start..end).unwrap_or_default()
+    }
+
+    pub(super) fn advance(&mut self) {
+        self.at += 1;
+    }
+
+    pub(super) fn take(&mut self, wanted: Punctuation) -> bool {
+        let found = *self.peek() == TokenKind::Punctuation(wanted);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    pub(super) fn take_keyword(&mut self, wanted: Keyword) -> bool {
+        let found = *self.peek() == TokenKind::Keyword(wanted);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    pub(super) fn expect(&mut self, wanted: Punctuation, context: &str, expected: &str) -> Parsed<()> {
+        if self.take(wanted) { Ok(()) } else { Err(self.unexpected(context, expected)) }
+    }
+
+    /// The fault that the next word should not be here.
+    pub(super) fn unexpected(&self, context: &str, expected: &str) -> Fault {
+        let token = self.token();
+        if let TokenKind::Error(message) = &token.kind {
+            return (token.span, message.clone());
+        }
+        let mut message = format!("unexpected {}", token.described(self.query));
+        if !context.is_empty() {
+            message.push_str(" in ");
+            message.push_str(context);
+        }
+        if !expected.is_empty() {
+            message.push_str(", expected ");
+            message.push_str(expected);
+        }
+        (token.span, message)
+    }
+
+    /// Runs `inner` one level deeper.
+    pub(super) fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.depth >= MAX_DEPTH {
+            return Err((self.span(), format!("expression nests deeper than {MAX_DEPTH} levels")));
+        }
+        self.depth += 1;
+        let parsed = inner(self);
+        self.depth -= 1;
+        parsed
+    }
+
+    /// An expression of operators that bind at least as tightly as `weakest`.
+    pub(super) fn expression(&mut self, weakest: u8) -> Parsed<Expr> {
+        self.deeper(|parser| {
+            let mut left = parser.operand()?;
+            while let TokenKind::Operator(op) = *parser.peek()
+                && op.precedence() >= weakest
+            {
+                parser.advance();
+                let (returns_bool, matching) = parser.modifiers()?;
+                // Powers group to the right, all else to the left.
+                let next = if op == BinaryOp::Pow { op.precedence() } else { op.precedence() + 1 };
+                let right = parser.expression(next)?;
+                let span = left.span.to(right.span);
+                let binary = Binary { op, left, right, returns_bool, matching };
+                left = Expr { kind: Kind::Binary(Box::new(binary)), span };
+            }
+            Ok(left)
+        })
+    }
+
+    /// What stands between operators, with its sign.
+    fn operand(&mut self) -> Parsed<Expr> {
+        let start = self.span();
+        let negative = match self.peek() {
+            TokenKind::Operator(BinaryOp::Add) => false,
+            TokenKind::Operator(BinaryOp::Sub) => true,
+            _ => return self.postfixed(),
+        };
+        self.advance();
+        // Only powers bind more tightly than a sign.
+        let expr = self.expression(BinaryOp::Pow.precedence())?;
+        let span = start.to(expr.span);
+        let kind = match expr.kind {
+            Kind::Number(number) => {
+                let value = if negative { -number.value } else { number.value };
+                Kind::Number(Number { value, ..number })
+            }
+            kind => {
+                let expr = Expr { kind, span: expr.span };
+                Kind::Unary(Box::new(Unary { negative, expr }))
+            }
+        };
+        Ok(Expr { kind, span })
+    }
+
+    /// An operand with ranges, offsets and times behind it.
+    fn postfixed(&mut self) -> Parsed<Expr> {
+        let mut expr = self.primary()?;
+        loop {
+            expr = match self.peek() {
+                TokenKind::Punctuation(Punctuation::LeftBracket) => self.range(expr)?,
+                TokenKind::Punctuation(Punctuation::At) => self.at_modifier(expr)?,
+                TokenKind::Keyword(Keyword::Offset) => self.offset(expr)?,
+                TokenKind::Keyword(Keyword::Anchored | Keyword::Smoothed) => self.boundary(expr)?,
+                _ => return Ok(expr),
+            };
+        }
+    }
+
+    fn primary(&mut self) -> Parsed<Expr> {
+        let span = self.span();
+        let text = self.text();
+        let calls = self
+            .tokens
+            .get(self.at + 1)
+            .is_some_and(|next| next.kind == TokenKind::Punctuation(Punctuation::LeftParen));
+        match *self.peek() {
+            TokenKind::Number | TokenKind::Duration => {
+                let number = duration::number(self)?;
+                Ok(Expr { kind: Kind::Number(number), span })
+            }
+            TokenKind::String => {
+                let value = self.string()?;
+                Ok(Expr { kind: Kind::String(value), span })
+            }
+            TokenKind::Punctuation(Punctuation::LeftParen) => {
+                self.advance();
+                let inner = self.expression(0)?;
+                self.expect(Punctuation::RightParen, "", "")?;
+                Ok(Expr { kind: Kind::Paren(Box::new(inner)), span: span.to(self.last_span()) })
+            }
+            TokenKind::Aggregate(op) if !self.is_name_of_metric() => self.aggregate(op),
+            TokenKind::Identifier if calls => self.call(text),
+            TokenKind::Keyword(
+                Keyword::Start
+                | Keyword::End
+                | Keyword::Step
+                | Keyword::Range
+                | Keyword::MaxOf
+                | Keyword::MinOf,
+            ) if calls => self.call(text),
+            _ => self.selector(),
+        }
+    }
+
+    /// Whether the word of an aggregation stands for a metric: nothing follows that an aggregation has.
+    fn is_name_of_metric(&self) -> bool {
+        let next = self.tokens.get(self.at + 1).map(|token| &token.kind);
+        !matches!(
+            next,
+            Some(
+                TokenKind::Punctuation(Punctuation::LeftParen)
+                    | TokenKind::Keyword(Keyword::By | Keyword::Without)
+            )
+        )
+    }
+
+    pub(super) fn string(&mut self) -> Parsed<Vec<u8>> {
+        let text = self.text();
+        let value = unquote(text)
+            .map_err(|reason| (self.span(), format!("error unquoting string {}: {reason}", quoted(text))))?;
+        self.advance();
+        Ok(value)
+    }
+
+    fn call(&mut self, name: &str) -> Parsed<Expr> {
+        let span = self.span();
+        self.advance();
+        let args = self.arguments()?;
+        let function =
+            function(name).ok_or_else(|| (span, format!("unknown function with name {}", quoted(name))))?;
+        Ok(Expr { kind: Kind::Call(Call { function, args }), span: span.to(self.last_span()) })
+    }
+
+    fn arguments(&mut self) -> Parsed<Vec<Expr>> {
+        self.expect(Punctuation::LeftParen, "aggregation", "")?;
+        let mut args = Vec::new();
+        if self.take(Punctuation::RightParen) {
+            return Ok(args);
+        }
+        loop {
+            args.push(self.expression(0)?);
+            if self.take(Punctuation::RightParen) {
+                return Ok(args);
+            }
+            self.expect(Punctuation::Comma, "", "")?;
+            if *self.peek() == TokenKind::Punctuation(Punctuation::RightParen) {
+                let comma = self.last_span();
+                return Err((comma, "trailing commas not allowed in function call args".to_owned()));
+            }
+        }
+    }
+
+    fn aggregate(&mut self, op: AggregateOp) -> Parsed<Expr> {
+        let start = self.span();
+        self.advance();
+        let before = self.grouping()?;
+        let mut args = self.arguments()?;
+        let grouping = match before {
+            Some(grouping) => grouping,
+            None => self.grouping()?.unwrap_or_default(),
+        };
+        let span = start.to(self.last_span());
+        if args.is_empty() {
+            return Err((span, "no arguments for aggregate expression provided".to_owned()));
+        }
+        let wanted = if op.has_param() { 2 } else { 1 };
+        let given = args.len();
+        let (expr, param) = (args.pop(), args.pop());
+        match expr {
+            Some(expr) if given == wanted => {
+                let aggregate = Aggregate { op, param, expr, grouping };
+                Ok(Expr { kind: Kind::Aggregate(Box::new(aggregate)), span })
+            }
+            _ => Err((
+                span,
+                format!(
+                    "wrong number of arguments for aggregate expression provided, expected {wanted}, got {given}"
+                ),
+            )),
+        }
+    }
+
+    fn grouping(&mut self) -> Parsed<Option<Grouping>> {
+        let without = match self.peek() {
+            TokenKind::Keyword(Keyword::By) => false,
+            TokenKind::Keyword(Keyword::Without) => true,
+            _ => return Ok(None),
+        };
+        self.advance();
+        Ok(Some(Grouping { labels: self.labels()?, without }))
+    }
+
+    /// Labels in parentheses.
+    fn labels(&mut self) -> Parsed<Vec<String>> {
+        self.expect(Punctuation::LeftParen, "grouping opts", "\"(\"")?;
+        let mut labels = Vec::new();
+        while !self.take(Punctuation::RightParen) {
+            labels.push(self.label()?);
+            if !self.take(Punctuation::Comma)
+                && *self.peek() != TokenKind::Punctuation(Punctuation::RightParen)
+            {
+                return Err(self.unexpected("grouping opts", "\",\" or \")\""));
+            }
+        }
+        Ok(labels)
+    }
+
+    fn label(&mut self) -> Parsed<String> {
+        let text = self.text();
+        match self.peek() {
+            TokenKind::String => {
+                let name = self.string()?;
+                let valid = String::from_utf8(name).ok().filter(|name| !name.is_empty());
+                valid.ok_or_else(|| (self.last_span(), format!("invalid label name {text}")))
+            }
+            TokenKind::Identifier
+            | TokenKind::Aggregate(_)
+            | TokenKind::Keyword(_)
+            | TokenKind::Operator(BinaryOp::And | BinaryOp::Or | BinaryOp::Unless | BinaryOp::Atan2) => {
+                self.advance();
+                Ok(text.to_owned())
+            }
+            // `inf` and `nan` are numbers everywhere else.
+            TokenKind::Number if text.chars().all(|c| c.is_ascii_alphabetic()) => {
+                self.advance();
+                Ok(text.to_owned())
+            }
+            _ => Err(self.unexpected("grouping opts", "label")),
+        }
+    }
+
+    /// What stands between an operator and its right side.
+    fn modifiers(&mut self) -> Parsed<(bool, Matching)> {
+        let returns_bool = self.take_keyword(Keyword::Bool);
+        let mut matching = Matching::default();
+        let on = *self.peek() == TokenKind::Keyword(Keyword::On);
+        if on || *self.peek() == TokenKind::Keyword(Keyword::Ignoring) {
+            self.advance();
+            (matching.on, matching.labels) = (on, self.labels()?);
+            let card = match self.peek() {
+                TokenKind::Keyword(Keyword::GroupLeft) => Some(Cardinality::ManyToOne),
+                TokenKind::Keyword(Keyword::GroupRight) => Some(Cardinality::OneToMany),
+                _ => None,
+            };
+            if let Some(card) = card {
+                matching.card = card;
+                self.advance();
+                if *self.peek() == TokenKind::Punctuation(Punctuation::LeftParen) {
+                    matching.include = self.labels()?;
+                }
+            }
+        }
+        self.fill(&mut matching)?;
+        Ok((returns_bool, matching))
+    }
+
+    fn fill(&mut self, matching: &mut Matching) -> Parsed<()> {
+        if self.take_keyword(Keyword::Fill) {
+            let value = self.fill_value()?;
+            (matching.fill_left, matching.fill_right) = (Some(value), Some(value));
+            return Ok(());
+        }
+        loop {
+            let side = match self.peek() {
+                TokenKind::Keyword(Keyword::FillLeft) if matching.fill_left.is_none() => {
+                    &mut matching.fill_left
+                }
+                TokenKind::Keyword(Keyword::FillRight) if matching.fill_right.is_none() => {
+                    &mut matching.fill_right
+                }
+                _ => return Ok(()),
+            };
+            self.advance();
+            *side = Some(self.fill_value()?);
+        }
+    }
+
+    fn fill_value(&mut self) -> Parsed<f64> {
+        self.expect(Punctuation::LeftParen, "fill", "\"(\"")?;
+        let negative = match self.peek() {
+            TokenKind::Operator(BinaryOp::Sub) => true,
+            TokenKind::Operator(BinaryOp::Add) => false,
+            _ => return self.fill_number(false),
+        };
+        self.advance();
+        self.fill_number(negative)
+    }
+
+    fn fill_number(&mut self, negative: bool) -> Parsed<f64> {
+        let (TokenKind::Number | TokenKind::Duration) = self.peek() else {
+            return Err(self.unexpected("fill", "number"));
+        };
+        let Number { value, .. } = duration::number(self)?;
+        self.expect(Punctuation::RightParen, "fill", "\")\"")?;
+        Ok(if negative { -value } else { value })
+    }
+}

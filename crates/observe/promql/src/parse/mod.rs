@@ -1,0 +1,73 @@
+//! From a query's text to its tree.
+//!
+//! The language is Prometheus' 3.14, with what is experimental there: duration expressions, `anchored` and `smoothed`, `fill`
+//! modifiers. Operators are read by precedence climbing. Errors carry Prometheus' words.
+
+mod check;
+mod duration;
+mod expression;
+mod lexer;
+mod selector;
+mod token;
+mod unquote;
+
+use std::fmt;
+
+use crate::ast::{Expr, Kind, Selector, Span};
+use crate::matcher::Matcher;
+use expression::Parser;
+
+/// How deep expressions may nest.
+const MAX_DEPTH: usize = 200;
+
+/// What is wrong with a query, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    /// The place in the query's text.
+    pub span: Span,
+    /// What is wrong.
+    pub message: String,
+    /// Line and column of the place, in bytes, from 1.
+    pub line_column: (usize, usize),
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.line_column;
+        write!(f, "{line}:{column}: parse error: {}", self.message)
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// A fault before it is told where its line is.
+type Fault = (Span, String);
+
+/// Parses an expression and checks its types.
+///
+/// # Errors
+/// The first thing that is wrong, with its place.
+pub fn parse(query: &str) -> Result<Expr, ParseError> {
+    let mut parser = Parser::new(query);
+    let parsed = parser.whole().and_then(|mut expr| check::check(&mut expr).map(|_| expr));
+    parsed.map_err(|fault| located(query, fault))
+}
+
+/// Parses a selector without range, offset and `@`, such as `up{job="x"}`; gives its matchers.
+///
+/// # Errors
+/// The first thing that is wrong, with its place.
+pub fn parse_selector(query: &str) -> Result<Vec<Matcher>, ParseError> {
+    let expr = parse(query)?;
+    match expr.kind {
+        Kind::Vector(Selector { matchers, offset: None, at: None, .. }) => Ok(matchers),
+        _ => Err(located(query, (expr.span, "expected a series selector".to_owned()))),
+    }
+}
+
+fn located(query: &str, (span, message): Fault) -> ParseError {
+    let before = query.as_bytes().get(..span.start).unwrap_or_default();
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+    ParseError { span, message, line_column: (line, column) }
+}

@@ -1,0 +1,44 @@
+//! What an engine answers, as plain values.
+
+use kandela_model::{Histogram, Labels};
+
+/// One value of a series.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Point {
+    /// A number.
+    Float(f64),
+    /// A native histogram.
+    Histogram(Histogram),
+}
+
+/// The value of an expression.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// One number, of an instant query.
+    Scalar(f64),
+    /// One text, of an instant query.
+    String(String),
+    /// A value a series at the query's time, in the order that the engine gives.
+    Vector(Vec<(Labels, Point)>),
+    /// Values over time. Every range query answers so, a scalar as one series without labels; so does an instant
+    /// query for a range vector. Times are microseconds and ascend.
+    Matrix(Vec<(Labels, Vec<(i64, Point)>)>),
+}
+
+/// An answer with what the engine has to say about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answered {
+    /// The value.
+    pub answer: Answer,
+    /// Texts of the warnings as `PromQL warning: …`, without the place in the query.
+    pub warnings: Vec<String>,
+    /// Texts of the infos as `PromQL info: …`, without the place in the query.
+    pub infos: Vec<String>,
+}
+
+impl From<Answer> for Answered {
+    /// An answer without annotations.
+    fn from(answer: Answer) -> Self {
+        Self { answer, warnings: Vec::new(), infos: Vec::new() }
+    }
+}

@@ -1,0 +1,65 @@
+//! `kandela promqltest`: Prometheus' test scripts against the engine.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use kandela_promql::script::{Query, QueryTime, run};
+use kandela_promql::{Options, When, evaluate};
+use serde::Serialize;
+
+use crate::output::{Format, Outcome, line};
+
+#[derive(Args)]
+pub(crate) struct Promqltest {
+    /// The scripts, in the language of Prometheus' promqltest
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// How one script went.
+#[derive(Serialize)]
+struct Report {
+    file: PathBuf,
+    passed: usize,
+    failed: Vec<String>,
+}
+
+impl Promqltest {
+    pub(crate) fn run(self) -> anyhow::Result<Outcome> {
+        let reports = self.files.into_iter().map(report).collect::<anyhow::Result<Vec<_>>>()?;
+        let passed: usize = reports.iter().map(|report| report.passed).sum();
+        let failed: usize = reports.iter().map(|report| report.failed.len()).sum();
+        match self.format {
+            Format::Json => line(&serde_json::to_string_pretty(&reports)?),
+            Format::Table => {
+                for report in &reports {
+                    report.failed.iter().for_each(|told| line(&format!("{}: {told}", report.file.display())));
+                }
+                line(&format!("{passed} passed, {failed} failed"));
+            }
+        }
+        Ok(if failed == 0 { Outcome::Done } else { Outcome::CheckFailed })
+    }
+}
+
+fn report(file: PathBuf) -> anyhow::Result<Report> {
+    let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+    let report = run(&text, |source, query| {
+        // The series lie in memory, so nothing is waited for.
+        futures::executor::block_on(evaluate(source, &query.expr, when(query), Options::default()))
+            .map_err(|error| error.to_string())
+    });
+    let failed = report.failed.into_iter().map(|failure| failure.message).collect();
+    Ok(Report { file, passed: report.passed, failed })
+}
+
+fn when(query: &Query) -> When {
+    match query.time {
+        QueryTime::Instant(at) => When::Instant(at),
+        QueryTime::Range { from, through, step } => When::Range { from, through, step },
+    }
+}
