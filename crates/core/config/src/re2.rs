@@ -17,7 +17,10 @@ const MAX_COMPILED: usize = 10 << 20;
 /// # Errors
 /// With a sentence that names what the engine refused.
 pub fn anchored(pattern: &str) -> Result<Regex, String> {
-    compile(pattern, &format!("^(?s:{})$", translate(pattern)))
+    let translated = translate(pattern);
+    // Compiled alone first, so that `a)|(b` cannot leave the group that anchors it.
+    compile(pattern, &translated)?;
+    compile(pattern, &format!("^(?s:{translated})$"))
 }
 
 /// Compiles `pattern` so that it may match anywhere in a text.
@@ -179,6 +182,11 @@ mod tests {
 
     fn matches(pattern: &str, text: &str) -> bool {
         anchored(pattern).unwrap().is_match(text)
+    }
+
+    #[test]
+    fn a_pattern_cannot_leave_its_anchors() {
+        assert!(anchored("a)|(b").unwrap_err().contains("unopened group"));
     }
 
     #[test]

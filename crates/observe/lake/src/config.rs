@@ -84,7 +84,7 @@ impl Retention {
     /// When the oldest day of `table` that is kept begins: what is older goes with the next retention run.
     pub fn oldest(&self, table: &str, now: Timestamp) -> Timestamp {
         let day = i64::from(self.oldest_day(table, now.day()));
-        Timestamp::from_micros(day * DAY.as_micros() as i64)
+        Timestamp::from_micros(day.saturating_mul(DAY.as_micros() as i64))
     }
 }
 

@@ -68,11 +68,9 @@ pub enum LakeError {
         message: String,
     },
     /// A matcher's regular expression is not valid.
-    #[error("the regular expression {pattern:?} is not valid: {message}")]
+    #[error("{message}")]
     BadRegex {
-        /// As written.
-        pattern: String,
-        /// What is wrong.
+        /// The expression, and what is wrong with it.
         message: String,
     },
     /// Another writer appended to the stream first.
