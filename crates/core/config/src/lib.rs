@@ -35,6 +35,7 @@ mod error;
 mod global;
 pub mod http_client;
 pub mod kandela;
+pub mod matcher;
 mod named;
 mod otlp;
 mod print;

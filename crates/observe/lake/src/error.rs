@@ -67,12 +67,6 @@ pub enum LakeError {
         /// What is wrong.
         message: String,
     },
-    /// A matcher's regular expression is not valid.
-    #[error("{message}")]
-    BadRegex {
-        /// The expression, and what is wrong with it.
-        message: String,
-    },
     /// Another writer appended to the stream first.
     #[error("stream {stream:?} stands at sequence {actual}, not {expected}; read it again and retry")]
     Conflict {
@@ -134,7 +128,7 @@ impl LakeError {
     /// What a caller should make of it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::BadQuery { .. } | Self::BadRegex { .. } | Self::Conflict { .. } => ErrorClass::BadRequest,
+            Self::BadQuery { .. } | Self::Conflict { .. } => ErrorClass::BadRequest,
             Self::HeadFull { .. } | Self::QueryLimit { .. } => ErrorClass::LimitExceeded,
             Self::QueryTimeout { .. } => ErrorClass::Timeout,
             Self::LogRefused { .. }

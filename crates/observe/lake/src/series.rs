@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
+use kandela_config::matcher::Matcher;
 use kandela_model::tables::SERIES;
 use kandela_model::{Labels, METRIC_NAME};
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -18,7 +19,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::error::{LakeError, Result};
 use crate::head::Registry;
-use crate::index::{IndexedSeries, Matcher, SeriesIndex};
+use crate::index::{IndexedSeries, SeriesIndex};
 use crate::sql::LabelsById;
 use crate::table::DataFile;
 use crate::view::View;

@@ -1,7 +1,7 @@
 //! What a query is: its tree.
 
 use crate::functions::Function;
-use crate::matcher::Matcher;
+use kandela_config::matcher::Matcher;
 
 /// Bytes of the query's text, the end not included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,12 +7,11 @@ pub mod ast;
 mod eval;
 pub mod functions;
 pub mod histogram;
-pub mod matcher;
 mod parse;
 pub mod script;
 pub mod source;
 
 pub use eval::{EvalError, Options, When, evaluate};
-pub use matcher::{MatchOp, Matcher};
+pub use kandela_config::matcher::{MatchOp, Matcher};
 pub use parse::{ParseError, parse, parse_selector};
 pub use source::{Samples, Select, SeriesSet, SeriesSource, SourceError};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kandela_model::{Histogram, Labels};
 
-use crate::matcher::Matcher;
+use kandela_config::matcher::Matcher;
 
 /// What one selector of a query asks for. Times are microseconds since the Unix epoch, both ends inclusive.
 #[derive(Clone, Debug, PartialEq)]

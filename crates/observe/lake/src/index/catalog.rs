@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use kandela_model::{Labels, LabelsRef, METRIC_NAME};
 
+use kandela_config::matcher::Matcher;
+
+use super::Postings;
 use super::postings::{intersect, subtract, union};
-use super::{Matcher, Postings};
 
 /// A series as the catalog knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,7 +143,7 @@ impl SeriesIndex {
 
     /// Series that carry the label with a value that matches.
     fn having(&self, matcher: &Matcher) -> Vec<u32> {
-        let Some(name) = self.name(matcher.name()) else { return Vec::new() };
+        let Some(name) = self.name(&matcher.name) else { return Vec::new() };
         match matcher.literal_values() {
             Some(values) => {
                 let found = values.iter().filter_map(|value| name.by_value.get(*value));
@@ -158,7 +160,7 @@ impl SeriesIndex {
 
     /// Series that carry the label with a value that does not match.
     fn having_other(&self, matcher: &Matcher) -> Vec<u32> {
-        let Some(name) = self.name(matcher.name()) else { return Vec::new() };
+        let Some(name) = self.name(&matcher.name) else { return Vec::new() };
         union(&matching(name, |value| !matcher.matches(value)))
     }
 
@@ -238,7 +240,7 @@ fn matching(name: &Name, keep: impl Fn(&str) -> bool) -> Vec<&[u32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::MatchOp;
+    use kandela_config::matcher::MatchOp;
     use proptest::prelude::*;
 
     fn index(series: &[Vec<(&str, &str)>]) -> SeriesIndex {
@@ -309,7 +311,7 @@ mod tests {
                 Matcher::new(["a", "b", "c"][*name], op, value).unwrap()
             }).collect();
             let expected: Vec<u32> = (0..all.len() as u32)
-                .filter(|n| matchers.iter().all(|m| m.matches(all[*n as usize].get(m.name()).unwrap_or(""))))
+                .filter(|n| matchers.iter().all(|m| m.matches(all[*n as usize].get(&m.name).unwrap_or(""))))
                 .collect();
             prop_assert_eq!(index.select(&matchers), expected);
         }

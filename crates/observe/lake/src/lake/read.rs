@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use datafusion::error::DataFusionError;
+use kandela_config::matcher::Matcher;
 use kandela_model::Timestamp;
 
 use super::{Lake, TimeRange};
 use crate::error::{LakeError, Result};
-use crate::index::{IndexedSeries, Matcher};
+use crate::index::IndexedSeries;
 use crate::quarantine::{self, Quarantined};
 use crate::sql::{self, Answer, QueryLimits};
 use crate::view::View;

@@ -26,6 +26,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use datafusion::prelude::{col, lit};
 use futures::StreamExt;
+use kandela_config::matcher::Matcher;
 use kandela_model::METRIC_NAME;
 use kandela_model::tables::{DATE, SAMPLES, SERIES};
 
@@ -33,7 +34,7 @@ use super::bounds::time_bounds;
 use super::provider::{LakeProvider, physical};
 use super::runs::Ask;
 use super::scan::{plan, sql_schema};
-use crate::index::{Matcher, SeriesIndex};
+use crate::index::SeriesIndex;
 use crate::series::SeriesSets;
 
 /// Up to this many series are looked for by id in the files; for more, a scan is cheaper than the list.

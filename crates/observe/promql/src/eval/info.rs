@@ -9,8 +9,8 @@ use super::select::info_matchers;
 use super::value::{Grid, Series, Value};
 use super::{Evaluated, Evaluator, failed};
 use crate::ast::{At, Call, Duration, Expr, Kind, Span};
-use crate::matcher::Matcher;
 use crate::source::Samples;
+use kandela_config::matcher::Matcher;
 
 /// The labels by which a target is known.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];

@@ -6,7 +6,7 @@ use super::value::{Grid, Point, Series, Value, is_absent};
 use super::{Evaluated, Evaluator, calendar, failed, labels};
 use crate::ast::{Call, Expr, Kind, Span};
 use crate::histogram;
-use crate::matcher::MatchOp;
+use kandela_config::matcher::MatchOp;
 
 /// A float as Go prints it shortest.
 pub(crate) fn shown(value: f64) -> String {

@@ -8,8 +8,8 @@ use super::durations::{self, Known};
 use super::value::{Grid, Point, Series, Value};
 use super::{EvalError, Evaluated, Evaluator, Options, failed};
 use crate::ast::{At, Boundary, Duration, Expr, Kind, Selector, Span};
-use crate::matcher::{MatchOp, Matcher};
 use crate::source::{Samples, Select, SeriesSet};
+use kandela_config::matcher::{MatchOp, Matcher};
 
 /// Walks a tree and notes what each selector needs.
 pub(crate) struct Plan {

@@ -14,8 +14,8 @@ mod unquote;
 use std::fmt;
 
 use crate::ast::{Expr, Kind, Selector, Span};
-use crate::matcher::Matcher;
 use expression::Parser;
+use kandela_config::matcher::Matcher;
 
 /// How deep expressions may nest.
 const MAX_DEPTH: usize = 200;

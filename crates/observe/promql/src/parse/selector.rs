@@ -4,7 +4,7 @@ use super::expression::{Parsed, Parser};
 use super::token::{Keyword, Punctuation, TokenKind};
 use super::{Fault, duration};
 use crate::ast::{At, BinaryOp, Boundary, Duration, Expr, Kind, Matrix, Selector, Span, Subquery};
-use crate::matcher::{MatchOp, Matcher};
+use kandela_config::matcher::{MatchOp, Matcher};
 
 const NAME: &str = kandela_model::METRIC_NAME;
 

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 use kandela_model::{Histogram, Labels, ResetHint, is_stale};
 
 use super::*;
-use crate::matcher::{MatchOp, Matcher};
 use crate::source::{Samples, Select, SeriesSource};
+use kandela_config::matcher::{MatchOp, Matcher};
 
 const MINUTE: i64 = 60_000_000;
 
