@@ -114,7 +114,12 @@ impl LakeConfig {
         self.memory_limit / 4
     }
 
-    /// The share of compaction and caches, in bytes.
+    /// The share of points that were read lately, in bytes.
+    pub fn cache_share(&self) -> usize {
+        self.memory_limit / 8
+    }
+
+    /// The share of compaction and of the series' indexes, in bytes.
     pub fn compaction_share(&self) -> usize {
         self.memory_limit / 8
     }

@@ -26,6 +26,7 @@ use crate::config::LakeConfig;
 use crate::error::{LakeError, Result};
 use crate::flush::{FlushReport, flush_table};
 use crate::head::{Appended, Appender, Memtable, Origin, RecordKind, Registry};
+use crate::points::PointCache;
 use crate::quarantine::Notices;
 use crate::recover::{Rebuild, Recovery};
 use crate::rows;
@@ -53,6 +54,7 @@ struct Inner {
     appender: Appender,
     registry: Arc<Registry>,
     sets: Arc<SeriesSets>,
+    points: Arc<PointCache>,
     view: ArcSwap<View>,
     /// One swap of the view at a time.
     swap: SyncMutex<()>,
@@ -182,6 +184,7 @@ impl Lake {
         let inner = Inner {
             appender: Appender::new(registry.clone(), accumulators, wal, &config),
             sets: Arc::new(sets),
+            points: Arc::new(PointCache::new(&opened, config.cache_share())?),
             view: ArcSwap::from_pointee(View { tables: states, active: memtable, frozen: Vec::new() }),
             swap: SyncMutex::default(),
             tables: opened,
@@ -466,7 +469,7 @@ impl Lake {
             let before = inner.registry.heap_bytes();
             // A series imported with old samples since has its row in the active generation only.
             let unflushed = view.active.new_days().iter().map(|new| new.number).collect();
-            view.active.renumber(&inner.registry.forget_idle(cutoff, &unflushed));
+            view.active.renumber(&inner.registry.forget_idle(cutoff, &unflushed, view.active.generation));
             inner.registry.set_covers_from(inner.appender.wal.last_seq() + 1);
             let freed = before.saturating_sub(inner.registry.heap_bytes());
             inner.appender.held_bytes.fetch_sub(freed, Ordering::Relaxed);

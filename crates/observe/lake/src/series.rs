@@ -3,7 +3,7 @@
 //! Every file of the `series` table has an index in memory once something asked for its day. Files never change, so an index
 //! is right as long as its file is listed; the cache drops the least recently used ones past its share of memory.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -121,22 +121,19 @@ impl SeriesSets {
         matchers: &[Matcher],
         limit: usize,
     ) -> Result<Vec<IndexedSeries>> {
-        let mut found: BTreeMap<i64, IndexedSeries> = BTreeMap::new();
+        let mut found: Vec<IndexedSeries> = Vec::new();
         let mut add = |index: &SeriesIndex| {
-            for number in index.select(matchers) {
-                if found.len() >= limit {
-                    return;
-                }
-                if let Some(series) = index.get(number) {
-                    found.entry(series.id).or_insert(series);
-                }
-            }
+            let numbers = index.select(matchers);
+            found.extend(numbers.into_iter().take(limit).filter_map(|number| index.get(number)));
+            found.sort_by_key(|series| series.id);
+            found.dedup_by_key(|series| series.id);
+            found.truncate(limit);
         };
         self.registry.with_index(&mut add);
         for index in self.of_days(view, days).await? {
             add(&index);
         }
-        Ok(found.into_values().collect())
+        Ok(found)
     }
 
     /// Label names of the days' series that match, sorted.

@@ -2,7 +2,7 @@
 
 use kandela_model::{Histogram, Timestamp};
 
-use super::block::NONE;
+use super::block::Tail;
 use super::memtable::{Memtable, NewDay};
 use super::registry::{Live, Registry, Slot};
 
@@ -41,7 +41,7 @@ pub(crate) fn apply(registry: &Registry, memtable: &Memtable, rows: &[Row], segm
             let in_order = row.ts > live.last_ts.max(flushed_through);
             live.last_ts = live.last_ts.max(row.ts);
             if in_order {
-                let tail = if live.generation == memtable.generation { live.tail } else { NONE };
+                let tail = Tail { block: live.tail, ago: memtable.generation - live.generation };
                 live.tail = memory.arena.push(tail, live.id, row.ts, row.value);
                 live.generation = memtable.generation;
             } else {

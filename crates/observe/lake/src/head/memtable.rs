@@ -244,26 +244,40 @@ impl Memtable {
 
     /// Samples that came late, sorted by series and time; of several at one time only the first that came.
     pub(crate) fn late_samples_in(&self, window: Window<'_>) -> SampleRows {
-        let mut late: Vec<(i64, i64, f64)> = Vec::new();
-        for shard in &self.shards {
-            let shard = shard.lock();
-            late.extend(shard.late.iter().filter(|(id, ts, _)| window.wants(*id) && window.holds(*ts)));
-        }
-        late.sort_by_key(|(id, ts, _)| (*id, *ts));
-        late.dedup_by_key(|(id, ts, _)| (*id, *ts));
         let mut rows = SampleRows::default();
-        for (id, ts, value) in late {
+        for (id, ts, value) in self.late_samples(|id, ts| window.wants(id) && window.holds(ts)) {
             rows.push(id, ts, value);
         }
         rows
     }
 
+    /// As [`Memtable::late_samples_in`], of the (series, time) that `keep` says, as rows.
+    pub(crate) fn late_samples(&self, keep: impl Fn(i64, i64) -> bool) -> Vec<(i64, i64, f64)> {
+        let mut late: Vec<(i64, i64, f64)> = Vec::new();
+        for shard in &self.shards {
+            late.extend(shard.lock().late.iter().filter(|(id, ts, _)| keep(*id, *ts)));
+        }
+        late.sort_by_key(|(id, ts, _)| (*id, *ts));
+        late.dedup_by_key(|(id, ts, _)| (*id, *ts));
+        late
+    }
+
     /// Histograms sorted by series and time: in order, or the late ones.
     pub(crate) fn histograms(&self, late: bool) -> Vec<(i64, Timestamp, Histogram)> {
+        self.histograms_of(late, |_, _| true)
+    }
+
+    /// As [`Memtable::histograms`], of the (series, time in microseconds) that `keep` says.
+    pub(crate) fn histograms_of(
+        &self,
+        late: bool,
+        keep: impl Fn(i64, i64) -> bool,
+    ) -> Vec<(i64, Timestamp, Histogram)> {
         let mut all = Vec::new();
         for shard in &self.shards {
             let shard = shard.lock();
-            all.extend_from_slice(if late { &shard.late_histograms } else { &shard.histograms });
+            let rows = if late { &shard.late_histograms } else { &shard.histograms };
+            all.extend(rows.iter().filter(|(id, ts, _)| keep(*id, ts.micros())).cloned());
         }
         all.sort_by_key(|(id, ts, _)| (*id, *ts));
         all.dedup_by_key(|(id, ts, _)| (*id, *ts));

@@ -5,6 +5,7 @@ mod append;
 mod apply;
 mod block;
 mod memtable;
+mod newest;
 mod record;
 mod registry;
 
@@ -12,5 +13,6 @@ pub(crate) use append::{Accumulators, Appender, Origin};
 pub use append::{Appended, RejectReason, Rejected};
 pub(crate) use apply::{Row, apply, apply_histogram};
 pub(crate) use memtable::{Memtable, SampleRows, Window};
+pub(crate) use newest::{HeadSamples, samples_of};
 pub(crate) use record::{RecordKind, decode_metadata, decode_samples, take, take_definitions, take_varint};
 pub(crate) use registry::{Registry, Slot};

@@ -56,6 +56,10 @@ impl Shard {
         self.by_fingerprint.find(fingerprint as u64, same).copied()
     }
 
+    pub(crate) fn get(&self, entry: u32) -> Option<&Live> {
+        self.entries.get(entry as usize)
+    }
+
     pub(crate) fn get_mut(&mut self, entry: u32) -> Option<&mut Live> {
         self.entries.get_mut(entry as usize)
     }
@@ -151,6 +155,14 @@ impl Registry {
         self.shards.get(shard).map(Mutex::lock)
     }
 
+    /// Where the living series with these labels is.
+    pub(crate) fn find(&self, labels: LabelsRef<'_>) -> Option<Slot> {
+        let fingerprint = self.fingerprint(labels);
+        let shard = Self::shard_of(fingerprint);
+        let entry = self.shard(shard)?.find(fingerprint)?;
+        Some(Slot { shard: shard as u32, entry })
+    }
+
     /// The identity of the series in `slot`.
     pub(crate) fn id_of(&self, slot: Slot) -> Option<i64> {
         self.shard(slot.shard as usize)?.get_mut(slot.entry).map(|live| live.id)
@@ -209,10 +221,10 @@ impl Registry {
             .sum()
     }
 
-    /// Forgets the series that have had no sample since `cutoff`, except those of the numbers `keep`, and numbers the others anew; gives the new number of each
-    /// old one. Nothing may be appended meanwhile, and slots found before mean nothing afterwards. Costs a copy of what
-    /// stays.
-    pub(crate) fn forget_idle(&self, cutoff: i64, keep: &HashSet<u32>) -> Vec<Option<u32>> {
+    /// Forgets the series that have had no sample since `cutoff`, except those of the numbers `keep` and those with samples in
+    /// generation `active`, the only one in memory, and numbers the others anew; gives the new number of each old one. Nothing may
+    /// be appended meanwhile, and slots found before mean nothing afterwards. Costs a copy of what stays.
+    pub(crate) fn forget_idle(&self, cutoff: i64, keep: &HashSet<u32>, active: u32) -> Vec<Option<u32>> {
         let mut catalog = self.catalog.write();
         let mut fresh = Catalog::default();
         let mut renumbered = vec![None; catalog.index.len()];
@@ -220,7 +232,8 @@ impl Registry {
             let mut shard = shard.lock();
             let mut kept = Shard::default();
             for mut live in std::mem::take(&mut shard.entries) {
-                if live.last_ts < cutoff && !keep.contains(&live.number) {
+                let in_memory = live.generation == active || keep.contains(&live.number);
+                if live.last_ts < cutoff && !in_memory {
                     continue;
                 }
                 let Some(series) = catalog.index.get(live.number) else { continue };

@@ -12,6 +12,7 @@ use kandela_model::Timestamp;
 use super::{Lake, TimeRange};
 use crate::error::{LakeError, Result};
 use crate::index::IndexedSeries;
+use crate::points::{self, FoundSeries};
 use crate::quarantine::{self, Quarantined};
 use crate::sql::{self, Answer, QueryLimits};
 use crate::view::View;
@@ -70,6 +71,17 @@ impl Lake {
         self.past_damage(|view| async move { sets.select(&view, days.clone(), matchers, limit).await }).await
     }
 
+    /// Finds the series that match and pins their points in `range`, for [`FoundSeries::reader`].
+    ///
+    /// # Errors
+    /// When a series file cannot be read.
+    pub async fn points(&self, matchers: &[Matcher], range: TimeRange) -> Result<FoundSeries> {
+        let inner = &self.inner;
+        let series = self.series(matchers, range.clone(), usize::MAX).await?;
+        let found = points::find(series, &range, &inner.registry, &inner.points, || self.pinned());
+        Ok(found.with_lacking(quarantine::lacking(&inner.config.root, &points::reads(&days(&range)))))
+    }
+
     /// Names of labels on the days of `range`, sorted.
     ///
     /// # Errors
@@ -98,7 +110,10 @@ impl Lake {
     }
 
     /// Takes files that a reader found damaged out of their tables; whether there were any.
-    pub(super) async fn put_damaged_aside(&self) -> Result<bool> {
+    ///
+    /// # Errors
+    /// When a file cannot be moved, or its table not written.
+    pub async fn put_damaged_aside(&self) -> Result<bool> {
         let _only = self.inner.quarantining.lock().await;
         let mut any = false;
         for damaged in self.inner.damages.take() {

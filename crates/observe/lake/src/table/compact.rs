@@ -179,6 +179,7 @@ mod tests {
             seq,
             late: false,
             compacted,
+            oldest: i64::MIN,
             newest: 0,
         })
     }

@@ -247,22 +247,29 @@ impl Stats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileStats {
     pub(crate) rows: u64,
+    pub(crate) oldest: i64,
     pub(crate) newest: i64,
 }
 
 impl Default for FileStats {
     fn default() -> Self {
-        Self { rows: 0, newest: i64::MIN }
+        Self { rows: 0, oldest: i64::MIN, newest: i64::MIN }
     }
 }
 
 impl FileStats {
     pub(crate) fn from_json(text: &str) -> Self {
         let Ok(stats) = serde_json::from_str::<serde_json::Value>(text) else { return Self::default() };
-        let newest = stats["maxValues"]["ts"].as_str().and_then(|time| {
-            arrow_cast::parse::string_to_datetime(&chrono::Utc, time).ok().map(|time| time.timestamp_micros())
-        });
-        Self { rows: stats["numRecords"].as_u64().unwrap_or(0), newest: newest.unwrap_or(i64::MIN) }
+        let time = |bounds: &str| {
+            let time = stats[bounds]["ts"].as_str()?;
+            let time = arrow_cast::parse::string_to_datetime(&chrono::Utc, time).ok()?;
+            Some(time.timestamp_micros())
+        };
+        Self {
+            rows: stats["numRecords"].as_u64().unwrap_or(0),
+            oldest: time("minValues").unwrap_or(i64::MIN),
+            newest: time("maxValues").unwrap_or(i64::MIN),
+        }
     }
 }
 

@@ -50,7 +50,9 @@ pub(crate) struct DataFile {
     pub(crate) late: bool,
     /// Whether a compaction wrote it.
     pub(crate) compacted: bool,
-    /// The newest time in it, in microseconds, rounded up to what its statistics tell; `i64::MIN` where they tell nothing.
+    /// The oldest time in it, in microseconds, rounded down to what its statistics tell; `i64::MIN` where they tell nothing.
+    pub(crate) oldest: i64,
+    /// The newest, rounded up; `i64::MIN` where they tell nothing.
     pub(crate) newest: i64,
 }
 
@@ -80,8 +82,14 @@ impl DataFile {
             seq,
             late: matches!(kind, "l" | "m"),
             compacted: matches!(kind, "c" | "m"),
+            oldest: stats.oldest,
             newest: stats.newest,
         })
+    }
+
+    /// Whether it may hold points of these times, in microseconds.
+    pub(crate) fn may_hold(&self, from: i64, through: i64) -> bool {
+        self.newest == i64::MIN || (self.oldest <= through && self.newest >= from)
     }
 
     /// Of two rows with one key, the one of the lower rank stays.

@@ -103,6 +103,7 @@ mod tests {
                 seq: 1,
                 late: false,
                 compacted: false,
+                oldest: i64::MIN,
                 newest: 0,
             };
             states
