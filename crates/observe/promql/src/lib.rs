@@ -13,7 +13,7 @@ pub mod script;
 pub mod source;
 
 pub use answer::{Answer, Answered, Point};
-pub use eval::{Control, EvalError, Limits, Options, Prepared, When, evaluate, prepare};
+pub use eval::{Control, EvalError, Limits, Options, Prepared, SharedMemory, When, evaluate, prepare};
 pub use kandela_config::matcher::{MatchOp, Matcher};
 pub use parse::{ParseError, parse, parse_selector};
 pub use source::{

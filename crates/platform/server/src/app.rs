@@ -18,6 +18,7 @@ use crate::http::write::Decoders;
 use crate::net::TlsAcceptor;
 use crate::net::body::BodyLimits;
 use crate::options::{Options, Settings};
+use crate::promql::PromQl;
 use crate::refusal::Refusal;
 use crate::sources::Sources;
 use crate::sql::Queries;
@@ -54,6 +55,7 @@ pub(crate) struct App {
     pub sources: Sources,
     pub tenants: Arc<Tenants>,
     pub queries: Queries,
+    pub promql: PromQl,
     pub admission: Arc<Admission>,
     pub body_limits: BodyLimits,
     pub decoders: Decoders,
