@@ -8,6 +8,7 @@ mod eval;
 pub mod functions;
 pub mod histogram;
 mod parse;
+mod quote;
 pub mod script;
 pub mod source;
 
