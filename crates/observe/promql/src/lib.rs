@@ -8,11 +8,15 @@ mod eval;
 pub mod functions;
 pub mod histogram;
 mod parse;
+mod print;
 mod quote;
 pub mod script;
 pub mod source;
+mod tree_json;
 
 pub use eval::{EvalError, Options, When, evaluate};
 pub use kandela_config::matcher::{MatchOp, Matcher};
 pub use parse::{ParseError, parse, parse_selector};
+pub use print::format;
 pub use source::{Samples, Select, SeriesSet, SeriesSource, SourceError};
+pub use tree_json::tree_json;

@@ -3,7 +3,7 @@
 use super::expression::{Parsed, Parser};
 use super::number::{float, is_out_of_range, seconds};
 use super::token::{Keyword, Punctuation, TokenKind};
-use super::{Fault, Told};
+use super::Fault;
 use crate::ast::{BinaryOp, Duration, DurationExpr, DurationOp, Number, Span};
 
 /// What a duration may be, in messages.
@@ -51,7 +51,10 @@ pub(super) fn offset(parser: &mut Parser<'_>) -> Parsed<Duration> {
         return calculated(parser, 0);
     }
     parser.advance();
-    let unsigned = atom(parser)?;
+    let unsigned = match parser.peek() {
+        TokenKind::Number | TokenKind::Duration => written_out(parser, start)?,
+        _ => atom(parser)?,
+    };
     Ok(with_sign(start, negative, unsigned))
 }
 
@@ -149,19 +152,22 @@ const fn op_of(op: BinaryOp) -> Option<DurationOp> {
     }
 }
 
+/// A number or duration; one that is too large is shown at `shown`.
+fn written_out(parser: &mut Parser<'_>, shown: Span) -> Parsed<Duration> {
+    let span = parser.span();
+    let number = number(parser)?;
+    if is_out_of_range(number.value) {
+        return Err(Fault::Told((shown, "duration out of range".to_owned())));
+    }
+    Ok(Duration { expr: DurationExpr::Literal(number), span })
+}
+
 /// What stands between operators. Without a limit on depth here: whoever comes through parentheses comes through
 /// [`calculated`].
 fn atom(parser: &mut Parser<'_>) -> Parsed<Duration> {
     let start = parser.span();
     let expr = match *parser.peek() {
-        TokenKind::Number | TokenKind::Duration => {
-            let number = number(parser)?;
-            if is_out_of_range(number.value) {
-                let told: Told = (start, "duration out of range".to_owned());
-                return Err(Fault::Told(told));
-            }
-            DurationExpr::Literal(number)
-        }
+        TokenKind::Number | TokenKind::Duration => return written_out(parser, start),
         TokenKind::Keyword(keyword @ (Keyword::Step | Keyword::Range)) => {
             parser.advance();
             parser.expect(Punctuation::LeftParen)?;

@@ -335,28 +335,31 @@ impl<'a> Parser<'a> {
         self.advance();
         let before = self.grouping()?;
         let mut args = self.arguments()?;
-        let grouping = match before {
-            Some(grouping) => grouping,
-            None => self.grouping()?.unwrap_or_default(),
-        };
+        let after = if before.is_none() { self.grouping()? } else { None };
         let span = start.to(self.last_span());
+        // Without labels before or behind, what comes next had to be read to know it.
+        let fault = |parser: &Self, message: String| match before.is_some() || after.is_some() {
+            true => Err(Fault::Told((span, message))),
+            false => Err(parser.fault_before_next(span, message)),
+        };
         if args.is_empty() {
-            return Err(self.fault_before_next(span, "no arguments for aggregate expression provided"));
+            return fault(self, "no arguments for aggregate expression provided".to_owned());
         }
         let wanted = if op.has_param() { 2 } else { 1 };
         let given = args.len();
         let (expr, param) = (args.pop(), args.pop());
         match expr {
             Some(expr) if given == wanted => {
+                let grouping = before.or(after).unwrap_or_default();
                 let aggregate = Aggregate { op, param, expr, grouping };
                 Ok(Expr { kind: Kind::Aggregate(Box::new(aggregate)), span })
             }
-            _ => Err(self.fault_before_next(
-                span,
+            _ => fault(
+                self,
                 format!(
                     "wrong number of arguments for aggregate expression provided, expected {wanted}, got {given}"
                 ),
-            )),
+            ),
         }
     }
 
