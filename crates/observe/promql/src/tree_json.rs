@@ -69,9 +69,10 @@ pub fn tree_json(expr: &Expr) -> Value {
 }
 
 fn selector_json(kind: &str, selector: &Selector) -> Value {
-    let matchers = selector.matchers.iter().map(|Matcher { name, op, value, .. }| {
-        json!({"name": name, "type": op.to_string(), "value": value})
-    });
+    let matchers = selector
+        .matchers
+        .iter()
+        .map(|Matcher { name, op, value, .. }| json!({"name": name, "type": op.to_string(), "value": value}));
     json!({
         "type": kind,
         "name": selector.name.as_deref().unwrap_or_default(),

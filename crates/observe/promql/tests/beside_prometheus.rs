@@ -118,7 +118,9 @@ fn queries() -> BTreeSet<String> {
 fn same_place_of_regex(ours: &Result<String, String>, theirs: &Result<String, String>) -> bool {
     let (Err(ours), Err(theirs)) = (ours, theirs) else { return false };
     let place = |error: &str| error.split_once(" parse error: ").map(|(place, _)| place.to_owned());
-    ours.contains("regular expression") && theirs.contains("error parsing regexp") && place(ours) == place(theirs)
+    ours.contains("regular expression")
+        && theirs.contains("error parsing regexp")
+        && place(ours) == place(theirs)
 }
 
 /// Without the fields that an older Prometheus does not give.
@@ -149,7 +151,8 @@ fn queries_are_printed_shown_and_refused_as_prometheus_does() {
 
     let (mut compared, mut differences) = (0, Vec::new());
     for query in queries() {
-        let theirs = prometheus.ask("format_query", &query).unwrap().map(|text| text.as_str().unwrap().to_owned());
+        let theirs =
+            prometheus.ask("format_query", &query).unwrap().map(|text| text.as_str().unwrap().to_owned());
         if theirs.as_ref().is_err_and(|error| OLDER.iter().any(|words| error.contains(words))) {
             continue;
         }
@@ -164,7 +167,8 @@ fn queries_are_printed_shown_and_refused_as_prometheus_does() {
             continue;
         }
         let Ok(expr) = parsed else { continue };
-        let (mut ours, mut theirs) = (tree_json(&expr), prometheus.ask("parse_query", &query).unwrap().unwrap());
+        let (mut ours, mut theirs) =
+            (tree_json(&expr), prometheus.ask("parse_query", &query).unwrap().unwrap());
         without(&mut ours, LATER);
         without(&mut theirs, LATER);
         if ours != theirs {

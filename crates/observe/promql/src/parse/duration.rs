@@ -1,9 +1,9 @@
 //! Numbers and durations.
 
+use super::Fault;
 use super::expression::{Parsed, Parser};
 use super::number::{float, is_out_of_range, seconds};
 use super::token::{Keyword, Punctuation, TokenKind};
-use super::Fault;
 use crate::ast::{BinaryOp, Duration, DurationExpr, DurationOp, Number, Span};
 
 /// What a duration may be, in messages.

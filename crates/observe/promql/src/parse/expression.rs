@@ -305,9 +305,8 @@ impl<'a> Parser<'a> {
         let span = self.span();
         self.advance();
         let args = self.arguments()?;
-        let function = function(name).ok_or_else(|| {
-            Fault::Told((span, format!("unknown function with name {}", quoted(name))))
-        })?;
+        let function = function(name)
+            .ok_or_else(|| Fault::Told((span, format!("unknown function with name {}", quoted(name)))))?;
         Ok(Expr { kind: Kind::Call(Call { function, args }), span: span.to(self.last_span()) })
     }
 

@@ -3,8 +3,8 @@
 use super::expression::{Parsed, Parser};
 use super::token::{Keyword, Punctuation, TokenKind};
 use super::{Fault, duration};
-use crate::quote::quoted;
 use crate::ast::{At, BinaryOp, Boundary, Duration, Expr, Kind, Matrix, Selector, Span, Subquery};
+use crate::quote::quoted;
 use kandela_config::matcher::{MatchOp, Matcher};
 
 const NAME: &str = kandela_model::METRIC_NAME;
