@@ -11,9 +11,9 @@ use crate::functions::function;
 use crate::quote::quoted;
 
 /// How deep expressions may nest.
-const MAX_LEVELS: usize = 200;
+const MAX_LEVELS: usize = 100;
 /// How many operators of a chain such as `a + b + c` count as one level: a chain is a deep tree too.
-const LINKS_A_LEVEL: usize = 8;
+const LINKS_A_LEVEL: usize = 3;
 
 /// Reads words one after the other.
 pub(super) struct Parser<'a> {
