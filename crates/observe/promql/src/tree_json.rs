@@ -223,7 +223,14 @@ fn part(duration: &Duration) -> Value {
 }
 
 fn operation(op: &str, left: Value, right: Value) -> Value {
-    json!({"type": "durationExpr", "op": op, "lhs": left, "rhs": right, "wrapped": false})
+    let fields = [
+        ("type", Value::from("durationExpr")),
+        ("op", Value::from(op)),
+        ("lhs", left),
+        ("rhs", right),
+        ("wrapped", Value::from(false)),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// Text in which each byte that is no UTF-8 is the replacement character.

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use kandela_promql::{parse, tree_json};
+use kandela_promql::{parse, parse_selector, tree_json};
 
 fn check(cases: &[(&str, &str)]) {
     for (query, error) in cases {
@@ -109,6 +109,21 @@ fn labels_of_info_are_checked() {
             "1:1: parse error: expected type instant vector in call to function \"info\", got scalar",
         ),
     ]);
+}
+
+#[test]
+fn a_selector_has_nothing_behind_it() {
+    assert_eq!(parse_selector(r#"up{job="x"}"#).unwrap().len(), 2);
+    for (query, error) in [
+        ("up[5m]", "1:3: parse error: unexpected \"[\""),
+        ("up offset 5m", "1:4: parse error: unexpected <offset>"),
+        ("5", "1:1: parse error: unexpected number \"5\""),
+        ("sum(up)", "1:4: parse error: unexpected \"(\""),
+        ("", "unknown position: parse error: unexpected end of input"),
+        ("{}", "1:1: parse error: vector selector must contain at least one non-empty matcher"),
+    ] {
+        assert_eq!(parse_selector(query).expect_err(query).to_string(), error, "{query}");
+    }
 }
 
 #[test]

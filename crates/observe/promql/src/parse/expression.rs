@@ -36,7 +36,16 @@ impl<'a> Parser<'a> {
         if self.peek() == &TokenKind::End {
             return Err((Span::default(), "no expression found in input".to_owned()));
         }
-        let parsed = self.expression(0).and_then(|expr| match self.peek() {
+        self.whole_of(|parser| parser.expression(0))
+    }
+
+    /// A selector with nothing behind it.
+    pub(super) fn whole_selector(&mut self) -> Result<Expr, Told> {
+        self.whole_of(Self::selector)
+    }
+
+    fn whole_of(&mut self, read: impl FnOnce(&mut Self) -> Parsed<Expr>) -> Result<Expr, Told> {
+        let parsed = read(self).and_then(|expr| match self.peek() {
             TokenKind::End => Ok(expr),
             _ => Err(Fault::Unexpected),
         });
