@@ -13,6 +13,7 @@ use ureq::Agent;
 
 use super::Bench;
 use super::ask::{self, Question};
+use super::times::Took;
 use crate::peers::ingest::{self, settle};
 use crate::peers::process::{Interrupt, Server};
 use crate::peers::remote_write;
@@ -67,6 +68,14 @@ impl Instance {
             .with_context(|| self.system.name())
     }
 
+    /// As [`ask::ask`], with the CPU time it took; the bytes are thrown away.
+    pub(super) fn time(&self, question: &Question, nocache: bool) -> anyhow::Result<Took> {
+        let before = self.running.server.cpu_seconds()?;
+        let (_, wall) = self.ask(question, nocache)?;
+        let cpu = Duration::from_secs_f64(self.running.server.cpu_seconds()? - before);
+        Ok(Took { wall, cpu })
+    }
+
     /// Makes visible what it holds back, and waits until it has done what it put off.
     pub(super) fn settle(&mut self, interrupt: &Interrupt) -> anyhow::Result<()> {
         self.system.flush(&self.running.agent, &self.running.base)?;
@@ -79,14 +88,16 @@ impl Instance {
         Ok(Memory { resident_bytes, peak_bytes })
     }
 
-    /// Ends it, takes its files out of the page cache, and starts it again; gives the time from its start until it is ready.
-    pub(super) fn restart_cold(mut self, interrupt: &Interrupt) -> anyhow::Result<(Self, Duration)> {
+    /// Ends it, takes its files out of the page cache, and starts it again; gives what it took from its start until it is ready.
+    pub(super) fn restart_cold(mut self, interrupt: &Interrupt) -> anyhow::Result<(Self, Took)> {
         let Running { server, .. } = self.running;
         drop(server);
         forget_pages(&self.home.path().join("data"))?;
         let clock = Instant::now();
         self.running = running(self.system, &self.program, self.home.path(), interrupt)?;
-        Ok((self, clock.elapsed()))
+        let wall = clock.elapsed();
+        let cpu = Duration::from_secs_f64(self.running.server.cpu_seconds()?);
+        Ok((self, Took { wall, cpu }))
     }
 }
 

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -85,6 +85,11 @@ struct Version {
 }
 
 pub(crate) fn run(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
+    ensure!(
+        !cfg!(debug_assertions),
+        "without optimisation this program takes longer to read an answer than some systems to give it: run \
+         `cargo run --release -p xtask -- peers query`"
+    );
     let programs = ingest::programs(root, &arguments.systems)?;
     let interrupt = Interrupt::on_signals()?;
     let folder = root.join("target/peers");

@@ -184,9 +184,9 @@ fn again_and_again(
                 let Target { system, nocache } = targets[target];
                 let asked = instances.iter().find(|instance| instance.system == system);
                 let Some(asked) = asked else { continue };
-                let (_, took) = asked.ask(&named.question, nocache)?;
+                let took = asked.time(&named.question, nocache)?;
                 if repetition > 0 {
-                    times.add(number, target, took.as_secs_f64() * 1e3);
+                    times.add(number, target, took);
                 }
             }
         }
@@ -215,10 +215,10 @@ fn after_restarts(
             for target in 0..instances.len() {
                 let instance = instances.remove(target);
                 let (instance, ready) = instance.restart_cold(interrupt)?;
-                let (_, took) = instance.ask(&named.question, nocache(instance.system))?;
+                let took = instance.time(&named.question, nocache(instance.system))?;
                 instances.insert(target, instance);
-                times.add(number, target, took.as_secs_f64() * 1e3);
-                starts.add(0, target, ready.as_secs_f64() * 1e3);
+                times.add(number, target, took);
+                starts.add(0, target, ready);
             }
         }
     }

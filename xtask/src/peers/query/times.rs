@@ -1,6 +1,7 @@
 //! A table of times: questions in rows, whom they were asked in columns.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -26,6 +27,16 @@ struct Row {
     what: String,
     /// Milliseconds of each repetition, by target.
     ms: Vec<Vec<f64>>,
+    /// Milliseconds that all threads of the system worked meanwhile, in all repetitions together, by target.
+    cpu_ms: Vec<f64>,
+}
+
+/// How long something took.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Took {
+    pub(super) wall: Duration,
+    /// Of all threads of the system; the kernel counts it in steps of 10 ms.
+    pub(super) cpu: Duration,
 }
 
 impl Target {
@@ -37,12 +48,16 @@ impl Target {
 impl Times {
     pub(super) fn new(targets: Vec<Target>, questions: impl IntoIterator<Item = String>) -> Self {
         let none = vec![Vec::new(); targets.len()];
-        let rows = questions.into_iter().map(|what| Row { what, ms: none.clone() }).collect();
+        let cpu_ms = vec![0.0; targets.len()];
+        let row = |what| Row { what, ms: none.clone(), cpu_ms: cpu_ms.clone() };
+        let rows = questions.into_iter().map(row).collect();
         Self { targets, rows }
     }
 
-    pub(super) fn add(&mut self, question: usize, target: usize, ms: f64) {
-        self.rows[question].ms[target].push(ms);
+    pub(super) fn add(&mut self, question: usize, target: usize, took: Took) {
+        let row = &mut self.rows[question];
+        row.ms[target].push(took.wall.as_secs_f64() * 1e3);
+        row.cpu_ms[target] += took.cpu.as_secs_f64() * 1e3;
     }
 
     /// The first target over each other one, of the same repetition.
@@ -76,6 +91,14 @@ impl fmt::Display for Times {
             let spreads: Vec<_> = row.ms.iter().map(|ms| Spread::of(ms.iter().copied())).collect();
             line(f, &row.what, &spreads)?;
         }
+        heading(f, "CPU ms, mean", &self.targets)?;
+        for row in &self.rows {
+            write!(f, "  {:<WHAT$}", row.what)?;
+            for (cpu_ms, ms) in row.cpu_ms.iter().zip(&row.ms) {
+                write!(f, " {:>CELL$.1}", cpu_ms / ms.len() as f64)?;
+            }
+            writeln!(f)?;
+        }
         if let [first, others @ ..] = self.targets.as_slice()
             && !others.is_empty()
         {
@@ -97,13 +120,15 @@ mod tests {
         let of = |system| Target { system, nocache: false };
         let targets = vec![of(System::Kandela), of(System::Prometheus)];
         let mut times = Times::new(targets, ["q".to_owned()]);
+        let took = |ms: f64| Took { wall: Duration::from_secs_f64(ms / 1e3), cpu: Duration::from_millis(30) };
         for (mine, theirs) in [(1.0, 2.0), (10.0, 40.0), (3.0, 4.0)] {
-            times.add(0, 0, mine);
-            times.add(0, 1, theirs);
+            times.add(0, 0, took(mine));
+            times.add(0, 1, took(theirs));
         }
         let ratios = times.ratios(&times.rows[0]);
         assert_eq!(ratios, [Some(Spread { median: 0.5, min: 0.25, max: 0.75 })]);
         let text = times.to_string();
+        assert!(text.contains(" 30.0\n"), "{text}");
         assert!(text.contains("3.00 (1.00 to 10.00)") && text.contains("0.50 (0.25 to 0.75)"), "{text}");
     }
 }
