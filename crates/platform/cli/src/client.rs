@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use clap::Args;
-use reqwest::{Client, Response};
+use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use serde_json::Value;
 
 /// Which server, and as whom.
@@ -30,20 +30,39 @@ impl ServerArguments {
         content_type: &str,
         body: impl Into<reqwest::Body>,
     ) -> anyhow::Result<Response> {
-        let url = format!("{}{path}", self.server.trim_end_matches('/'));
-        let mut request = Client::new()
-            .post(url)
-            .header("content-type", content_type)
-            .header("x-scope-orgid", &self.tenant)
-            .body(body);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
+        let request = self.request(Method::POST, path)?.header("content-type", content_type).body(body);
         request.send().await.with_context(|| {
             format!(
                 "no server answers at {}; start one with `kandela up`, or read a folder with --data",
                 self.server
             )
+        })
+    }
+
+    /// A request to a path, with who asks.
+    ///
+    /// # Errors
+    /// When the server's URL is none.
+    pub(crate) fn request(&self, method: Method, path: &str) -> anyhow::Result<RequestBuilder> {
+        let server = self.server.trim_end_matches('/');
+        let scheme = if server.contains("://") { "" } else { "http://" };
+        let url: Url = format!("{scheme}{server}{path}")
+            .parse()
+            .with_context(|| format!("{server:?} is no URL; write one as http://127.0.0.1:7676"))?;
+        let mut request = Client::new().request(method, url).header("x-scope-orgid", &self.tenant);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        Ok(request)
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// When no server answers.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        request.send().await.with_context(|| {
+            format!("no server answers at {}; check that it runs and that this is its URL", self.server)
         })
     }
 }

@@ -6,13 +6,17 @@ mod check;
 mod client;
 mod config_file;
 mod doctor;
+mod figures;
 mod import;
 mod output;
+mod plot;
 mod progress;
+mod prometheus;
 mod promqltest;
 mod query;
 mod table;
 mod up;
+mod when;
 
 use std::process::ExitCode;
 

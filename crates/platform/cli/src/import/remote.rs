@@ -1,6 +1,6 @@
 //! History from a server that answers Prometheus' remote read.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use super::intake::Parcel;
 use super::{Findings, MAX_NAMED};
+use crate::when::{now, parse_time};
 
 /// What is asked for at once, in milliseconds: a block of Prometheus.
 const SPAN: i64 = 2 * 3_600 * 1_000;
@@ -33,7 +34,7 @@ const MAX_BODY: usize = 128 << 20;
 pub(super) struct RemoteRead {
     /// The server; /api/v1/read where the URL has no path
     url: Url,
-    /// Since when: 2026-01-31, 2026-01-31T12:00:00Z, or seconds since 1970
+    /// Since when: now-30d, 2026-01-31, 2026-01-31T12:00:00Z, or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     from: Timestamp,
     /// Until when, included; now where left out
@@ -48,21 +49,6 @@ pub(super) struct RemoteRead {
 }
 
 type Selector = std::sync::Arc<[Matcher]>;
-
-/// A time as people or programs write it.
-fn parse_time(text: &str) -> Result<Timestamp, String> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        let micros = (seconds * 1e6).round();
-        let fits = micros.is_finite() && micros.abs() < 9e18;
-        return if fits { Ok(Timestamp::from_micros(micros as i64)) } else { Err("out of range".to_owned()) };
-    }
-    let instant = text.parse::<jiff::Timestamp>().or_else(|error| {
-        let midnight =
-            text.parse::<jiff::civil::Date>().and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC));
-        midnight.map(|midnight| midnight.timestamp()).map_err(|_| error.to_string())
-    })?;
-    Ok(Timestamp::from_micros(instant.as_microsecond()))
-}
 
 /// A selector of PromQL without range, offset or `@`.
 fn parse_selector(text: &str) -> Result<Selector, String> {
@@ -89,9 +75,7 @@ fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 impl RemoteRead {
     /// Checks what was asked for before anything is opened.
     pub(super) fn prepare(self) -> anyhow::Result<Reading> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
-        let (from, to) = (self.from.millis(), self.to.unwrap_or(now).millis());
+        let (from, to) = (self.from.millis(), self.to.unwrap_or_else(now).millis());
         anyhow::ensure!(from <= to, "--from lies behind --to");
         let mut url = self.url;
         anyhow::ensure!(matches!(url.scheme(), "http" | "https"), "{url} is no http or https URL");
@@ -287,17 +271,6 @@ impl Out {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_read_as_people_and_programs_write_them() {
-        let wanted = Ok(Timestamp::from_millis(1_769_817_600_000));
-        assert_eq!(parse_time("2026-01-31"), wanted);
-        assert_eq!(parse_time("2026-01-31T00:00:00Z"), wanted);
-        assert_eq!(parse_time("1769817600"), wanted);
-        assert_eq!(parse_time("1769817600.5"), Ok(Timestamp::from_millis(1_769_817_600_500)));
-        assert!(parse_time("yesterday").is_err());
-        assert!(parse_time("1e300").is_err());
-    }
 
     #[test]
     fn a_selector_becomes_matchers() {
