@@ -3,6 +3,7 @@
 //! The language is that of Prometheus 3.14. Samples come from a [`SeriesSource`], which others implement: the lake, a remote
 //! server that speaks Prometheus' remote read, a handful of series in memory. Times are microseconds since the Unix epoch.
 
+pub mod answer;
 pub mod ast;
 mod eval;
 pub mod functions;
@@ -11,7 +12,10 @@ mod parse;
 pub mod script;
 pub mod source;
 
-pub use eval::{EvalError, Options, When, evaluate};
+pub use answer::{Answer, Answered, Point};
+pub use eval::{Control, EvalError, Limits, Options, Prepared, When, evaluate, prepare};
 pub use kandela_config::matcher::{MatchOp, Matcher};
 pub use parse::{ParseError, parse, parse_selector};
-pub use source::{Samples, Select, SeriesSet, SeriesSource, SourceError};
+pub use source::{
+    SampleBuffer, Samples, Select, SeriesReader, SeriesSet, SeriesSource, SourceCause, SourceError,
+};
