@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
-pub(crate) use answer::{Answer, Bucket, Histogram, Instant, LabelSet, Series, quoted, series_text};
+pub(crate) use answer::{Answer, Bucket, Histogram, Instant, LabelSet, Series, series_text};
 pub(crate) use number::{Millis, Number, number_text};
 
 use crate::client::ServerArguments;

@@ -81,7 +81,7 @@ pub(crate) fn series_text(labels: &LabelSet) -> String {
 }
 
 /// A text in double quotes as PromQL reads it.
-pub(crate) fn quoted(text: &str) -> String {
+fn quoted(text: &str) -> String {
     let mut told = String::from('"');
     for character in text.chars() {
         match character {
