@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use clap::Args;
+use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use serde_json::Value;
 
@@ -39,6 +40,15 @@ impl ServerArguments {
         })
     }
 
+    /// The server's URL without a password.
+    pub(crate) fn shown(&self) -> String {
+        let Ok(mut url) = self.server.parse::<Url>() else { return self.server.clone() };
+        match url.password().is_some() && url.set_password(None).is_ok() {
+            true => url.to_string(),
+            false => self.server.clone(),
+        }
+    }
+
     /// A request to a path, with who asks.
     ///
     /// # Errors
@@ -62,9 +72,19 @@ impl ServerArguments {
     /// When no server answers.
     pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         request.send().await.with_context(|| {
-            format!("no server answers at {}; check that it runs and that this is its URL", self.server)
+            format!("no server answers at {}; check that it runs and that this is its URL", self.shown())
         })
     }
+}
+
+/// A header as `NAME: VALUE`.
+///
+/// # Errors
+/// With a sentence that says what to write.
+pub(crate) fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is written NAME: VALUE")?;
+    let name = name.trim().parse::<HeaderName>().map_err(|error| error.to_string())?;
+    Ok((name, value.trim().parse::<HeaderValue>().map_err(|error| error.to_string())?))
 }
 
 /// The answer, or what the server had against the request.

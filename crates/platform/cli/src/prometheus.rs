@@ -8,8 +8,9 @@ mod number;
 use anyhow::Context as _;
 use futures::StreamExt as _;
 use reqwest::{Method, RequestBuilder, StatusCode};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Serialize, Serializer};
 use url::form_urlencoded;
 
 pub(crate) use answer::{Answer, Bucket, Histogram, Instant, LabelSet, Series, series_text};
@@ -56,6 +57,27 @@ pub(crate) struct Document<T = Answer> {
     pub(crate) failure: Option<Failure>,
 }
 
+impl<T: Serialize> Serialize for Document<T> {
+    /// As Prometheus writes it.
+    fn serialize<S: Serializer>(&self, into: S) -> Result<S::Ok, S::Error> {
+        let mut fields = into.serialize_map(None)?;
+        fields.serialize_entry("status", if self.failure.is_none() { "success" } else { "error" })?;
+        if let Some(data) = &self.data {
+            fields.serialize_entry("data", data)?;
+        }
+        if let Some(Failure { kind, message }) = &self.failure {
+            fields.serialize_entry("errorType", kind)?;
+            fields.serialize_entry("error", message)?;
+        }
+        for (name, notes) in [("warnings", &self.warnings), ("infos", &self.infos)] {
+            if !notes.is_empty() {
+                fields.serialize_entry(name, notes)?;
+            }
+        }
+        fields.end()
+    }
+}
+
 /// Why a query has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Failure {
@@ -76,9 +98,9 @@ impl Api {
         Self { max_body: bytes, ..self }
     }
 
-    /// The server's URL as it was given.
-    pub(crate) fn url(&self) -> &str {
-        &self.server.server
+    /// The server's URL without a password.
+    pub(crate) fn url(&self) -> String {
+        self.server.shown()
     }
 
     /// Asks a query.

@@ -47,6 +47,9 @@ pub(crate) struct CheckParity {
     /// The step of range queries
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse_step)]
     step: Duration,
+    /// Labels that only one of the two sets, as external labels; may be given more than once
+    #[arg(long = "ignore-label", value_name = "NAME")]
+    ignored_labels: Vec<String>,
     /// Warnings and infos that differ are a failure too
     #[arg(long)]
     strict: bool,
@@ -73,7 +76,7 @@ impl CheckParity {
             (files, _) => queries::of_rule_files(files)?,
         };
         anyhow::ensure!(!queries.is_empty(), "there is no query to ask; give some with --rules or --queries");
-        let asking = Asking { here, there };
+        let asking = Asking { here, there, ignored_labels: self.ignored_labels };
         let to = match self.to {
             Some(to) => to.millis(),
             None => asking.newest(&queries).await?,

@@ -76,7 +76,7 @@ pub(crate) fn series_text(labels: &LabelSet) -> String {
     if others.is_empty() && !name.is_empty() {
         name.to_owned()
     } else {
-        format!("{name}{{{}}}", others.join(","))
+        format!("{name}{{{}}}", others.join(", "))
     }
 }
 

@@ -3,6 +3,7 @@
 mod caret;
 mod csv;
 mod graph;
+mod local;
 mod split;
 mod values;
 
@@ -11,12 +12,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use kandela_model::Timestamp;
+use reqwest::Url;
+use reqwest::header::{HeaderName, HeaderValue};
 
 use super::{text_of, warn};
-use crate::client::ServerArguments;
+use crate::client::{ServerArguments, parse_header};
 use crate::output::{Outcome, line, on_terminal, width};
 use crate::progress::while_waiting;
-use crate::prometheus::{Answer, Api, Document, Failure, Reply, When};
+use crate::prometheus::{Answer, Api, Document, Failure, When};
 use crate::when::{nice_step, now, parse_step, parse_time};
 
 /// Points over time where no step is named: two for each column of a plot, nearly.
@@ -40,6 +43,12 @@ pub(crate) struct Promql {
     step: Option<Duration>,
     #[command(flatten)]
     server: ServerArguments,
+    /// Evaluate here, over the samples that this server gives by Prometheus' remote read
+    #[arg(long, value_name = "URL")]
+    remote_read: Option<Url>,
+    /// A header to send with --remote-read, as `X-Scope-OrgID: shop`; may be given more than once
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = parse_header, requires = "remote_read")]
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// How to print; where left out, a plot of values over time on a terminal, else a table
     #[arg(long, value_enum)]
     format: Option<AnswerAs>,
@@ -61,26 +70,48 @@ impl Promql {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         let query = text_of(&self.query)?;
         let when = self.when()?;
-        let api = Api::new(self.server.clone());
-        let asking = format!("asking {}", api.url());
-        let reply = while_waiting(&asking, api.query(&query, when)).await?;
-        let document: Document = reply.read().with_context(|| api.url().to_owned())?;
+        let (document, body) = match &self.remote_read {
+            Some(url) => self.here(&query, when, url).await?,
+            None => self.there(&query, when).await?,
+        };
         if let Some(failure) = &document.failure {
-            anyhow::bail!("{}", refusal(&query, &reply, failure));
+            anyhow::bail!("{}", refusal(&query, failure));
         }
-        let Some(answer) = document.data else { anyhow::bail!("{} answers without data", api.url()) };
+        let Some(answer) = document.data else { anyhow::bail!("the answer has no data") };
         document.warnings.iter().for_each(|told| warn(told.trim_start_matches("PromQL warning: ")));
         document
             .infos
             .iter()
             .for_each(|told| eprintln!("info: {}", told.trim_start_matches("PromQL info: ")));
         match self.format.unwrap_or_else(|| usual(&answer)) {
-            AnswerAs::Json => line(String::from_utf8_lossy(&reply.body).trim_end()),
+            AnswerAs::Json => line(String::from_utf8_lossy(&body).trim_end()),
             AnswerAs::Csv => print(&csv::lines(&answer)),
             AnswerAs::Table => print(&values::lines(&answer, width())),
             AnswerAs::Plot => print(&graph::lines(&answer, when, width())?),
         }
         Ok(Outcome::Done)
+    }
+
+    /// What the server answers, read and as it came.
+    async fn there(&self, query: &str, when: When) -> anyhow::Result<(Document, Vec<u8>)> {
+        let api = Api::new(self.server.clone());
+        let reply = while_waiting(&format!("asking {}", api.url()), api.query(query, when)).await?;
+        let mut document: Document = reply.read().with_context(|| api.url())?;
+        if let Some(failure) = &mut document.failure
+            && caret::place(&failure.message).is_none()
+        {
+            failure.message = format!("{} says {}: {}", api.url(), reply.status, failure.message);
+        }
+        Ok((document, reply.body))
+    }
+
+    /// What the engine answers over samples of `url`, and the same in JSON.
+    async fn here(&self, query: &str, when: When, url: &Url) -> anyhow::Result<(Document, Vec<u8>)> {
+        let headers = self.headers.iter().cloned().collect();
+        let evaluated = local::evaluated(query, when, url, headers, self.server.token.as_deref());
+        let document = while_waiting("evaluating", evaluated).await?;
+        let body = serde_json::to_vec(&document)?;
+        Ok((document, body))
     }
 
     fn when(&self) -> anyhow::Result<When> {
@@ -101,10 +132,10 @@ fn print(lines: &[String]) {
     lines.iter().for_each(|text| line(text));
 }
 
-/// What the server has against the query, with the place in the query where it says one.
-fn refusal(query: &str, reply: &Reply, failure: &Failure) -> String {
+/// What is wrong with the query, with the place in it where one is told.
+fn refusal(query: &str, failure: &Failure) -> String {
     match caret::place(&failure.message) {
         Some((at, told)) => format!("{told}\n\n{}", caret::under(query, at, width())),
-        None => format!("the server says {}: {}", reply.status, failure.message),
+        None => failure.message.clone(),
     }
 }

@@ -28,6 +28,8 @@ const TOLD_OF_DATA: usize = 20;
 pub(super) struct Asking {
     pub(super) here: Api,
     pub(super) there: Api,
+    /// Labels that are as if no series had them.
+    pub(super) ignored_labels: Vec<String>,
 }
 
 /// The time that is compared, in milliseconds since the Unix epoch.
@@ -161,8 +163,8 @@ impl Asking {
         }
         compared.sort_by_key(|(at, _)| *at);
         let mut report = Report {
-            here: self.here.url().to_owned(),
-            there: self.there.url().to_owned(),
+            here: self.here.url(),
+            there: self.there.url(),
             from: Time(stretch.from),
             to: Time(stretch.to),
             step_seconds: stretch.step as f64 / 1e3,
@@ -208,8 +210,8 @@ impl Asking {
         let range = query.range.then_some((None, When::Range { from, to, step }, Order::Free));
         for (at, when, order) in instants.chain(range) {
             let asked = futures::future::join(
-                told(&self.here, &query.text, when),
-                told(&self.there, &query.text, when),
+                self.told(&self.here, &query.text, when),
+                self.told(&self.there, &query.text, when),
             );
             let differences = match asked.await {
                 (Ok(here), Ok(there)) => {
@@ -230,6 +232,11 @@ impl Asking {
             }
         }
         compared
+    }
+
+    async fn told(&self, api: &Api, query: &str, when: When) -> anyhow::Result<Told> {
+        let reply = api.query(query, when).await?;
+        Ok(Told::new(reply.status.as_u16(), reply.read()?).without(&self.ignored_labels))
     }
 
     /// Compares the samples that a query stands on, each selector once.
@@ -268,7 +275,7 @@ impl Asking {
         let when = When::Instant(Some(stretch.to.saturating_add(ahead)));
         let (here, there) =
             (self.here.clone().reading_at_most(MAX_DATA), self.there.clone().reading_at_most(MAX_DATA));
-        match futures::future::join(told(&here, &query, when), told(&there, &query, when)).await {
+        match futures::future::join(self.told(&here, &query, when), self.told(&there, &query, when)).await {
             (Ok(here), Ok(there)) => match (&here.said, &there.said) {
                 (Ok(_), Ok(_)) => match compare(&here, &there, Order::Free) {
                     same if same.is_empty() => Data::Same,
@@ -287,11 +294,6 @@ impl Asking {
             (Err(error), _) | (_, Err(error)) => Data::Unknown { why: format!("{error:#}") },
         }
     }
-}
-
-async fn told(api: &Api, query: &str, when: When) -> anyhow::Result<Told> {
-    let reply = api.query(query, when).await?;
-    Ok(Told::new(reply.status.as_u16(), reply.read()?))
 }
 
 /// The one value of a query, a time in seconds, in milliseconds.

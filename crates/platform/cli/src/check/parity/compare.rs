@@ -40,6 +40,19 @@ impl Told {
         };
         Self { said, notes }
     }
+
+    /// As if no series had these labels.
+    pub(super) fn without(mut self, labels: &[String]) -> Self {
+        let metrics: Vec<&mut LabelSet> = match &mut self.said {
+            Ok(Answer::Vector(series)) => series.iter_mut().map(|one| &mut one.metric).collect(),
+            Ok(Answer::Matrix(series)) => series.iter_mut().map(|one| &mut one.metric).collect(),
+            _ => Vec::new(),
+        };
+        for metric in metrics {
+            metric.retain(|name, _| !labels.contains(name));
+        }
+        self
+    }
 }
 
 /// A note ends with its place in the query, as `(1:8)`.

@@ -16,6 +16,15 @@ pub(super) fn print(report: &Report, strict: bool) {
     if *agree_in_error > 0 {
         line(&format!("  {agree_in_error} of them err on both, alike"));
     }
+    let on_other_data = report.differing.iter().filter(|one| matches!(one.data, Data::Differ { .. })).count();
+    if on_other_data > 0 {
+        let differ = report.differing.len();
+        line(&format!(
+            "  of the {} that differ, {} stand on data that differ",
+            grouped(differ as u64),
+            grouped(on_other_data as u64)
+        ));
+    }
     report.differing.iter().for_each(differing);
     if !report.noted_differently.is_empty() {
         let state = if strict { State::Fail } else { State::Warn };

@@ -141,3 +141,11 @@ fn notes_lose_their_places_and_nothing_else() {
         "PromQL warning: quantile value should be between 0 and 1, got 2"
     );
 }
+
+#[test]
+fn labels_that_are_ignored_do_not_tell_series_apart() {
+    let here =
+        answered(r#"{"resultType":"vector","result":[{"metric":{"job":"a","zone":"z"},"value":[60,"1"]}]}"#);
+    assert_eq!(told(&here, &vector(&[("a", "1")])).len(), 2);
+    assert!(told(&here.without(&["zone".to_owned()]), &vector(&[("a", "1")])).is_empty());
+}
