@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod config_file;
 mod doctor;
+mod engine;
 mod figures;
 mod import;
 mod output;

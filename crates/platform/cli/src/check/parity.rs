@@ -12,12 +12,15 @@ use std::time::Duration;
 
 use clap::Args;
 use kandela_model::Timestamp;
+use reqwest::Url;
+use reqwest::header::HeaderMap;
 
 use crate::client::ServerArguments;
+use crate::engine::Engine;
 use crate::output::{Format, Outcome, line};
 use crate::prometheus::Api;
 use crate::when::{parse_step, parse_time};
-use ask::{Asking, Stretch};
+use ask::{Asked, Asking, Stretch};
 
 /// Points of a range query that Prometheus gives at most.
 const MAX_POINTS: u128 = 11_000;
@@ -32,6 +35,9 @@ pub(crate) struct CheckParity {
     against_token: Option<String>,
     #[command(flatten)]
     server: ServerArguments,
+    /// Instead of --server, Kandela's own engine over the samples that this server gives by remote read
+    #[arg(long, value_name = "URL")]
+    remote_read: Option<Url>,
     /// Ask the expressions of these rule files
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "queries")]
     rules: Vec<PathBuf>,
@@ -69,14 +75,18 @@ impl CheckParity {
             token: self.against_token.clone(),
             ..self.server.clone()
         };
-        let (here, there) = (Api::new(self.server.clone()), Api::new(there));
+        let there = Api::new(there);
+        let here = match self.remote_read {
+            Some(url) => Asked::Engine(Engine::over(url, HeaderMap::new(), self.server.token.as_deref())?),
+            None => Asked::Server(Api::new(self.server.clone())),
+        };
         let queries = match (self.rules.as_slice(), self.queries.as_slice()) {
             ([], []) => queries::of_server(&there).await?,
             ([], files) => queries::of_query_files(files)?,
             (files, _) => queries::of_rule_files(files)?,
         };
         anyhow::ensure!(!queries.is_empty(), "there is no query to ask; give some with --rules or --queries");
-        let asking = Asking { here, there, ignored_labels: self.ignored_labels };
+        let asking = Asking { here, there: Asked::Server(there), ignored_labels: self.ignored_labels };
         let to = match self.to {
             Some(to) => to.millis(),
             None => asking.newest(&queries).await?,

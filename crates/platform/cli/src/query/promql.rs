@@ -3,7 +3,6 @@
 mod caret;
 mod csv;
 mod graph;
-mod local;
 mod split;
 mod values;
 
@@ -17,6 +16,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 
 use super::{text_of, warn};
 use crate::client::{ServerArguments, parse_header};
+use crate::engine::Engine;
 use crate::output::{Outcome, line, on_terminal, width};
 use crate::progress::while_waiting;
 use crate::prometheus::{Answer, Api, Document, Failure, When};
@@ -108,8 +108,8 @@ impl Promql {
     /// What the engine answers over samples of `url`, and the same in JSON.
     async fn here(&self, query: &str, when: When, url: &Url) -> anyhow::Result<(Document, Vec<u8>)> {
         let headers = self.headers.iter().cloned().collect();
-        let evaluated = local::evaluated(query, when, url, headers, self.server.token.as_deref());
-        let document = while_waiting("evaluating", evaluated).await?;
+        let engine = Engine::over(url.clone(), headers, self.server.token.as_deref())?;
+        let document = while_waiting("evaluating", engine.query(query, when)).await?;
         let body = serde_json::to_vec(&document)?;
         Ok((document, body))
     }

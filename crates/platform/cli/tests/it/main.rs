@@ -7,5 +7,6 @@ mod kandela;
 mod opentelemetry;
 mod peer;
 mod prometheus;
+mod promql;
 mod remote_write;
 mod victoria_metrics;

@@ -10,6 +10,7 @@ use super::compare::{Order, Told, compare};
 use super::difference::{Difference, Side, Time};
 use super::queries::{Query, order};
 use super::selectors::{Need, needs};
+use crate::engine::Engine;
 use crate::progress::{Progress, while_waiting};
 use crate::prometheus::{Answer, Api, Document, Number, When};
 
@@ -24,10 +25,18 @@ const ENOUGH: usize = 5;
 const MAX_DATA: usize = 64 << 20;
 const TOLD_OF_DATA: usize = 20;
 
-/// The two servers.
+/// Who is asked.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    Server(Api),
+    /// Kandela's engine in this process.
+    Engine(Engine),
+}
+
+/// The two that are asked.
 pub(super) struct Asking {
-    pub(super) here: Api,
-    pub(super) there: Api,
+    pub(super) here: Asked,
+    pub(super) there: Asked,
     /// Labels that are as if no series had them.
     pub(super) ignored_labels: Vec<String>,
 }
@@ -61,13 +70,13 @@ pub(super) struct Report {
 pub(super) struct Differing {
     pub(super) query: String,
     pub(super) source: String,
-    pub(super) asked: Vec<Asked>,
+    pub(super) asked: Vec<Question>,
     pub(super) data: Data,
 }
 
 /// One question, and how its answers differ.
 #[derive(Debug, Serialize)]
-pub(super) struct Asked {
+pub(super) struct Question {
     /// The one time of an instant query; none for a range query over the whole stretch.
     pub(super) at: Option<Time>,
     pub(super) differences: Vec<Difference>,
@@ -94,7 +103,7 @@ pub(super) struct NotedDifferently {
 /// What came of one query.
 #[derive(Default)]
 struct Compared {
-    asked: Vec<Asked>,
+    asked: Vec<Question>,
     only_here: BTreeSet<String>,
     only_there: BTreeSet<String>,
     erred: bool,
@@ -113,6 +122,42 @@ impl Stretch {
     fn instants(self) -> impl Iterator<Item = i64> {
         let length = self.to - self.from;
         (0..INSTANTS).map(move |n| self.to - length / (INSTANTS - 1) * n)
+    }
+}
+
+impl Asked {
+    fn name(&self) -> String {
+        match self {
+            Self::Server(api) => api.url(),
+            Self::Engine(engine) => format!("Kandela's engine over {}", engine.url()),
+        }
+    }
+
+    /// What it says, and with which status.
+    async fn query(&self, query: &str, when: When) -> anyhow::Result<(u16, Document)> {
+        match self {
+            Self::Server(api) => {
+                let reply = api.query(query, when).await?;
+                Ok((reply.status.as_u16(), reply.read()?))
+            }
+            Self::Engine(engine) => {
+                let document = engine.query(query, when).await?;
+                let status = match document.failure.as_ref().map(|failure| failure.kind.as_str()) {
+                    None => 200,
+                    Some("bad_data") => 400,
+                    Some(_) => 422,
+                };
+                Ok((status, document))
+            }
+        }
+    }
+
+    /// One that reads no longer answers than this; the engine has a limit of its own.
+    fn reading_at_most(self, bytes: usize) -> Self {
+        match self {
+            Self::Server(api) => Self::Server(api.reading_at_most(bytes)),
+            engine @ Self::Engine(_) => engine,
+        }
     }
 }
 
@@ -136,10 +181,10 @@ impl Asking {
                 break;
             }
         }
-        let none = |api: &Api| {
+        let none = |asked: &Asked| {
             anyhow::anyhow!(
                 "{} has no series of the queries in the last five minutes; say with --to up to when to compare",
-                api.url()
+                asked.name()
             )
         };
         let here = here.into_iter().max().ok_or_else(|| none(&self.here))?;
@@ -163,8 +208,8 @@ impl Asking {
         }
         compared.sort_by_key(|(at, _)| *at);
         let mut report = Report {
-            here: self.here.url(),
-            there: self.there.url(),
+            here: self.here.name(),
+            there: self.there.name(),
             from: Time(stretch.from),
             to: Time(stretch.to),
             step_seconds: stretch.step as f64 / 1e3,
@@ -228,15 +273,15 @@ impl Asking {
                 }
             };
             if !differences.is_empty() {
-                compared.asked.push(Asked { at, differences });
+                compared.asked.push(Question { at, differences });
             }
         }
         compared
     }
 
-    async fn told(&self, api: &Api, query: &str, when: When) -> anyhow::Result<Told> {
-        let reply = api.query(query, when).await?;
-        Ok(Told::new(reply.status.as_u16(), reply.read()?).without(&self.ignored_labels))
+    async fn told(&self, asked: &Asked, query: &str, when: When) -> anyhow::Result<Told> {
+        let (status, document) = asked.query(query, when).await?;
+        Ok(Told::new(status, document).without(&self.ignored_labels))
     }
 
     /// Compares the samples that a query stands on, each selector once.
@@ -297,11 +342,10 @@ impl Asking {
 }
 
 /// The one value of a query, a time in seconds, in milliseconds.
-async fn time(api: &Api, query: &str) -> anyhow::Result<Option<i64>> {
-    let reply = api.query(query, When::Instant(None)).await?;
-    let document: Document = reply.read()?;
+async fn time(asked: &Asked, query: &str) -> anyhow::Result<Option<i64>> {
+    let (status, document) = asked.query(query, When::Instant(None)).await?;
     if let Some(failure) = document.failure {
-        anyhow::bail!("{} says {}: {}", api.url(), reply.status, failure.message);
+        anyhow::bail!("{} says {status}: {}", asked.name(), failure.message);
     }
     Ok(match document.data {
         Some(Answer::Vector(series)) => {

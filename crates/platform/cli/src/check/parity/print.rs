@@ -14,7 +14,7 @@ pub(super) fn print(report: &Report, strict: bool) {
     line(&format!("  there  {}", report.there));
     line(&format!("  from {} to {} UTC", report.from, report.to));
     if *agree_in_error > 0 {
-        line(&format!("  {agree_in_error} of them err on both, alike"));
+        line(&format!("  {agree_in_error} of them with the same error on both"));
     }
     let on_other_data = report.differing.iter().filter(|one| matches!(one.data, Data::Differ { .. })).count();
     if on_other_data > 0 {
@@ -44,7 +44,8 @@ fn differing(Differing { query, source, asked, data }: &Differing) {
         let when = if asked.at.is_some() { "" } else { "as a range: " };
         asked.differences.iter().map(move |difference| format!("{when}{difference}"))
     });
-    let told: Vec<String> = told.collect();
+    let mut told: Vec<String> = told.collect();
+    told.dedup();
     first_few(&told, 0);
     match data {
         Data::Same => indented("the data under it are the same: the engines differ", 2),
