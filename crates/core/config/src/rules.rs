@@ -152,23 +152,45 @@ pub fn read_named(
     file: &str,
     names: NameValidation,
 ) -> Result<(RuleFile, Vec<Warning>), ConfigErrors> {
+    read_checked(text, file, names, &|_| Ok(()))
+}
+
+/// [`read_named`], with expressions checked by `check`. What it has against one is an error of the file like any other.
+///
+/// # Errors
+/// As [`read`], with what is wrong in expressions.
+pub fn read_checked(
+    text: &str,
+    file: &str,
+    names: NameValidation,
+    check: &dyn Fn(&str) -> Result<(), ExpressionError>,
+) -> Result<(RuleFile, Vec<Warning>), ConfigErrors> {
     read::document(file, text, |root| {
         let Some(mut fields) = root.fields() else { return RuleFile::default() };
-        let mut seen = Seen::default();
+        let mut seen = Seen { groups: HashMap::new(), rules: HashMap::new(), check };
         let groups = fields.list("groups", |fields| group(fields, names, &mut seen));
         fields.finish(&[]);
         RuleFile { groups }
     })
 }
 
-/// Groups and rules so far, and their lines.
-#[derive(Default)]
-struct Seen {
-    groups: HashMap<String, usize>,
-    rules: HashMap<(String, BTreeMap<String, String>), usize>,
+/// What is wrong with an expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpressionError {
+    /// At which byte of the expression.
+    pub offset: usize,
+    /// What is wrong there.
+    pub message: String,
 }
 
-fn group(mut fields: Fields<'_>, names: NameValidation, seen: &mut Seen) -> Group {
+/// Groups and rules so far, and their lines; and how expressions are checked.
+struct Seen<'a> {
+    groups: HashMap<String, usize>,
+    rules: HashMap<(String, BTreeMap<String, String>), usize>,
+    check: &'a dyn Fn(&str) -> Result<(), ExpressionError>,
+}
+
+fn group(mut fields: Fields<'_>, names: NameValidation, seen: &mut Seen<'_>) -> Group {
     let place = fields.whole().place();
     let name = fields.word("name").unwrap_or_default();
     let of_name = fields.peek("name").unwrap_or_else(|| fields.whole().clone());
@@ -201,12 +223,12 @@ fn rule(
     mut fields: Fields<'_>,
     names: NameValidation,
     of_group: &BTreeMap<String, String>,
-    seen: &mut Seen,
+    seen: &mut Seen<'_>,
 ) -> Option<Rule> {
     let place = fields.whole().place();
     let record = fields.word("record");
     let alert = fields.word("alert");
-    let expr = expression(&mut fields);
+    let expr = expression(&mut fields, seen.check);
     let labels = set_labels(&mut fields, names);
     let holds = fields.duration("for").unwrap_or_default();
     let keep_firing_for = fields.duration("keep_firing_for").unwrap_or_default();
@@ -243,7 +265,10 @@ fn rule(
 }
 
 /// The expression; reports where there is none.
-fn expression(fields: &mut Fields<'_>) -> Option<Expression> {
+fn expression(
+    fields: &mut Fields<'_>,
+    check: &dyn Fn(&str) -> Result<(), ExpressionError>,
+) -> Option<Expression> {
     let Some(item) = fields.get("expr") else {
         fields.missing("expr");
         return None;
@@ -253,7 +278,11 @@ fn expression(fields: &mut Fields<'_>) -> Option<Expression> {
         item.invalid("expr is empty; write the expression of the rule");
         return None;
     }
-    Some(Expression { runs: item.runs(), text })
+    let expression = Expression { runs: item.runs(), text };
+    if let Err(ExpressionError { offset, message }) = check(&expression.text) {
+        item.at(expression.place(offset)).invalid(message);
+    }
+    Some(expression)
 }
 
 /// Labels that a rule sets, of which none is the metric's name.

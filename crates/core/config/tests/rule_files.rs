@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kandela_config::rules::{RuleFile, RuleKind, read, read_named};
+use kandela_config::rules::{ExpressionError, RuleFile, RuleKind, read, read_checked, read_named};
 use kandela_config::{Ignored, NameValidation, Place};
 
 fn file(text: &str) -> RuleFile {
@@ -234,4 +234,17 @@ groups:
 fn all_that_is_wrong_is_told_at_once() {
     let text = "groups:\n- rules:\n  - record: a\n  - expr: up\n    form: 5m\n";
     assert_eq!(errors(text).lines().count(), 4, "{}", errors(text));
+}
+
+#[test]
+fn what_a_check_has_against_an_expression_stands_among_the_errors_at_its_place() {
+    let text = rule("record: 'bad{}'\nexpr: |\n  up +\n    oops");
+    let check = |text: &str| match text.find("oops") {
+        Some(offset) => Err(ExpressionError { offset, message: "no oops".to_owned() }),
+        None => Ok(()),
+    };
+    let errors = read_checked(&text, "rules.yaml", NameValidation::Utf8, &check).unwrap_err();
+    let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told[1], "rules.yaml:8:9: groups[0].rules[0].expr: no oops");
 }
