@@ -9,13 +9,18 @@ mod eval;
 pub mod functions;
 pub mod histogram;
 mod parse;
+mod print;
+mod quote;
 pub mod script;
 pub mod source;
+mod tree_json;
 
 pub use answer::{Answer, Answered, Point};
 pub use eval::{Control, EvalError, Limits, Options, Prepared, When, evaluate, prepare};
 pub use kandela_config::matcher::{MatchOp, Matcher};
 pub use parse::{ParseError, parse, parse_selector};
+pub use print::format;
 pub use source::{
     SampleBuffer, Samples, Select, SeriesReader, SeriesSet, SeriesSource, SourceCause, SourceError,
 };
+pub use tree_json::tree_json;
