@@ -31,7 +31,7 @@ impl Form {
 
     /// The first value of a parameter, empty where there is none.
     pub(super) fn get(&self, name: &str) -> &str {
-        self.all(name).next().unwrap_or_default()
+        self.pairs.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
     /// All values of a parameter.

@@ -61,7 +61,10 @@ mod tests {
         assert_eq!(parse_int("1.5").unwrap_err(), r#"strconv.Atoi: parsing "1.5": invalid syntax"#);
         assert_eq!(parse_int("-").unwrap_err(), r#"strconv.Atoi: parsing "-": invalid syntax"#);
         let large = "9223372036854775808";
-        assert_eq!(parse_int(large).unwrap_err(), format!("strconv.Atoi: parsing {large:?}: value out of range"));
+        assert_eq!(
+            parse_int(large).unwrap_err(),
+            format!("strconv.Atoi: parsing {large:?}: value out of range")
+        );
         assert!(parse_int32("2147483648").is_err());
     }
 
