@@ -47,7 +47,7 @@ pub use head::{Appended, RejectReason, Rejected};
 pub use index::{Cardinality, Counts, IndexedSeries};
 pub use kandela_config::matcher::{MatchOp, Matcher};
 pub use lake::{Lake, LakeStats, TableStats, TimeRange};
-pub use points::{FoundSeries, PointReader, TimedHistogram};
+pub use points::{FoundSeries, PointReader, TimedHistogram, TimedValues};
 pub use quarantine::Quarantined;
 pub use recover::Recovery;
 pub use sql::{Answer, QUERY_STACK, QueryLimits, explain};

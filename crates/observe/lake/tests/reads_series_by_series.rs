@@ -19,13 +19,12 @@ async fn read(lake: &Lake, (from, through): (i64, i64)) -> BTreeMap<String, Poin
     let found = lake.points(&[Matcher::equal("__name__", "m")], range).await.unwrap();
     tokio::task::spawn_blocking(move || {
         let mut reader = found.reader();
-        let (mut times, mut values) = (Vec::new(), Vec::new());
         let mut all = BTreeMap::new();
         for index in 0..found.len() {
-            reader.samples(index, &mut times, &mut values).unwrap();
+            let (times, values) = reader.samples(index).unwrap();
             assert!(times.is_sorted_by(|a, b| a < b), "ascending, none twice");
             let points: Points =
-                times.iter().zip(&values).map(|(ts, value)| (ts / 1_000 - NOON, value.to_bits())).collect();
+                times.iter().zip(values).map(|(ts, value)| (ts / 1_000 - NOON, value.to_bits())).collect();
             if !points.is_empty() {
                 all.insert(found.labels(index).unwrap().get("n").unwrap().to_owned(), points);
             }

@@ -15,7 +15,7 @@ use kandela_model::tables::{HISTOGRAMS, SAMPLES, SERIES};
 use kandela_model::{Histogram, Labels};
 
 pub(crate) use cache::PointCache;
-pub use reader::{PointReader, TimedHistogram};
+pub use reader::{PointReader, TimedHistogram, TimedValues};
 
 use crate::head::{HeadSamples, Memtable, Registry, samples_of};
 use crate::index::IndexedSeries;
