@@ -44,7 +44,7 @@ pub use config::{Durability, LakeConfig, Retention};
 pub use error::{ErrorClass, LakeError, Result};
 pub use flush::FlushReport;
 pub use head::{Appended, RejectReason, Rejected};
-pub use index::IndexedSeries;
+pub use index::{Cardinality, Counts, IndexedSeries};
 pub use kandela_config::matcher::{MatchOp, Matcher};
 pub use lake::{Lake, LakeStats, TableStats, TimeRange};
 pub use points::{FoundSeries, PointReader, TimedHistogram, TimedValues};

@@ -135,6 +135,8 @@ impl Options {
 /// What of the options a reload may change between two requests.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    /// All that the config said, for those who ask.
+    pub config: Config,
     pub otlp_metrics: OtlpMetrics,
     pub otlp_limits: OtlpLimits,
     pub redactor: Redactor,
@@ -150,6 +152,7 @@ impl Settings {
             ..OtlpLimits::default()
         };
         Ok(Self {
+            config: options.config.clone(),
             otlp_metrics: otlp_metrics(&options.config.otlp, limits),
             otlp_limits: limits,
             label_limits: label_limits::of(&options.kandela().limits),

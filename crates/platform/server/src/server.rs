@@ -11,11 +11,12 @@ use arc_swap::ArcSwap;
 use kandela_ingest::redact::RedactError;
 use kandela_lake::{LakeError, Recovery};
 use kandela_model::TenantId;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admission::Admission;
-use crate::app::{Addresses, App, OptionsSource};
+use crate::app::{Addresses, App, Configured, OptionsSource};
 use crate::background::{self, Followed};
 use crate::guard::{CredentialError, Door, Guard};
 use crate::http;
@@ -138,6 +139,7 @@ impl Server {
         );
         let app = Arc::new(App {
             settings: ArcSwap::from_pointee(settings),
+            configured: Mutex::new(Configured::now()),
             addresses,
             started: Instant::now(),
             guard: Arc::new(guard),
