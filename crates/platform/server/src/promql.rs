@@ -63,7 +63,9 @@ impl SeriesSet for Found {
 
 impl SeriesReader for Reader<'_> {
     fn read(&mut self, index: usize) -> Result<Samples<'_>, SourceError> {
-        self.0.samples(index, &mut self.1.times, &mut self.1.values).map_err(failed)?;
+        let (times, values) = self.0.samples(index).map_err(failed)?;
+        self.1.times = times.to_vec();
+        self.1.values = values.to_vec();
         self.0.histograms(index, &mut self.1.histograms).map_err(failed)?;
         Ok(self.1.samples())
     }
