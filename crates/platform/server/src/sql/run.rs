@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use kandela_lake::{Lake, LakeError, QUERY_STACK, QueryLimits};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::encode::{RowEncoder, RowFormat};
@@ -81,6 +81,17 @@ impl Queries {
 }
 
 impl Queries {
+    /// A place among the queries that run at a time, given back when dropped.
+    ///
+    /// # Errors
+    /// [`LakeError::QueryTimeout`] where none comes free within a query's timeout.
+    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, LakeError> {
+        let timeout = self.limits.timeout;
+        let turn = tokio::time::timeout(timeout, self.slots.clone().acquire_owned()).await;
+        let timed_out = |_| LakeError::QueryTimeout { seconds: timeout.as_secs() };
+        turn.map_err(timed_out)?.map_err(|_| LakeError::Closed)
+    }
+
     /// Runs a query of the server's own on the queries' threads, within the limits of one query. It waits for its turn within its
     /// timeout, and ends when nobody waits for it any more. `language` names it in own metrics.
     ///
@@ -96,11 +107,8 @@ impl Queries {
         F: Future<Output = Result<T, LakeError>> + Send + 'static,
     {
         let began = Instant::now();
-        let timeout = self.limits.timeout;
-        let timed_out = || LakeError::QueryTimeout { seconds: timeout.as_secs() };
-        let turn = tokio::time::timeout(timeout, self.slots.clone().acquire_owned()).await;
-        let turn = turn.map_err(|_| timed_out())?.map_err(|_| LakeError::Closed)?;
-        let left = timeout.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
+        let turn = self.turn().await?;
+        let left = self.limits.timeout.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
         let work = work(QueryLimits { timeout: left, ..self.limits });
         let task = self.threads.spawn(async move {
             let _turn = turn;

@@ -67,6 +67,15 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// The message as a line of text, for endpoints that answer no JSON.
+    pub(super) fn plain_response(self) -> Response {
+        let mut refusal = Refusal::new(self.status, self.message);
+        refusal.retry_after = self.retry_after;
+        refusal.plain_response()
+    }
+}
+
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         let kind = refusal.error_type();

@@ -10,6 +10,7 @@ mod error;
 mod escaped_name;
 mod exemplars;
 mod features;
+mod federate;
 mod form;
 mod go;
 mod json;
@@ -17,6 +18,7 @@ mod language;
 mod matchers;
 mod metadata;
 mod query;
+mod read;
 mod reply;
 mod rules;
 mod series;
@@ -58,6 +60,8 @@ pub(super) fn add(routes: Routes) -> Routes {
         .add("/api/v1/status/buildinfo", Role::Viewer, get(status::build_info))
         .add("/api/v1/status/tsdb", Role::Viewer, get(status::tsdb))
         .add("/api/v1/status/walreplay", Role::Viewer, get(status::wal_replay))
+        .add("/api/v1/read", Role::Viewer, post(read::read))
+        .add("/federate", Role::Viewer, get(federate::federate))
         .add("/api/v1/features", Role::Viewer, get(features::features))
         .add("/api/v1/notifications", Role::Viewer, get(features::notifications))
         .add("/api/v1/admin/tsdb/delete_series", Role::Operator, post(admin::disabled).put(admin::disabled))

@@ -84,6 +84,7 @@ pub(super) async fn large(
         pen.out().extend_from_slice(OPENING);
         write(pen);
         notes.push(pen.out());
+        Ok(())
     };
     Ok(as_json(stream(Encoding::accepted(request), whole).await?))
 }

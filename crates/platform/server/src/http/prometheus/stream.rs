@@ -119,17 +119,22 @@ pub(super) struct Pen {
     encoding: Encoding,
     /// There once something was passed on.
     packer: Option<Packer>,
-    pieces: mpsc::Sender<Piece>,
+    pieces: mpsc::Sender<Result<Piece, ApiError>>,
 }
 
 impl Pen {
-    fn new(encoding: Encoding, pieces: mpsc::Sender<Piece>) -> Self {
+    fn new(encoding: Encoding, pieces: mpsc::Sender<Result<Piece, ApiError>>) -> Self {
         Self { out: Vec::with_capacity(4 << 10), encoding, packer: None, pieces }
     }
 
     /// What was not passed on yet; bodies are written by appending to it.
     pub(super) fn out(&mut self) -> &mut Vec<u8> {
         &mut self.out
+    }
+
+    /// Answers with an error instead; where something was passed on already, the answer breaks off.
+    fn fail(self, error: ApiError) {
+        let _ = self.pieces.blocking_send(Err(error));
     }
 
     /// Passes on what is written once it is enough. Gives whether anybody still reads.
@@ -142,7 +147,7 @@ impl Pen {
         let Self { out, encoding, packer, .. } = self;
         let bytes = packer.get_or_insert_with(|| Packer::new(encoding)).push(out);
         let piece = Piece { bytes: bytes.into(), encoding: self.encoding, last: false };
-        piece.bytes.is_empty() || self.pieces.blocking_send(piece).is_ok()
+        piece.bytes.is_empty() || self.pieces.blocking_send(Ok(piece)).is_ok()
     }
 
     fn finish(self) {
@@ -157,7 +162,7 @@ impl Pen {
             (packed, encoding)
         };
         // Nobody reads it any more where this fails.
-        let _ = pieces.blocking_send(Piece { bytes: bytes.into(), encoding, last: true });
+        let _ = pieces.blocking_send(Ok(Piece { bytes: bytes.into(), encoding, last: true }));
     }
 }
 
@@ -165,20 +170,21 @@ impl Pen {
 /// the pen says that nobody reads.
 ///
 /// # Errors
-/// When the writer broke before its first piece.
+/// What `write` says, or that it broke, before its first piece.
 pub(super) async fn stream(
     encoding: Encoding,
-    write: impl FnOnce(&mut Pen) + Send + 'static,
+    write: impl FnOnce(&mut Pen) -> Result<(), ApiError> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let (sender, mut pieces) = mpsc::channel(WAITING);
     tokio::task::spawn_blocking(move || {
         let mut pen = Pen::new(encoding, sender);
-        write(&mut pen);
-        pen.finish();
+        match write(&mut pen) {
+            Ok(()) => pen.finish(),
+            Err(error) => pen.fail(error),
+        }
     });
-    let Some(Piece { bytes, encoding, last }) = pieces.recv().await else {
-        return Err(ApiError::internal("the answer could not be written; see the log"));
-    };
+    let broke = || Err(ApiError::internal("the answer could not be written; see the log"));
+    let Piece { bytes, encoding, last } = pieces.recv().await.unwrap_or_else(broke)?;
     let body = if last { Body::from(bytes) } else { Body::from_stream(rest(bytes, pieces)) };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -190,14 +196,17 @@ pub(super) async fn stream(
 }
 
 /// The pieces from `first` on. A body without its last piece ends in an error, so that nobody takes it for whole.
-fn rest(first: Bytes, pieces: mpsc::Receiver<Piece>) -> impl Stream<Item = io::Result<Bytes>> {
-    let broken = || io::Error::other("the answer broke off");
+fn rest(
+    first: Bytes,
+    pieces: mpsc::Receiver<Result<Piece, ApiError>>,
+) -> impl Stream<Item = io::Result<Bytes>> {
     let others = futures::stream::unfold(Some(pieces), move |pieces| async move {
         let mut pieces = pieces?;
         match pieces.recv().await {
-            None => Some((Err(broken()), None)),
-            Some(Piece { bytes, last: true, .. }) => Some((Ok(bytes), None)),
-            Some(Piece { bytes, .. }) => Some((Ok(bytes), Some(pieces))),
+            None => Some((Err(io::Error::other("the answer broke off")), None)),
+            Some(Err(error)) => Some((Err(io::Error::other(error.message)), None)),
+            Some(Ok(Piece { bytes, last: true, .. })) => Some((Ok(bytes), None)),
+            Some(Ok(Piece { bytes, .. })) => Some((Ok(bytes), Some(pieces))),
         }
     });
     futures::stream::once(async move { Ok(first) }).chain(others)
@@ -232,6 +241,7 @@ mod tests {
                 pen.out().extend_from_slice(format!("row {row}\n").as_bytes());
                 assert!(pen.pass_on());
             }
+            Ok(())
         };
         let response = stream(encoding, write).await.unwrap();
         let named = response.headers().get(CONTENT_ENCODING).cloned();
@@ -263,10 +273,20 @@ mod tests {
         let write = |pen: &mut Pen| {
             pen.out().resize(PIECE, b'x');
             pen.flush();
-            panic!("a defect");
+            Err(ApiError::internal("a broken disk"))
         };
         let response = stream(Encoding::Identity, write).await.unwrap();
         assert!(to_bytes(response.into_body(), usize::MAX).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_error_before_the_first_piece_is_the_answer() {
+        let write = |pen: &mut Pen| {
+            pen.out().push(b'x');
+            Err(ApiError::internal("a broken disk"))
+        };
+        let error = stream(Encoding::Identity, write).await.unwrap_err();
+        assert_eq!(error, ApiError::internal("a broken disk"));
     }
 
     #[tokio::test]
@@ -277,7 +297,7 @@ mod tests {
                 pen.out().resize(PIECE, b'x');
                 if !pen.flush() {
                     let _ = told.send(());
-                    break;
+                    return Ok(());
                 }
             }
         };

@@ -23,6 +23,21 @@ pub(crate) fn push_float(out: &mut Vec<u8>, value: f64) {
     }
 }
 
+/// Appends a float with an exponent where its first digit stands behind the fourth decimal, or six digits or more before the
+/// point (Go's format `g`): `0.0001`, `1e-05`, `100000`, `1e+06`.
+pub(crate) fn push_general_float(out: &mut Vec<u8>, value: f64) {
+    if value == 0.0 || !value.is_finite() {
+        return push_plain_float(out, value);
+    }
+    let decimal = shortest(value.abs());
+    if (-3..=6).contains(&decimal.point) {
+        push_plain_float(out, value);
+    } else {
+        push_sign(out, value);
+        push_exponential(out, &decimal);
+    }
+}
+
 /// Appends a float without an exponent, however long that gets (Go's format `f`).
 pub(crate) fn push_plain_float(out: &mut Vec<u8>, value: f64) {
     if value.is_nan() {
@@ -164,6 +179,24 @@ mod tests {
         push_plain_float(&mut out, 1.5e22);
         push_plain_float(&mut out, -1.5e-9);
         assert_eq!(out, b"15000000000000000000000-0.0000000015");
+    }
+
+    #[test]
+    fn the_general_format_turns_early_to_an_exponent() {
+        for (value, written) in [
+            (0.0001, "0.0001"),
+            (0.000_012_5, "1.25e-05"),
+            (100_000.0, "100000"),
+            (123_456.789, "123456.789"),
+            (1_048_576.0, "1.048576e+06"),
+            (-1e100, "-1e+100"),
+            (f64::NEG_INFINITY, "-Inf"),
+            (-0.0, "-0"),
+        ] {
+            let mut out = Vec::new();
+            push_general_float(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), written);
+        }
     }
 
     proptest! {

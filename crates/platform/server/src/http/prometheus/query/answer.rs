@@ -140,7 +140,11 @@ mod tests {
     const AT: i64 = 1_435_781_451_781_000;
 
     async fn written(answer: Answer) -> String {
-        let response = stream(Encoding::Identity, move |pen| write(pen, &answer, AT)).await.unwrap();
+        let write = move |pen: &mut Pen| {
+            write(pen, &answer, AT);
+            Ok(())
+        };
+        let response = stream(Encoding::Identity, write).await.unwrap();
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         String::from_utf8(bytes.to_vec()).unwrap()
     }
