@@ -218,7 +218,7 @@ mod tests {
     fn a_carriage_return_ends_a_line() {
         let file = "a: b\rexpr: sum(x)\r  by (y)\r\nfor: 5m\n";
         assert_eq!(found(file, (2, 7), ScalarStyle::Plain, "sum(x) by (y)", "x"), (2, 11));
-        assert_eq!(found(file, (2, 7), ScalarStyle::Plain, "sum(x) by (y)", "y"), (3, 7));
+        assert_eq!(found(file, (2, 7), ScalarStyle::Plain, "sum(x) by (y)", "(y"), (3, 6));
     }
 
     #[test]
