@@ -261,9 +261,7 @@ fn info() -> Vec<Series> {
         };
         all.push(of("build_info", "1.0", &[(0..300, true)]));
         all.push(of("build_info", "1.1", &[(300..LAST + 1, false)]));
-        // Where a version is replaced without a word, two stand beside each other for five minutes.
-        let last_of_old = if number == 0 { (0..200, false) } else { (0..200, true) };
-        all.push(of("target_info", "7", &[last_of_old]));
+        all.push(of("target_info", "7", &[(0..200, true)]));
         all.push(of("target_info", "8", &[(200..LAST + 1, false)]));
     }
     all
