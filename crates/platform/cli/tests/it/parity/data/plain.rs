@@ -151,9 +151,9 @@ fn levels() -> Vec<Series> {
             bytes += (random(seed, step) % 8_193) as f64 - 4_000.0;
             bytes
         }));
-        let down = [number * 90 + 30..number * 90 + 34];
+        let down = number * 90 + 30..number * 90 + 34;
         all.push(everywhere("up", &[("job", job), ("instance", instance)], move |step| {
-            f64::from(u8::from(!down.iter().any(|down| down.contains(&step))))
+            f64::from(u8::from(!down.contains(&step)))
         }));
     }
     for (number, (room, sensor)) in
