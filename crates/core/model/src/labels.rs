@@ -138,6 +138,19 @@ impl<'a> LabelsRef<'a> {
         self.get(METRIC_NAME)
     }
 
+    /// Appends the canonical bytes of those labels whose names `keep` says; they are a label set again.
+    pub fn retain_into(self, bytes: &mut Vec<u8>, keep: impl Fn(&str) -> bool) {
+        let mut rest = self.0;
+        while let Some((name, after_name)) = take(rest)
+            && let Some((_, after_value)) = take(after_name)
+        {
+            if std::str::from_utf8(name).is_ok_and(&keep) {
+                bytes.extend_from_slice(rest.get(..rest.len() - after_value.len()).unwrap_or_default());
+            }
+            rest = after_value;
+        }
+    }
+
     /// How many labels the set has.
     pub fn len(self) -> usize {
         self.iter().count()

@@ -3,15 +3,24 @@
 //! The language is that of Prometheus 3.14. Samples come from a [`SeriesSource`], which others implement: the lake, a remote
 //! server that speaks Prometheus' remote read, a handful of series in memory. Times are microseconds since the Unix epoch.
 
+pub mod answer;
 pub mod ast;
 mod eval;
 pub mod functions;
 pub mod histogram;
 mod parse;
+mod print;
+mod quote;
 pub mod script;
 pub mod source;
+mod tree_json;
 
-pub use eval::{EvalError, Options, When, evaluate};
+pub use answer::{Answer, Answered, Point};
+pub use eval::{Control, EvalError, Limits, Options, Prepared, SharedMemory, When, evaluate, prepare};
 pub use kandela_config::matcher::{MatchOp, Matcher};
 pub use parse::{ParseError, parse, parse_selector};
-pub use source::{Samples, Select, SeriesSet, SeriesSource, SourceError};
+pub use print::format;
+pub use source::{
+    SampleBuffer, Samples, Select, SeriesReader, SeriesSet, SeriesSource, SourceCause, SourceError,
+};
+pub use tree_json::tree_json;

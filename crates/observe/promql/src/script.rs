@@ -24,7 +24,6 @@
 //!
 //! Sources: the README of `promql/promqltest` and the page on unit tests of rules in Prometheus' documentation.
 
-pub mod answer;
 mod check;
 mod classic;
 mod command;
@@ -42,7 +41,7 @@ mod run;
 mod series;
 mod starts;
 
-pub use answer::{Answer, Answered, Point};
+pub use crate::answer::{Answer, Answered, Point};
 pub use check::{Mismatch, check, check_in_range};
 pub use command::{Annotations, Command, Conditions, Eval, Expected, Load, LoadedSeries, Slot, Text};
 pub use memory::{MemorySource, Sample};

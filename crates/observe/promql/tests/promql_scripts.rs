@@ -32,7 +32,7 @@ fn point(slot: &Slot) -> Option<Point> {
     match slot {
         Slot::Gap => None,
         Slot::Float(value) => Some(Point::Float(*value)),
-        Slot::Histogram { histogram, .. } => Some(Point::Histogram(histogram.as_ref().clone())),
+        Slot::Histogram { histogram, .. } => Some(Point::Histogram(histogram.clone())),
     }
 }
 

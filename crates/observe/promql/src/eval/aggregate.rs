@@ -1,50 +1,25 @@
 //! Aggregations over series.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use kandela_model::{Histogram, Labels};
+use kandela_algebra::merge::{FloatSum, Merge as _};
+use kandela_model::Labels;
 
 use super::annotations::Note;
+use super::groups::Groups;
 use super::instant::shown;
 use super::labels;
-use super::range::variance_of;
 use super::value::{Grid, Point, Series, Value};
 use super::{Evaluated, Evaluator, failed};
 use crate::ast::{Aggregate, AggregateOp, Grouping, Span};
-use crate::histogram::{self, HistogramMean, HistogramSum};
-
-/// A sum that keeps what rounding loses (Neumaier).
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Compensated {
-    sum: f64,
-    lost: f64,
-}
-
-impl Compensated {
-    pub(super) fn add(&mut self, value: f64) {
-        let sum = self.sum + value;
-        if sum.is_infinite() {
-            self.lost = 0.0;
-        } else if self.sum.abs() >= value.abs() {
-            self.lost += (self.sum - sum) + value;
-        } else {
-            self.lost += (value - sum) + self.sum;
-        }
-        self.sum = sum;
-    }
-
-    pub(super) fn value(self) -> f64 {
-        if self.sum.is_infinite() { self.sum } else { self.sum + self.lost }
-    }
-}
+use crate::histogram;
 
 /// A mean: of the sum, or a running one once the sum would be infinite.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mean {
-    sum: Compensated,
+    sum: FloatSum,
     count: f64,
-    running: Option<Compensated>,
+    running: Option<FloatSum>,
 }
 
 impl Mean {
@@ -57,23 +32,49 @@ impl Mean {
                 self.sum = next;
                 return;
             }
-            let before = self.count - 1.0;
-            self.running = Some(Compensated { sum: self.sum.sum / before, lost: self.sum.lost / before });
+            self.running = Some(scaled(self.sum, 1.0 / (self.count - 1.0)));
         }
         if let Some(mean) = &mut self.running {
-            let part = (self.count - 1.0) / self.count;
-            mean.sum *= part;
-            mean.lost *= part;
+            mean.scale((self.count - 1.0) / self.count);
             mean.add(value / self.count);
         }
+    }
+
+    /// Takes in the values of another, after its own.
+    pub(super) fn merge_from(&mut self, other: &Self) {
+        if other.count == 0.0 {
+            return;
+        }
+        let mut sum = self.sum;
+        sum.merge_from(&other.sum);
+        let count = self.count + other.count;
+        let runs = self.running.is_some() || other.running.is_some();
+        let was_finite = self.sum.value().is_finite() && other.sum.value().is_finite();
+        if self.count > 0.0 && (runs || was_finite && !sum.value().is_finite()) {
+            let mut mean = scaled(self.mean(), self.count / count);
+            mean.merge_from(&scaled(other.mean(), other.count / count));
+            self.running = Some(mean);
+        } else {
+            self.running = other.running;
+        }
+        (self.sum, self.count) = (sum, count);
+    }
+
+    fn mean(&self) -> FloatSum {
+        self.running.unwrap_or_else(|| scaled(self.sum, 1.0 / self.count))
     }
 
     pub(super) fn value(self) -> f64 {
         match self.running {
             Some(mean) => mean.value(),
-            None => self.sum.sum / self.count + self.sum.lost / self.count,
+            None => self.sum.value() / self.count,
         }
     }
+}
+
+fn scaled(mut sum: FloatSum, factor: f64) -> FloatSum {
+    sum.scale(factor);
+    sum
 }
 
 /// The quantile of values, interpolated; NaN of none.
@@ -110,44 +111,43 @@ fn group_labels(labels: &Labels, grouping: &Grouping) -> Labels {
 impl Evaluator {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate, span: Span, grid: Grid) -> Evaluated {
         let Aggregate { op, param, expr, grouping } = aggregate;
+        if super::fold::folds(*op) {
+            return self.folded(aggregate, grid);
+        }
         if *op == AggregateOp::CountValues {
             return self.count_values(aggregate, grid);
         }
-        let params = param.as_ref().map(|param| self.scalar(param, grid)).transpose()?;
+        let params = match param {
+            Some(param) => self.scalar(param, grid)?,
+            None => Vec::new(),
+        };
         let param_span = param.as_ref().map_or(span, |param| param.span);
         let series = self.vector(expr, grid)?;
-        let mut groups: Vec<(Labels, Vec<usize>)> = Vec::new();
-        let mut places: HashMap<Labels, usize> = HashMap::new();
+        let mut groups: Groups<'_, Vec<usize>> = Groups::new(grouping);
         for (at, one) in series.iter().enumerate() {
-            let labels = group_labels(&one.labels, grouping);
-            let place = *places.entry(labels.clone()).or_insert_with(|| {
-                groups.push((labels, Vec::new()));
-                groups.len() - 1
-            });
-            if let Some((_, members)) = groups.get_mut(place) {
+            if let Some(members) = groups.of(&one.labels, Vec::new) {
                 members.push(at);
             }
         }
-        let ranked = matches!(
-            op,
-            AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio
-        );
-        if ranked {
-            let params = params.unwrap_or_default();
-            return self.choose(*op, &series, &groups, &params, param_span, expr.span, grid);
+        if *op != AggregateOp::Quantile {
+            return self.choose(*op, &series, &groups.found, &params, param_span, expr.span, grid);
         }
-        if *op == AggregateOp::Quantile {
-            self.check_quantiles(&[(params.clone().unwrap_or_default(), param_span)]);
-        }
-        let mut result = Vec::with_capacity(groups.len());
-        for (labels, members) in groups {
+        self.check_quantiles(&[(params.clone(), param_span)]);
+        let mut result = Vec::with_capacity(groups.found.len());
+        for (labels, members) in groups.found {
             let members: Vec<&Series> = members.iter().filter_map(|at| series.get(*at)).collect();
             let drop_name = members.iter().any(|one| one.drop_name);
             let mut out = Series::new(labels, drop_name, grid.count);
+            let mut floats: Vec<f64> = Vec::with_capacity(members.len());
             for n in 0..grid.count {
-                let param = params.as_ref().and_then(|values| values.get(n)).copied().unwrap_or(f64::NAN);
-                if let Some(point) = self.fold(*op, param, &members, n, expr.span) {
-                    out.set(n, point);
+                floats.clear();
+                floats.extend(members.iter().filter_map(|member| member.float(n)));
+                if members.iter().any(|member| member.float(n).is_none() && member.histogram(n).is_some()) {
+                    self.note(Note::HistogramIgnoredInAggregation(op.name()), expr.span);
+                }
+                if !floats.is_empty() {
+                    let q = params.get(n).copied().unwrap_or(f64::NAN);
+                    out.set_float(n, quantile_of(q, &mut floats));
                 }
             }
             if !out.is_empty() {
@@ -155,107 +155,6 @@ impl Evaluator {
             }
         }
         Ok(Value::Vector(result))
-    }
-
-    /// One group at one step.
-    fn fold(
-        &mut self,
-        op: AggregateOp,
-        param: f64,
-        members: &[&Series],
-        n: usize,
-        span: Span,
-    ) -> Option<Point> {
-        let mut floats: Vec<f64> = Vec::with_capacity(members.len());
-        let mut histograms: Vec<&Arc<Histogram>> = Vec::new();
-        for member in members {
-            match member.float(n) {
-                Some(value) => floats.push(value),
-                None => histograms.extend(member.histogram(n)),
-            }
-        }
-        if floats.is_empty() && histograms.is_empty() {
-            return None;
-        }
-        match op {
-            AggregateOp::Count => Some(Point::Float((floats.len() + histograms.len()) as f64)),
-            AggregateOp::Group => Some(Point::Float(1.0)),
-            AggregateOp::Sum | AggregateOp::Avg if !histograms.is_empty() => {
-                if !floats.is_empty() {
-                    self.note(Note::MixedFloatsHistograms(String::new()), span);
-                    return None;
-                }
-                self.fold_histograms(op, &histograms, span)
-            }
-            AggregateOp::Sum => {
-                let mut sum = Compensated::default();
-                floats.iter().for_each(|value| sum.add(*value));
-                Some(Point::Float(sum.value()))
-            }
-            AggregateOp::Avg => {
-                let mut mean = Mean::default();
-                floats.iter().for_each(|value| mean.add(*value));
-                Some(Point::Float(mean.value()))
-            }
-            _ => {
-                if !histograms.is_empty() {
-                    self.note(Note::HistogramIgnoredInAggregation(op.name()), span);
-                }
-                if floats.is_empty() {
-                    return None;
-                }
-                let extreme = |better: fn(f64, f64) -> bool| {
-                    floats.iter().copied().reduce(|old, new| {
-                        if better(new, old) || (old.is_nan() && !new.is_nan()) { new } else { old }
-                    })
-                };
-                match op {
-                    AggregateOp::Min => extreme(|new, old| new < old),
-                    AggregateOp::Max => extreme(|new, old| new > old),
-                    AggregateOp::Stdvar => Some(variance_of(&floats)),
-                    AggregateOp::Stddev => Some(variance_of(&floats).sqrt()),
-                    _ => Some(quantile_of(param, &mut floats)),
-                }
-                .map(Point::Float)
-            }
-        }
-    }
-
-    fn fold_histograms(
-        &mut self,
-        op: AggregateOp,
-        histograms: &[&Arc<Histogram>],
-        span: Span,
-    ) -> Option<Point> {
-        let (first, rest) = histograms.split_first()?;
-        let mut all = histogram::Addition::default();
-        let result = if op == AggregateOp::Sum {
-            let mut sum = HistogramSum::new(first);
-            rest.iter()
-                .try_for_each(|h| sum.add(h).map(|addition| all = all.and(addition)))
-                .map(|()| sum.finish())
-        } else {
-            let mut mean = HistogramMean::new(first);
-            rest.iter()
-                .try_for_each(|h| mean.add(h).map(|addition| all = all.and(addition)))
-                .map(|()| mean.finish())
-        };
-        if all.reset_conflict {
-            self.note(Note::ResetConflict("aggregation"), span);
-        }
-        if all.bounds_reconciled {
-            self.note(Note::BoundsReconciled("aggregation"), span);
-        }
-        match result {
-            Ok(mut histogram) => {
-                histogram::compact(&mut histogram);
-                Some(Point::Histogram(Arc::new(histogram)))
-            }
-            Err(_) => {
-                self.note(Note::MixedSchemasInAggregation, span);
-                None
-            }
-        }
     }
 
     /// Aggregations that give some of the series as they are.
@@ -273,6 +172,7 @@ impl Evaluator {
         let mut kept: Vec<Series> =
             series.iter().map(|one| Series::new(one.labels.clone(), one.drop_name, grid.count)).collect();
         let mut order: Vec<usize> = Vec::new();
+        let mut is_chosen = vec![false; series.len()];
         for n in 0..grid.count {
             let param = params.get(n).copied().unwrap_or(f64::NAN);
             if op == AggregateOp::LimitRatio {
@@ -309,9 +209,15 @@ impl Evaluator {
                             }
                         }
                         let top = op == AggregateOp::Topk;
-                        ranked.sort_by(|(_, a), (_, b)| {
+                        let labels = |at: usize| series.get(at).map(|one| one.labels.iter());
+                        ranked.sort_by(|(at_a, a), (at_b, b)| {
                             let order = if top { b.partial_cmp(a) } else { a.partial_cmp(b) };
-                            a.is_nan().cmp(&b.is_nan()).then(order.unwrap_or(std::cmp::Ordering::Equal))
+                            let order = order.unwrap_or(std::cmp::Ordering::Equal);
+                            let by_labels = || match (labels(*at_a), labels(*at_b)) {
+                                (Some(a), Some(b)) => a.cmp(b),
+                                _ => std::cmp::Ordering::Equal,
+                            };
+                            a.is_nan().cmp(&b.is_nan()).then(order).then_with(by_labels)
                         });
                         ranked.into_iter().take(k).map(|(at, _)| at).collect()
                     }
@@ -321,7 +227,7 @@ impl Evaluator {
                         && let Some(point) = from.point(n)
                     {
                         to.set(n, point);
-                        if !order.contains(&at) {
+                        if !is_chosen.get_mut(at).is_none_or(|chosen| std::mem::replace(chosen, true)) {
                             order.push(at);
                         }
                     }

@@ -129,6 +129,10 @@ impl Annotations {
         self.0.insert((note, span.start));
     }
 
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// Warnings and infos in Prometheus' words, with the place in `query`.
     pub(crate) fn told(&self, query: &str) -> (Vec<String>, Vec<String>) {
         let (mut warnings, mut infos) = (Vec::new(), Vec::new());

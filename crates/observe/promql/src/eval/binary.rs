@@ -1,16 +1,16 @@
 //! Operations on two expressions.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use kandela_model::{Histogram, Labels, METRIC_NAME, ResetHint};
+use kandela_model::{Labels, METRIC_NAME};
 
-use super::annotations::Note;
+use super::annotations::Annotations;
 use super::labels;
-use super::value::{Grid, Point, Series, Value};
-use super::{Evaluated, Evaluator, failed};
-use crate::ast::{Binary, BinaryOp, Cardinality, Matching, Span};
-use crate::histogram::{self, Keep};
+use super::operators::{Operator, holds, of_scalars};
+use super::stream::{Changed, Stream};
+use super::value::{Column, Grid, Point, Series, Value, is_absent, present};
+use super::{ABSENT, Evaluated, Evaluator, failed};
+use crate::ast::{Binary, BinaryOp, Cardinality, Matching, Span, ValueType};
 
 impl Evaluator {
     pub(super) fn binary(&mut self, binary: &Binary, span: Span, grid: Grid) -> Evaluated {
@@ -21,12 +21,6 @@ impl Evaluator {
                 let values = left.into_iter().zip(right);
                 Ok(Value::Scalar(values.map(|(l, r)| of_scalars(binary.op, l, r)).collect()))
             }
-            (Value::Vector(series), Value::Scalar(scalar)) => {
-                Ok(Value::Vector(self.with_scalar(binary, series, &scalar, false, span)))
-            }
-            (Value::Scalar(scalar), Value::Vector(series)) => {
-                Ok(Value::Vector(self.with_scalar(binary, series, &scalar, true, span)))
-            }
             (Value::Vector(left), Value::Vector(right)) if binary.op.is_set() => {
                 Ok(Value::Vector(set(binary.op, &binary.matching, left, right, grid)))
             }
@@ -35,144 +29,41 @@ impl Evaluator {
         }
     }
 
-    fn with_scalar(
+    /// A vector and a scalar: each series for itself.
+    pub(super) fn with_scalar<'a>(
         &mut self,
-        binary: &Binary,
-        series: Vec<Series>,
-        scalar: &[f64],
-        swapped: bool,
+        binary: &'a Binary,
         span: Span,
-    ) -> Vec<Series> {
-        let mut result = Vec::with_capacity(series.len());
-        for one in series {
-            let drops = binary.returns_bool || !binary.op.is_comparison();
-            let drops = drops && !matches!(binary.op, BinaryOp::TrimLower | BinaryOp::TrimUpper);
-            let mut out = Series::new(one.labels.clone(), one.drop_name || drops, one.floats.len());
+        grid: Grid,
+    ) -> Evaluated<Box<dyn Stream + 'a>> {
+        let swapped = binary.left.value_type() == ValueType::Scalar;
+        let (vector, scalar) =
+            if swapped { (&binary.right, &binary.left) } else { (&binary.left, &binary.right) };
+        let scalar = self.scalar(scalar, grid)?;
+        let inner = self.stream(vector, grid)?;
+        let drops = binary.returns_bool || !binary.op.is_comparison();
+        let drops_name = drops && !matches!(binary.op, BinaryOp::TrimLower | BinaryOp::TrimUpper);
+        let change = move |column: &mut Column, notes: &mut Annotations| {
+            if column.histograms.is_empty() && !matches!(binary.op, BinaryOp::TrimLower | BinaryOp::TrimUpper)
+            {
+                return floats_with_scalar(binary, &mut column.floats, &scalar, swapped);
+            }
+            let mut operator = Operator { binary, span, notes };
+            let mut any = false;
             for (n, scalar) in scalar.iter().enumerate() {
-                let Some(point) = one.point(n) else { continue };
+                let Some(point) = column.point(n) else { continue };
                 let other = Point::Float(*scalar);
                 let (left, right) = if swapped { (&other, &point) } else { (&point, &other) };
-                if let Some(value) = self.apply(binary, left, right, &point, span) {
-                    out.set(n, value);
+                let value = operator.apply(left, right, &point);
+                column.remove(n);
+                if let Some(value) = value {
+                    column.set(n, value);
+                    any = true;
                 }
             }
-            if !out.is_empty() {
-                result.push(out);
-            }
-        }
-        result
-    }
-
-    /// What becomes of two values; `kept` is what a comparison that chooses gives.
-    fn apply(
-        &mut self,
-        binary: &Binary,
-        left: &Point,
-        right: &Point,
-        kept: &Point,
-        span: Span,
-    ) -> Option<Point> {
-        let op = binary.op;
-        if op.is_comparison() {
-            let holds = self.compare(op, left, right, span)?;
-            return match (binary.returns_bool, holds) {
-                (true, holds) => Some(Point::Float(f64::from(u8::from(holds)))),
-                (false, true) => Some(kept.clone()),
-                (false, false) => None,
-            };
-        }
-        match (left, right) {
-            (Point::Float(left), Point::Float(right)) => {
-                if matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
-                    self.incompatible("float", op, "float", span);
-                    return None;
-                }
-                Some(Point::Float(of_scalars(op, *left, *right)))
-            }
-            (Point::Histogram(histogram), Point::Float(by)) => {
-                let mut result = Histogram::clone(histogram);
-                match op {
-                    BinaryOp::Mul => histogram::mul(&mut result, *by),
-                    BinaryOp::Div => histogram::div(&mut result, *by),
-                    BinaryOp::TrimUpper => result = histogram::trim(&result, Keep::Below, *by),
-                    BinaryOp::TrimLower => result = histogram::trim(&result, Keep::Above, *by),
-                    _ => {
-                        self.incompatible("histogram", op, "float", span);
-                        return None;
-                    }
-                }
-                Some(Point::Histogram(Arc::new(result)))
-            }
-            (Point::Float(by), Point::Histogram(histogram)) => {
-                if op != BinaryOp::Mul {
-                    self.incompatible("float", op, "histogram", span);
-                    return None;
-                }
-                let mut result = Histogram::clone(histogram);
-                histogram::mul(&mut result, *by);
-                Some(Point::Histogram(Arc::new(result)))
-            }
-            (Point::Histogram(left), Point::Histogram(right)) => self.of_histograms(op, left, right, span),
-        }
-    }
-
-    fn of_histograms(
-        &mut self,
-        op: BinaryOp,
-        left: &Histogram,
-        right: &Histogram,
-        span: Span,
-    ) -> Option<Point> {
-        let mut result = left.clone();
-        let (added, during) = match op {
-            BinaryOp::Add => (histogram::add(&mut result, right), "addition"),
-            BinaryOp::Sub => (histogram::sub(&mut result, right), "subtraction"),
-            _ => {
-                self.incompatible("histogram", op, "histogram", span);
-                return None;
-            }
+            any
         };
-        let Ok(addition) = added else {
-            self.note(Note::IncompatibleSchemas(op.symbol()), span);
-            return None;
-        };
-        if addition.reset_conflict {
-            self.note(Note::ResetConflict(during), span);
-        }
-        if addition.bounds_reconciled {
-            self.note(Note::BoundsReconciled(during), span);
-        }
-        if op == BinaryOp::Sub {
-            result.reset_hint = ResetHint::Gauge;
-        }
-        histogram::compact(&mut result);
-        Some(Point::Histogram(Arc::new(result)))
-    }
-
-    fn compare(&mut self, op: BinaryOp, left: &Point, right: &Point, span: Span) -> Option<bool> {
-        match (left, right) {
-            (Point::Float(left), Point::Float(right)) => Some(holds(op, *left, *right)),
-            (Point::Histogram(left), Point::Histogram(right)) => match op {
-                BinaryOp::Equal => Some(histogram::equal(left, right)),
-                BinaryOp::NotEqual => Some(!histogram::equal(left, right)),
-                _ => {
-                    self.incompatible("histogram", op, "histogram", span);
-                    None
-                }
-            },
-            (Point::Float(_), Point::Histogram(_)) => {
-                self.incompatible("float", op, "histogram", span);
-                None
-            }
-            (Point::Histogram(_), Point::Float(_)) => {
-                self.incompatible("histogram", op, "float", span);
-                None
-            }
-        }
-    }
-
-    fn incompatible(&mut self, left: &'static str, op: BinaryOp, right: &'static str, span: Span) {
-        self.note(Note::IncompatibleTypes { left, op: op.symbol(), right }, span);
+        Ok(Box::new(Changed { inner, drops_name, change: Box::new(change) }))
     }
 
     /// Two vectors, series by series that match.
@@ -188,93 +79,247 @@ impl Evaluator {
         // The side that may have several series to one of the other is `many`.
         let swapped = matching.card == Cardinality::OneToMany;
         let (many, one) = if swapped { (right, left) } else { (left, right) };
-        let one_side = if swapped { "left" } else { "right" };
-        let mut ones: HashMap<Labels, Vec<usize>> = HashMap::new();
+        let mut groups = MatchGroups::default();
         for (at, series) in one.iter().enumerate() {
-            ones.entry(key(&series.labels, matching)).or_default().push(at);
+            groups.of(&series.labels, matching).ones.push(at);
         }
-        // At each step, only one series of the one side may have a value.
-        for members in ones.values().filter(|members| members.len() > 1) {
-            for n in 0..grid.count {
-                let mut present = members.iter().filter_map(|at| one.get(*at)).filter(|series| series.has(n));
-                if let (Some(first), Some(second)) = (present.next(), present.next()) {
-                    let group = key(&first.labels, matching);
-                    return failed(format!(
-                        "found duplicate series for the match group {} on the {one_side} hand-side of the operation: [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
-                        braced(&group),
-                        braced(&first.labels),
-                        braced(&second.labels),
-                    ));
-                }
-            }
+        let one_side = if swapped { "left" } else { "right" };
+        groups.all.iter().try_for_each(|group| alone_at_each_step(group, &one, one_side, matching, grid))?;
+        let of_many: Vec<usize> =
+            many.iter().map(|series| groups.place_of(&series.labels, matching)).collect();
+        for group in &of_many {
+            groups.all[*group].many += 1;
         }
         // Prometheus swaps the sides of `group_right`, and not their fill values.
         let (fill_one, fill_many) = (matching.fill_right, matching.fill_left);
-        let mut result: Vec<Series> = Vec::new();
-        let mut places: HashMap<Labels, usize> = HashMap::new();
-        let mut taken: HashMap<Labels, Vec<bool>> = HashMap::new();
-        let none = Vec::new();
-        for series in &many {
-            let group = key(&series.labels, matching);
-            let partners = ones.get(&group).unwrap_or(&none);
+        for group in &mut groups.all {
+            let contended = matching.card == Cardinality::OneToOne && group.many > 1;
+            if contended || fill_many.is_some() && !group.ones.is_empty() {
+                group.taken = vec![false; grid.count];
+            }
+        }
+        let mut operator = Operator { binary, span, notes: &mut self.notes };
+        let mut results = Results::default();
+        for (series, group) in many.iter().zip(of_many) {
+            self.control.check()?;
+            let MatchGroup { ones, taken, .. } = &mut groups.all[group];
+            for partner in ones.iter().filter_map(|at| one.get(*at)) {
+                let mut pair = Pair { many: series, one: Some(partner), swapped, place: None };
+                if operator.is_of_floats(series, partner) && taken.is_empty() {
+                    results.floats(&operator, &mut pair, &series.floats, &partner.floats)?;
+                    continue;
+                }
+                for n in 0..grid.count {
+                    let (Some(point), Some(other)) = (series.point(n), partner.point(n)) else { continue };
+                    claim(taken, n, matching.card)?;
+                    results.add(&mut operator, &mut pair, n, &point, &other)?;
+                }
+            }
+            let Some(fill) = fill_one else { continue };
+            let filled = Point::Float(fill);
+            let mut pair = Pair { many: series, one: None, swapped, place: None };
             for n in 0..grid.count {
                 let Some(point) = series.point(n) else { continue };
-                let partner = partners.iter().filter_map(|at| one.get(*at)).find(|partner| partner.has(n));
-                let other = match partner.and_then(|partner| partner.point(n)).or(fill_one.map(Point::Float))
-                {
-                    Some(other) => other,
-                    None => continue,
-                };
-                let used = taken.entry(group.clone()).or_insert_with(|| vec![false; grid.count]);
-                let used = used.get_mut(n).map(|used| std::mem::replace(used, true)).unwrap_or_default();
-                let (l, r) = if swapped { (&other, &point) } else { (&point, &other) };
-                if matching.card == Cardinality::OneToOne && used {
-                    return failed(
-                        "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
-                    );
+                if ones.iter().filter_map(|at| one.get(*at)).any(|partner| partner.has(n)) {
+                    continue;
                 }
-                let Some(value) = self.apply(binary, l, r, l, span) else { continue };
-                let (labels, drop_name) = result_labels(binary, series, partner);
-                let place = *places.entry(labels.clone()).or_insert_with(|| {
-                    result.push(Series::new(labels, drop_name, grid.count));
-                    result.len() - 1
-                });
-                if let Some(out) = result.get_mut(place) {
-                    if out.has(n) {
-                        return failed(
-                            "multiple matches for labels: grouping labels must ensure unique matches",
-                        );
-                    }
-                    out.drop_name |= drop_name;
-                    out.set(n, value);
-                }
+                claim(taken, n, matching.card)?;
+                results.add(&mut operator, &mut pair, n, &point, &filled)?;
             }
         }
-        if let Some(fill) = fill_many {
-            for series in &one {
-                let group = key(&series.labels, matching);
-                for n in 0..grid.count {
+        let Some(fill) = fill_many else { return Ok(Value::Vector(results.series)) };
+        let filled = Point::Float(fill);
+        for group in &groups.all {
+            let stand_in = Series::new(group.labels.clone(), true, 0);
+            for series in group.ones.iter().filter_map(|at| one.get(*at)) {
+                let mut pair = Pair { many: &stand_in, one: Some(series), swapped, place: None };
+                for n in (0..grid.count).filter(|n| !group.taken.get(*n).copied().unwrap_or_default()) {
                     let Some(point) = series.point(n) else { continue };
-                    if taken.get(&group).and_then(|used| used.get(n)).copied().unwrap_or_default() {
-                        continue;
-                    }
-                    let filled = Point::Float(fill);
-                    let (l, r) = if swapped { (&point, &filled) } else { (&filled, &point) };
-                    let Some(value) = self.apply(binary, l, r, l, span) else { continue };
-                    let stand_in = Series::new(group.clone(), true, 0);
-                    let (labels, drop_name) = result_labels(binary, &stand_in, Some(series));
-                    let place = *places.entry(labels.clone()).or_insert_with(|| {
-                        result.push(Series::new(labels, drop_name, grid.count));
-                        result.len() - 1
-                    });
-                    if let Some(out) = result.get_mut(place) {
-                        out.set(n, value);
-                    }
+                    results.add(&mut operator, &mut pair, n, &filled, &point)?;
                 }
             }
         }
-        Ok(Value::Vector(result))
+        Ok(Value::Vector(results.series))
     }
+}
+
+/// Series that match each other.
+#[derive(Default)]
+struct MatchGroup {
+    /// What they agree in.
+    labels: Labels,
+    /// Numbers of those on the one side.
+    ones: Vec<usize>,
+    /// How many are on the other.
+    many: usize,
+    /// At which steps a pair was found, where that matters.
+    taken: Vec<bool>,
+}
+
+/// Notes that a group has a pair at a step, which only one of each side may be.
+fn claim(taken: &mut [bool], n: usize, card: Cardinality) -> Evaluated<()> {
+    let Some(taken) = taken.get_mut(n) else { return Ok(()) };
+    if std::mem::replace(taken, true) && card == Cardinality::OneToOne {
+        return failed(
+            "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
+        );
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct MatchGroups {
+    all: Vec<MatchGroup>,
+    places: HashMap<Labels, usize>,
+}
+
+impl MatchGroups {
+    fn place_of(&mut self, labels: &Labels, matching: &Matching) -> usize {
+        let key = key(labels, matching);
+        let next = self.all.len();
+        let place = *self.places.entry(key.clone()).or_insert(next);
+        if place == next {
+            self.all.push(MatchGroup { labels: key, ..MatchGroup::default() });
+        }
+        place
+    }
+
+    fn of(&mut self, labels: &Labels, matching: &Matching) -> &mut MatchGroup {
+        let place = self.place_of(labels, matching);
+        &mut self.all[place]
+    }
+}
+
+/// At each step, only one series of a group's one side may have a value.
+fn alone_at_each_step(
+    group: &MatchGroup,
+    one: &[Series],
+    side: &str,
+    matching: &Matching,
+    grid: Grid,
+) -> Evaluated<()> {
+    if group.ones.len() < 2 {
+        return Ok(());
+    }
+    for n in 0..grid.count {
+        let mut present = group.ones.iter().filter_map(|at| one.get(*at)).filter(|series| series.has(n));
+        if let (Some(first), Some(second)) = (present.next(), present.next()) {
+            return failed(format!(
+                "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
+                braced(&key(&first.labels, matching)),
+                braced(&first.labels),
+                braced(&second.labels),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Two series that match; one without a partner has a fill value in its place.
+struct Pair<'a> {
+    many: &'a Series,
+    one: Option<&'a Series>,
+    /// Whether `many` is the right operand.
+    swapped: bool,
+    /// Where their results go, once there is one.
+    place: Option<usize>,
+}
+
+/// The series of a result.
+#[derive(Default)]
+struct Results {
+    series: Vec<Series>,
+    places: HashMap<Labels, usize>,
+}
+
+impl Results {
+    /// The series that the results of a pair go to.
+    fn of(&mut self, binary: &Binary, pair: &mut Pair<'_>, steps: usize) -> &mut Series {
+        let place = *pair.place.get_or_insert_with(|| {
+            let (labels, drop_name) = result_labels(binary, pair.many, pair.one);
+            let place = *self.places.entry(labels.clone()).or_insert_with(|| {
+                self.series.push(Series::new(labels, drop_name, steps));
+                self.series.len() - 1
+            });
+            self.series[place].drop_name |= drop_name;
+            place
+        });
+        &mut self.series[place]
+    }
+
+    fn add(
+        &mut self,
+        operator: &mut Operator<'_>,
+        pair: &mut Pair<'_>,
+        n: usize,
+        of_many: &Point,
+        of_one: &Point,
+    ) -> Evaluated<()> {
+        let (left, right) = if pair.swapped { (of_one, of_many) } else { (of_many, of_one) };
+        let Some(value) = operator.apply(left, right, left) else { return Ok(()) };
+        let steps = pair.many.floats.len().max(pair.one.map_or(0, |one| one.floats.len()));
+        let out = self.of(operator.binary, pair, steps);
+        if out.has(n) {
+            return failed(MANY_RESULTS);
+        }
+        out.set(n, value);
+        Ok(())
+    }
+
+    /// All steps of two series of floats.
+    fn floats(
+        &mut self,
+        operator: &Operator<'_>,
+        pair: &mut Pair<'_>,
+        of_many: &[f64],
+        of_one: &[f64],
+    ) -> Evaluated<()> {
+        let binary = operator.binary;
+        for (n, (of_many, of_one)) in of_many.iter().zip(of_one).enumerate() {
+            if is_absent(*of_many) || is_absent(*of_one) {
+                continue;
+            }
+            let (left, right) = if pair.swapped { (*of_one, *of_many) } else { (*of_many, *of_one) };
+            let value = of_floats(binary, left, right, left);
+            if is_absent(value) {
+                continue;
+            }
+            let out = self.of(binary, pair, pair.many.floats.len());
+            if out.has(n) {
+                return failed(MANY_RESULTS);
+            }
+            out.set_float(n, value);
+        }
+        Ok(())
+    }
+}
+
+const MANY_RESULTS: &str = "multiple matches for labels: grouping labels must ensure unique matches";
+
+/// What becomes of two floats; `kept` is what a comparison that chooses gives.
+fn of_floats(binary: &Binary, left: f64, right: f64, kept: f64) -> f64 {
+    let op = binary.op;
+    if !op.is_comparison() {
+        return present(of_scalars(op, left, right));
+    }
+    match (binary.returns_bool, holds(op, left, right)) {
+        (true, holds) => f64::from(u8::from(holds)),
+        (false, true) => kept,
+        (false, false) => ABSENT,
+    }
+}
+
+/// Whether any value is left.
+fn floats_with_scalar(binary: &Binary, floats: &mut [f64], scalar: &[f64], swapped: bool) -> bool {
+    let mut any = false;
+    for (value, scalar) in floats.iter_mut().zip(scalar) {
+        if !is_absent(*value) {
+            let (left, right) = if swapped { (*scalar, *value) } else { (*value, *scalar) };
+            *value = of_floats(binary, left, right, *value);
+            any |= !is_absent(*value);
+        }
+    }
+    any
 }
 
 /// What two series must agree in.
@@ -313,31 +358,6 @@ fn result_labels(binary: &Binary, many: &Series, one: Option<&Series>) -> (Label
 fn braced(labels: &Labels) -> String {
     let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
     format!("{{{}}}", pairs.join(", "))
-}
-
-fn holds(op: BinaryOp, left: f64, right: f64) -> bool {
-    match op {
-        BinaryOp::Equal => left == right,
-        BinaryOp::NotEqual => left != right,
-        BinaryOp::Less => left < right,
-        BinaryOp::LessOrEqual => left <= right,
-        BinaryOp::Greater => left > right,
-        _ => left >= right,
-    }
-}
-
-fn of_scalars(op: BinaryOp, left: f64, right: f64) -> f64 {
-    match op {
-        BinaryOp::Add => left + right,
-        BinaryOp::Sub => left - right,
-        BinaryOp::Mul => left * right,
-        BinaryOp::Div => left / right,
-        BinaryOp::Mod => left % right,
-        BinaryOp::Pow => left.powf(right),
-        BinaryOp::Atan2 => left.atan2(right),
-        op if op.is_comparison() => f64::from(u8::from(holds(op, left, right))),
-        _ => f64::NAN,
-    }
 }
 
 /// `and`, `or`, `unless`: by presence alone.

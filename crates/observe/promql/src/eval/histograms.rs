@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use kandela_model::Labels;
 
 use super::annotations::Note;
-use super::instant::{of_histograms, reader, shown};
+use super::instant::shown;
 use super::labels;
 use super::value::{Grid, Point, Series, Value};
 use super::{Evaluated, Evaluator, failed};
-use crate::ast::{Call, Expr, Span};
+use crate::ast::{Call, Expr};
 use crate::histogram::{self, ClassicBucket};
 
 /// A float as OpenMetrics writes it: whole numbers with a fraction.
@@ -22,15 +22,8 @@ fn open_metrics(value: f64) -> String {
 type Buckets<'a> = Vec<(f64, &'a Series)>;
 
 impl Evaluator {
-    pub(super) fn histogram_call(&mut self, call: &Call, _: Span, grid: Grid) -> Evaluated {
+    pub(super) fn histogram_call(&mut self, call: &Call, grid: Grid) -> Evaluated {
         let name = call.function.name;
-        if let (Some(read), [arg]) = (reader(name), call.args.as_slice()) {
-            let outer = self.stats_only;
-            self.stats_only |= matches!(name, "histogram_count" | "histogram_sum" | "histogram_avg");
-            let series = self.vector(arg, grid);
-            self.stats_only = outer;
-            return Ok(of_histograms(series?, read));
-        }
         match (name, call.args.as_slice()) {
             ("histogram_quantile", [q, arg]) => {
                 let quantiles = self.scalar(q, grid)?;

@@ -9,7 +9,6 @@ use super::select::info_matchers;
 use super::value::{Grid, Series, Value};
 use super::{Evaluated, Evaluator, failed};
 use crate::ast::{At, Call, Duration, Expr, Kind, Span};
-use crate::source::Samples;
 use kandela_config::matcher::Matcher;
 
 /// The labels by which a target is known.
@@ -96,9 +95,9 @@ impl Evaluator {
     fn infos(&self, place: usize, fixed: Option<i64>, offset: i64, grid: Grid) -> Evaluated<Vec<Info>> {
         let set = self.set(Span { start: place, end: place })?;
         let mut infos = Vec::new();
-        let mut samples = Samples::default();
+        let mut reader = set.reader();
         for index in 0..set.len() {
-            set.read(index, &mut samples)?;
+            let samples = reader.read(index)?;
             let mut newest = Vec::with_capacity(grid.count);
             for at in grid.times() {
                 let end = fixed.unwrap_or(at) - offset;

@@ -2,9 +2,11 @@
 
 use kandela_model::{Histogram, Labels, METRIC_NAME};
 
-use super::value::{Grid, Point, Series, Value, is_absent};
+use super::newest::Asked;
+use super::stream::{Change, Changed, Stream, There};
+use super::value::{Column, Grid, Point, Series, Value, is_absent, present};
 use super::{Evaluated, Evaluator, calendar, failed, labels};
-use crate::ast::{Call, Expr, Kind, Span};
+use crate::ast::{Call, Expr, Kind};
 use crate::histogram;
 use kandela_config::matcher::MatchOp;
 
@@ -68,15 +70,43 @@ fn simple(name: &str) -> Option<fn(f64) -> f64> {
     })
 }
 
+/// Whether a function changes each series for itself.
+pub(super) fn is_changed(call: &Call) -> bool {
+    let name = call.function.name;
+    let of_vector = simple(name).is_some() || calendar::part(name).is_some() || reader(name).is_some();
+    match name {
+        "clamp" | "clamp_min" | "clamp_max" | "round" | "timestamp" | "start_timestamp" => true,
+        _ => of_vector && !call.args.is_empty(),
+    }
+}
+
 impl Evaluator {
-    pub(super) fn instant_call(&mut self, call: &Call, span: Span, grid: Grid) -> Evaluated {
+    /// A function that changes each series for itself.
+    pub(super) fn changed<'a>(&mut self, call: &'a Call, grid: Grid) -> Evaluated<Box<dyn Stream + 'a>> {
         let name = call.function.name;
-        if let (Some(function), [arg]) = (simple(name), call.args.as_slice()) {
-            let series = self.vector(arg, grid)?;
-            return Ok(mapped(series, |_, value| Some(function(value))));
+        let Some((arg, rest)) = call.args.split_first() else { return failed("expected an instant vector") };
+        if let ("timestamp" | "start_timestamp", Kind::Vector(selector)) = (name, &arg.unwrapped().kind) {
+            let asked = if name == "timestamp" { Asked::Time } else { Asked::Start };
+            return Ok(Box::new(self.newest(selector, arg.unwrapped().span, grid, asked)?));
         }
-        if let Some(part) = calendar::part(name) {
-            return self.calendar(call, part, grid);
+        if name == "start_timestamp" {
+            return Ok(Box::new(There(Vec::new())));
+        }
+        let scalars = rest.iter().map(|arg| self.scalar(arg, grid)).collect::<Evaluated<Vec<_>>>()?;
+        let outer = self.stats_only;
+        self.stats_only |= matches!(name, "histogram_count" | "histogram_sum" | "histogram_avg");
+        let inner = self.stream(arg, grid);
+        self.stats_only = outer;
+        Ok(Box::new(Changed { inner: inner?, drops_name: true, change: change_of(name, scalars, grid) }))
+    }
+
+    pub(super) fn instant_call(&mut self, call: &Call, grid: Grid) -> Evaluated {
+        let name = call.function.name;
+        if let (Some(part), []) = (calendar::part(name), call.args.as_slice()) {
+            let mut now = Series::new(Labels::default(), false, grid.count);
+            let times = grid.times().enumerate();
+            times.for_each(|(n, at)| now.set_float(n, part((at / 1_000_000) as f64)));
+            return Ok(Value::Vector(vec![now]));
         }
         let seconds = |micros: i64| micros as f64 / 1e6;
         let constant = |value: f64| Ok(Value::Scalar(vec![value; grid.count]));
@@ -113,45 +143,6 @@ impl Evaluator {
                 };
                 Ok(Value::Scalar(left.into_iter().zip(right).map(either).collect()))
             }
-            ("timestamp", [arg]) => match &arg.unwrapped().kind {
-                Kind::Vector(selector) => self.sample_times(selector, arg.unwrapped().span, grid),
-                _ => {
-                    let series = self.vector(arg, grid)?;
-                    Ok(timed(series, grid))
-                }
-            },
-            ("start_timestamp", [arg]) => match &arg.unwrapped().kind {
-                Kind::Vector(selector) => self.sample_starts(selector, arg.unwrapped().span, grid),
-                _ => Ok(Value::Vector(Vec::new())),
-            },
-            ("clamp", [arg, low, high]) => {
-                let series = self.vector(arg, grid)?;
-                let (low, high) = (self.scalar(low, grid)?, self.scalar(high, grid)?);
-                Ok(mapped(series, |n, value| {
-                    let (low, high) = (at(&low, n), at(&high, n));
-                    if high < low { None } else { Some(least(high, most(low, value))) }
-                }))
-            }
-            ("clamp_min", [arg, low]) => {
-                let (series, low) = (self.vector(arg, grid)?, self.scalar(low, grid)?);
-                Ok(mapped(series, |n, value| Some(most(at(&low, n), value))))
-            }
-            ("clamp_max", [arg, high]) => {
-                let (series, high) = (self.vector(arg, grid)?, self.scalar(high, grid)?);
-                Ok(mapped(series, |n, value| Some(least(at(&high, n), value))))
-            }
-            ("round", [arg, rest @ ..]) => {
-                let series = self.vector(arg, grid)?;
-                let to = match rest {
-                    [to] => self.scalar(to, grid)?,
-                    _ => vec![1.0; grid.count],
-                };
-                Ok(mapped(series, |n, value| {
-                    // Dividing by the inverse keeps 0.1 exact.
-                    let inverse = 1.0 / at(&to, n);
-                    Some((value * inverse + 0.5).floor() / inverse)
-                }))
-            }
             ("absent", [arg]) => {
                 let series = self.vector(arg, grid)?;
                 let present: Vec<bool> =
@@ -179,23 +170,9 @@ impl Evaluator {
                     call.args.iter().skip(1).map(|text| self.text(text)).collect::<Evaluated<Vec<_>>>()?;
                 super::label_functions::join(series, &texts, grid.count).map(Value::Vector)
             }
-            _ if name.starts_with("histogram_") => self.histogram_call(call, span, grid),
+            _ if name.starts_with("histogram_") => self.histogram_call(call, grid),
             _ => failed(format!("the function {name} is not served yet")),
         }
-    }
-
-    fn calendar(&mut self, call: &Call, part: calendar::Part, grid: Grid) -> Evaluated {
-        let series = match call.args.first() {
-            Some(arg) => self.vector(arg, grid)?,
-            None => {
-                let mut now = Series::new(Labels::default(), false, grid.count);
-                grid.times()
-                    .enumerate()
-                    .for_each(|(n, at)| now.set(n, Point::Float((at / 1_000_000) as f64)));
-                vec![now]
-            }
-        };
-        Ok(mapped(series, |_, value| Some(part(value))))
     }
 }
 
@@ -212,37 +189,53 @@ fn least(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
 }
 
-/// Each float mapped; histograms are left out.
-pub(super) fn mapped(series: Vec<Series>, map: impl Fn(usize, f64) -> Option<f64>) -> Value {
-    let mut result = Vec::with_capacity(series.len());
-    for mut one in series {
-        one.drop_name = true;
-        one.histograms = Vec::new();
-        for (n, value) in one.floats.iter_mut().enumerate() {
-            if !is_absent(*value) {
-                *value = match map(n, *value) {
-                    Some(value) if is_absent(value) => f64::NAN,
-                    Some(value) => value,
-                    None => super::ABSENT,
-                };
-            }
-        }
-        if !one.is_empty() {
-            result.push(one);
-        }
+/// What a function does to a column.
+fn change_of(name: &str, scalars: Vec<Vec<f64>>, grid: Grid) -> Change<'static> {
+    let function = simple(name).or_else(|| calendar::part(name));
+    if let Some(function) = function {
+        return Box::new(move |column, _| mapped(column, |_, value| Some(function(value))));
     }
-    Value::Vector(result)
+    if let Some(read) = reader(name) {
+        return Box::new(move |column, _| of_histograms(column, read));
+    }
+    let scalar = move |which: usize, n: usize| scalars.get(which).map(|values| at(values, n));
+    match name {
+        "clamp" => Box::new(move |column, _| {
+            mapped(column, |n, value| {
+                let (low, high) = (scalar(0, n)?, scalar(1, n)?);
+                if high < low { None } else { Some(least(high, most(low, value))) }
+            })
+        }),
+        "clamp_min" => Box::new(move |column, _| mapped(column, |n, value| Some(most(scalar(0, n)?, value)))),
+        "clamp_max" => {
+            Box::new(move |column, _| mapped(column, |n, value| Some(least(scalar(0, n)?, value))))
+        }
+        "round" => Box::new(move |column, _| {
+            mapped(column, |n, value| {
+                // Dividing by the inverse keeps 0.1 exact.
+                let inverse = 1.0 / scalar(0, n).unwrap_or(1.0);
+                Some((value * inverse + 0.5).floor() / inverse)
+            })
+        }),
+        _ => Box::new(move |column, _| {
+            for (n, at) in grid.times().enumerate().filter(|(n, _)| column.has(*n)).collect::<Vec<_>>() {
+                column.set_float(n, at as f64 / 1e6);
+            }
+            column.histograms.clear();
+            true
+        }),
+    }
 }
 
-fn timed(series: Vec<Series>, grid: Grid) -> Value {
-    let timed = series.into_iter().map(|one| {
-        let mut out = Series::new(one.labels.clone(), true, grid.count);
-        for n in (0..grid.count).filter(|n| one.has(*n)) {
-            out.set(n, Point::Float(grid.time(n) as f64 / 1e6));
-        }
-        out
-    });
-    Value::Vector(timed.collect())
+/// Each float mapped; histograms are left out.
+fn mapped(column: &mut Column, map: impl Fn(usize, f64) -> Option<f64>) -> bool {
+    column.histograms.clear();
+    let mut any = false;
+    for (n, value) in column.floats.iter_mut().enumerate().filter(|(_, value)| !is_absent(**value)) {
+        *value = map(n, *value).map_or(super::ABSENT, present);
+        any |= !is_absent(*value);
+    }
+    any
 }
 
 /// One series of ones where nothing is present.
@@ -283,26 +276,20 @@ fn sorted(mut series: Vec<Series>, descending: bool, is_instant: bool) -> Vec<Se
 }
 
 /// A float of each histogram; floats are left out.
-pub(super) fn of_histograms(series: Vec<Series>, map: impl Fn(&Histogram) -> f64) -> Value {
-    let mut result = Vec::new();
-    for one in series {
-        let mut out = Series::new(one.labels.clone(), true, one.floats.len());
-        for n in 0..one.floats.len() {
-            if one.float(n).is_none()
-                && let Some(histogram) = one.histogram(n)
-            {
-                out.set(n, Point::Float(map(histogram)));
-            }
-        }
-        if !out.is_empty() {
-            result.push(out);
+fn of_histograms(column: &mut Column, read: fn(&Histogram) -> f64) -> bool {
+    column.floats.fill(super::ABSENT);
+    let mut any = false;
+    for (n, histogram) in std::mem::take(&mut column.histograms).into_iter().enumerate() {
+        if let Some(histogram) = histogram {
+            column.set_float(n, read(&histogram));
+            any = true;
         }
     }
-    Value::Vector(result)
+    any
 }
 
 /// What `histogram_sum` and its like read.
-pub(super) fn reader(name: &str) -> Option<fn(&Histogram) -> f64> {
+fn reader(name: &str) -> Option<fn(&Histogram) -> f64> {
     Some(match name {
         "histogram_count" => |h| h.count,
         "histogram_sum" => |h| h.sum,

@@ -1,34 +1,46 @@
 //! Evaluating a query: series in, series out.
 //!
-//! All samples that a query may need are found first, selector by selector. Then the tree is evaluated on the whole grid of
-//! steps at once: an operator gives a column of values for each series.
+//! All series that a query may need are found first, selector by selector. Then the tree is evaluated on the whole grid of
+//! steps at once: an operator gives a column of values for each series. What is computed series by series is a stream, which
+//! aggregations fold as it comes; what needs several series at a time holds them.
 
 mod aggregate;
 mod annotations;
 mod binary;
 mod calendar;
+mod control;
 mod durations;
+mod fold;
+mod groups;
 mod histograms;
 mod info;
 mod instant;
 mod label_functions;
 mod labels;
+mod newest;
+mod operators;
 mod range;
+mod ranges;
 mod select;
+mod stream;
 mod value;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kandela_model::Histogram;
+use kandela_model::{Histogram, Labels};
 
-use crate::ast::{At, Call, Duration, Expr, Kind, Selector, Span};
+use crate::answer::{Answer, Answered, Point};
+use crate::ast::{Aggregate, AggregateOp, At, Duration, Expr, Kind, Span, ValueType};
 use crate::parse::parse;
-use crate::script::{Answer, Answered, Point as Told};
-use crate::source::{SeriesSet, SeriesSource, SourceError};
+use crate::source::{Select, SeriesSet, SeriesSource, SourceError};
 use annotations::{Annotations, Note};
 use durations::Known;
-use value::{ABSENT, Grid, Point, Series, Value, is_absent};
+use newest::Asked;
+use stream::{Changed, Run, Stream, There};
+use value::{ABSENT, Column, Grid, Series, Value, is_absent};
+
+pub use control::{Control, Limits, SharedMemory};
 
 /// How a query is evaluated. Times and durations are microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +49,14 @@ pub struct Options {
     pub lookback: i64,
     /// The step of a subquery that names none.
     pub subquery_step: i64,
+    /// Threads that one query may use, at least 1.
+    pub threads: usize,
 }
 
 impl Default for Options {
+    /// Prometheus' lookback and evaluation interval; one thread.
     fn default() -> Self {
-        Self { lookback: 300_000_000, subquery_step: 60_000_000 }
+        Self { lookback: 300_000_000, subquery_step: 60_000_000, threads: 1 }
     }
 }
 
@@ -70,12 +85,34 @@ pub enum EvalError {
     /// It cannot be evaluated on these data.
     #[error("{0}")]
     Execution(String),
+    /// It would hold more samples than [`Limits::samples`].
+    #[error("query processing would load too many samples into memory in query execution")]
+    TooManySamples,
+    /// It would hold more bytes than [`Limits::memory`].
+    #[error(
+        "the query would hold more than its memory limit of {limit} bytes: ask for fewer series, a shorter time or a longer step"
+    )]
+    TooMuchMemory {
+        /// The limit.
+        limit: usize,
+    },
+    /// What queries share is in use.
+    #[error(
+        "the memory that queries share is in use: try again in a moment, ask for less, or raise the memory limit"
+    )]
+    MemoryTaken,
+    /// Its deadline passed.
+    #[error("query timed out in expression evaluation")]
+    Timeout,
+    /// Whoever asked has gone.
+    #[error("query was canceled in expression evaluation")]
+    Cancelled,
     /// Its series cannot be had.
     #[error(transparent)]
     Source(#[from] SourceError),
 }
 
-/// Evaluates a query.
+/// Evaluates a query without limits.
 ///
 /// # Errors
 /// When the query is wrong, its series cannot be had, or what it asks makes no sense on them.
@@ -85,38 +122,93 @@ pub async fn evaluate(
     when: When,
     options: Options,
 ) -> Result<Answered, EvalError> {
+    let limits = Limits { samples: usize::MAX, memory: usize::MAX };
+    prepare(source, query, when, options).await?.run(&Arc::new(Control::new(None, limits)))
+}
+
+/// A query whose series are found. Running it computes, and blocks where samples must be read.
+pub struct Prepared {
+    text: String,
+    expr: Expr,
+    grid: Grid,
+    known: Known,
+    start: i64,
+    end: i64,
+    is_instant: bool,
+    options: Options,
+    sets: HashMap<usize, Arc<dyn SeriesSet>>,
+}
+
+/// Reads a query and finds its series.
+///
+/// # Errors
+/// When the query is wrong, or its series cannot be found.
+pub async fn prepare(
+    source: &dyn SeriesSource,
+    query: &str,
+    when: When,
+    options: Options,
+) -> Result<Prepared, EvalError> {
     let expr = parse(query).map_err(|e| EvalError::Bad(e.to_string()))?;
-    let (grid, step, range) = match when {
-        When::Instant(at) => (Grid::at(at), 0, 0),
+    let (start, end, step) = match when {
+        When::Instant(at) => (at, at, 0),
+        When::Range { from, through, step } => (from, through, step),
+    };
+    let grid = match when {
+        When::Instant(at) => Grid::at(at),
         When::Range { from, through, step } => {
-            let count = usize::try_from((through - from) / step + 1).unwrap_or(0);
-            (Grid { start: from, step, count }, step, through - from)
+            let count = usize::try_from(through.saturating_sub(from).div_euclid(step.max(1)) + 1);
+            Grid { start: from, step, count: count.unwrap_or(0) }
         }
     };
-    let known = Known { step: step as f64 / 1e6, range: range as f64 / 1e6 };
-    let (start, end) = match when {
-        When::Instant(at) => (at, at),
-        When::Range { from, through, .. } => (from, through),
-    };
+    let known = Known { step: step as f64 / 1e6, range: (end - start) as f64 / 1e6 };
     let mut plan = select::Plan { known, start, end, options, wanted: Vec::new() };
     plan.visit(&expr, grid.start, grid.end())?;
     let mut sets = HashMap::new();
+    let mut found: Vec<(&Select, Arc<dyn SeriesSet>)> = Vec::new();
     for (at, wanted) in &plan.wanted {
-        sets.insert(*at, source.select(wanted).await?);
+        let same = found.iter().find(|(select, _)| *select == wanted).map(|(_, set)| set.clone());
+        let set = match same {
+            Some(set) => set,
+            None => source.select(wanted).await?,
+        };
+        sets.insert(*at, set.clone());
+        found.push((wanted, set));
     }
-    let mut evaluator = Evaluator {
-        sets,
-        known,
-        start,
-        end,
-        options,
-        is_instant: matches!(when, When::Instant(_)),
-        stats_only: false,
-        notes: Annotations::default(),
-    };
-    let answer = evaluator.answer(&expr, grid)?;
-    let (warnings, infos) = evaluator.notes.told(query);
-    Ok(Answered { answer, warnings, infos })
+    let is_instant = matches!(when, When::Instant(_));
+    Ok(Prepared { text: query.to_owned(), expr, grid, known, start, end, is_instant, options, sets })
+}
+
+impl Prepared {
+    /// Computes the answer.
+    ///
+    /// # Errors
+    /// When what the query asks makes no sense on its series, they cannot be read, or `control` ends it.
+    pub fn run(self, control: &Arc<Control>) -> Result<Answered, EvalError> {
+        let mut warnings: Vec<String> = Vec::new();
+        for lacking in self.sets.values().flat_map(|set| set.warnings()) {
+            if !warnings.contains(lacking) {
+                warnings.push(lacking.clone());
+            }
+        }
+        warnings.sort();
+        let mut evaluator = Evaluator {
+            sets: self.sets,
+            known: self.known,
+            start: self.start,
+            end: self.end,
+            options: self.options,
+            is_instant: self.is_instant,
+            stats_only: false,
+            notes: Annotations::default(),
+            control: control.clone(),
+        };
+        control.room_for(self.grid.count)?;
+        let answer = evaluator.answer(&self.expr, self.grid)?;
+        let (noted, infos) = evaluator.notes.told(&self.text);
+        warnings.extend(noted);
+        Ok(Answered { answer, warnings, infos })
+    }
 }
 
 pub(crate) struct Evaluator {
@@ -130,6 +222,7 @@ pub(crate) struct Evaluator {
     /// Whether only counts and sums of histograms are asked for, so that resets are told by hints.
     stats_only: bool,
     notes: Annotations,
+    control: Arc<Control>,
 }
 
 type Evaluated<T = Value> = Result<T, EvalError>;
@@ -141,32 +234,34 @@ fn failed<T>(message: impl Into<String>) -> Evaluated<T> {
 impl Evaluator {
     fn answer(&mut self, expr: &Expr, grid: Grid) -> Evaluated<Answer> {
         if self.is_instant && matches!(expr.unwrapped().kind, Kind::Matrix(_) | Kind::Subquery(_)) {
-            return self.matrix(expr.unwrapped(), grid);
+            let mut matrix = self.samples_of(expr.unwrapped(), grid)?;
+            matrix.sort_by(|a, b| labels::compare(&a.0, &b.0));
+            return Ok(Answer::Matrix(matrix));
         }
         let value = self.eval(expr, grid)?;
-        let series = match value {
+        let mut series = match value {
             Value::String(text) => return Ok(Answer::String(String::from_utf8_lossy(&text).into_owned())),
             Value::Scalar(values) if self.is_instant => {
                 return Ok(Answer::Scalar(values.first().copied().unwrap_or(f64::NAN)));
             }
             Value::Scalar(values) => {
-                let points = grid.times().zip(values).map(|(at, value)| (at, Told::Float(value)));
-                return Ok(Answer::Matrix(vec![(kandela_model::Labels::default(), points.collect())]));
+                let points = grid.times().zip(values).map(|(at, value)| (at, Point::Float(value)));
+                return Ok(Answer::Matrix(vec![(Labels::default(), points.collect())]));
             }
             Value::Vector(series) => named(series, grid.count)?,
         };
         if self.is_instant {
-            let told = |series: Series| {
-                let point = series.point(0)?;
-                Some((series.labels, told(point)))
-            };
-            return Ok(Answer::Vector(series.into_iter().filter_map(told).collect()));
+            if !is_ordered(expr) {
+                series.sort_by(|a, b| labels::compare(&a.labels, &b.labels));
+            }
+            let told = |series: Series| Some((series.column.point(0)?, series.labels));
+            return Ok(Answer::Vector(series.into_iter().filter_map(told).map(|(p, l)| (l, p)).collect()));
         }
         let mut matrix: Vec<_> = series
             .into_iter()
             .map(|series| {
                 let points = (0..grid.count)
-                    .filter_map(|n| Some((grid.time(n), told(series.point(n)?))))
+                    .filter_map(|n| Some((grid.time(n), series.point(n)?)))
                     .collect::<Vec<_>>();
                 (series.labels, points)
             })
@@ -176,56 +271,79 @@ impl Evaluator {
         Ok(Answer::Matrix(matrix))
     }
 
-    /// The samples of a range selector or subquery at one time.
-    fn matrix(&mut self, expr: &Expr, grid: Grid) -> Evaluated<Answer> {
-        let input = self.ranges(expr, grid)?;
-        let lookback = self.options.lookback;
-        let mut matrix: Vec<(kandela_model::Labels, Vec<(i64, Told)>)> = Vec::new();
-        let (from, through) = input.window(grid.start);
-        input.each(|labels, drop_name, samples| {
-            if input.boundary != crate::ast::Boundary::Plain {
-                if let Some(extended) = range::extended_samples(&input, samples, grid.start, lookback) {
-                    let floats = extended.times.into_iter().zip(extended.values);
-                    let points = floats.map(|(at, value)| (at, Told::Float(value))).collect();
-                    matrix.push((labels.clone(), points));
-                }
-                return Ok(());
-            }
-            let floats = samples.times.iter().zip(&samples.values);
-            let mut points: Vec<(i64, Told)> = floats.map(|(at, value)| (*at, Told::Float(*value))).collect();
-            let histograms = samples.histograms.iter();
-            points.extend(histograms.map(|(at, h)| (*at, Told::Histogram(Histogram::clone(h)))));
-            points.retain(|(at, _)| *at > from && *at <= through);
-            points.sort_by_key(|(at, _)| *at);
-            if !points.is_empty() {
-                let labels = if drop_name { labels::without_metadata(labels) } else { labels.clone() };
-                matrix.push((labels, points));
-            }
-            Ok(())
-        })?;
-        matrix.sort_by(|a, b| labels::compare(&a.0, &b.0));
-        Ok(Answer::Matrix(matrix))
+    /// The value of an expression. While it is computed, what its parts hold counts too.
+    pub(crate) fn eval(&mut self, expr: &Expr, grid: Grid) -> Evaluated {
+        self.control.check()?;
+        let before = self.control.held();
+        let value = if grid.count > 1 && select::is_fixed(expr) {
+            repeated(self.eval(expr, Grid { count: 1, ..grid })?, grid.count)
+        } else {
+            self.eval_kind(expr, grid)?
+        };
+        self.control.settle(before + value.held())?;
+        Ok(value)
     }
 
-    pub(crate) fn eval(&mut self, expr: &Expr, grid: Grid) -> Evaluated {
-        if grid.count > 1 && select::is_fixed(expr) {
-            let once = self.eval(expr, Grid { count: 1, ..grid })?;
-            return Ok(repeated(once, grid.count));
+    fn eval_kind(&mut self, expr: &Expr, grid: Grid) -> Evaluated {
+        if is_streamed(expr) {
+            let stream = self.stream(expr, grid)?;
+            let run = Run { control: &self.control, grid, threads: self.options.threads };
+            return run.collect(&*stream, &mut self.notes).map(Value::Vector);
         }
         match &expr.kind {
             Kind::Number(number) => Ok(Value::Scalar(vec![number.value; grid.count])),
             Kind::String(text) => Ok(Value::String(text.clone())),
             Kind::Paren(inner) => self.eval(inner, grid),
-            Kind::Vector(selector) => self.instant_selector(selector, expr.span, grid).map(Value::Vector),
-            Kind::Matrix(_) | Kind::Subquery(_) => failed("a range of samples has no single value"),
+            Kind::Vector(_) | Kind::Matrix(_) | Kind::Subquery(_) => {
+                failed("a range of samples has no single value")
+            }
             Kind::Unary(unary) => {
                 let value = self.eval(&unary.expr, grid)?;
-                Ok(if unary.negative { negated(value) } else { value })
+                Ok(match value {
+                    Value::Scalar(values) if unary.negative => {
+                        Value::Scalar(values.into_iter().map(|value| -value).collect())
+                    }
+                    value => value,
+                })
             }
             Kind::Binary(binary) => self.binary(binary, expr.span, grid),
             Kind::Aggregate(aggregate) => self.aggregate(aggregate, expr.span, grid),
-            Kind::Call(call) => self.call(call, expr.span, grid),
+            Kind::Call(call) if call.function.name == "absent_over_time" => self.absent_over_time(call, grid),
+            Kind::Call(call) if call.function.name == "info" => self.info_call(call, expr.span, grid),
+            Kind::Call(call) => self.instant_call(call, grid),
         }
+    }
+
+    /// The series of an expression one by one; where it is not computed series by series, all are computed first.
+    fn stream<'a>(&mut self, expr: &'a Expr, grid: Grid) -> Evaluated<Box<dyn Stream + 'a>> {
+        if !is_streamed(expr) || grid.count > 1 && select::is_fixed(expr) {
+            return Ok(Box::new(There(self.vector(expr, grid)?)));
+        }
+        match &expr.kind {
+            Kind::Paren(inner) => self.stream(inner, grid),
+            Kind::Vector(selector) => Ok(Box::new(self.newest(selector, expr.span, grid, Asked::Value)?)),
+            Kind::Unary(unary) if !unary.negative => self.stream(&unary.expr, grid),
+            Kind::Unary(unary) => {
+                let inner = self.stream(&unary.expr, grid)?;
+                Ok(Box::new(Changed { inner, drops_name: true, change: Box::new(negate) }))
+            }
+            Kind::Binary(binary) => self.with_scalar(binary, expr.span, grid),
+            Kind::Call(call) if range::is_windowed(call) => self.windows(call, grid),
+            Kind::Call(call) => self.changed(call, grid),
+            _ => failed("expected an instant vector"),
+        }
+    }
+
+    /// Folds the columns of a stream, see [`Run::fold`].
+    fn fold<T: Send>(
+        &mut self,
+        stream: &dyn Stream,
+        grid: Grid,
+        make: impl Fn() -> T + Sync,
+        take: impl Fn(&mut T, usize, &mut Column) -> Evaluated<()> + Sync,
+    ) -> Evaluated<Vec<T>> {
+        let run = Run { control: &self.control, grid, threads: self.options.threads };
+        run.fold(stream, &mut self.notes, make, take)
     }
 
     pub(crate) fn vector(&mut self, expr: &Expr, grid: Grid) -> Evaluated<Vec<Series>> {
@@ -273,27 +391,30 @@ impl Evaluator {
     pub(crate) fn note(&mut self, note: Note, span: Span) {
         self.notes.add(note, span);
     }
+}
 
-    fn call(&mut self, call: &Call, span: Span, grid: Grid) -> Evaluated {
-        if call.args.iter().any(|arg| matches!(arg.unwrapped().kind, Kind::Matrix(_) | Kind::Subquery(_))) {
-            return self.range_call(call, span, grid);
-        }
-        if call.function.name == "info" {
-            return self.info_call(call, span, grid);
-        }
-        self.instant_call(call, span, grid)
-    }
-
-    /// The newest samples of a selector's series.
-    fn instant_selector(&mut self, selector: &Selector, span: Span, grid: Grid) -> Evaluated<Vec<Series>> {
-        self.newest(selector, span, grid, |_, value| value)
+/// Whether each series of an expression is computed for itself.
+fn is_streamed(expr: &Expr) -> bool {
+    let is_vector = |expr: &Expr| expr.value_type() == ValueType::Vector;
+    match &expr.kind {
+        Kind::Vector(_) => true,
+        Kind::Paren(inner) => is_streamed(inner),
+        Kind::Unary(unary) => is_vector(&unary.expr),
+        Kind::Binary(binary) => is_vector(&binary.left) != is_vector(&binary.right),
+        Kind::Call(call) => range::is_windowed(call) || instant::is_changed(call),
+        _ => false,
     }
 }
 
-fn told(point: Point) -> Told {
-    match point {
-        Point::Float(value) => Told::Float(value),
-        Point::Histogram(histogram) => Told::Histogram(Histogram::clone(&histogram)),
+/// Whether an expression gives its series in an order of its own.
+fn is_ordered(expr: &Expr) -> bool {
+    match &expr.unwrapped().kind {
+        Kind::Call(call) => call.function.name.starts_with("sort"),
+        Kind::Aggregate(aggregate) => {
+            let Aggregate { op, .. } = **aggregate;
+            matches!(op, AggregateOp::Topk | AggregateOp::Bottomk)
+        }
+        _ => false,
     }
 }
 
@@ -310,36 +431,27 @@ fn repeated(value: Value, count: usize) -> Value {
                         Some(histogram) => vec![histogram.clone(); count],
                         None => Vec::new(),
                     };
-                    Series { floats, histograms, ..one }
+                    Series { column: Column { floats, histograms }, ..one }
                 })
                 .collect(),
         ),
     }
 }
 
-fn negated(value: Value) -> Value {
-    match value {
-        Value::Scalar(values) => Value::Scalar(values.into_iter().map(|value| -value).collect()),
-        Value::String(text) => Value::String(text),
-        Value::Vector(mut series) => {
-            for one in &mut series {
-                one.drop_name = true;
-                one.floats.iter_mut().filter(|value| !is_absent(**value)).for_each(|value| *value = -*value);
-                for histogram in one.histograms.iter_mut().flatten() {
-                    let mut negative = Histogram::clone(histogram);
-                    crate::histogram::mul(&mut negative, -1.0);
-                    *histogram = Arc::new(negative);
-                }
-            }
-            Value::Vector(series)
-        }
+fn negate(column: &mut Column, _: &mut Annotations) -> bool {
+    column.floats.iter_mut().filter(|value| !is_absent(**value)).for_each(|value| *value = -*value);
+    for histogram in column.histograms.iter_mut().flatten() {
+        let mut negative = Histogram::clone(histogram);
+        crate::histogram::mul(&mut negative, -1.0);
+        *histogram = Arc::new(negative);
     }
+    true
 }
 
 /// The series without the names that are to go; series that are then one must not have values at one time.
 fn named(series: Vec<Series>, count: usize) -> Evaluated<Vec<Series>> {
     let mut named: Vec<Series> = Vec::with_capacity(series.len());
-    let mut places: HashMap<kandela_model::Labels, usize> = HashMap::new();
+    let mut places: HashMap<Labels, usize> = HashMap::new();
     for mut one in series {
         if one.is_empty() {
             continue;

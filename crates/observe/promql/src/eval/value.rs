@@ -1,8 +1,12 @@
 //! Values while a query is evaluated: a column of the step grid for each series.
 
+use std::ops::{Add, Deref, DerefMut};
 use std::sync::Arc;
 
 use kandela_model::{Histogram, Labels, STALE_NAN};
+
+use super::control::Held;
+pub(crate) use crate::answer::Point;
 
 /// The times at which an expression is evaluated, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,32 +41,27 @@ pub(crate) fn is_absent(value: f64) -> bool {
     value.to_bits() == ABSENT.to_bits()
 }
 
-/// One value of a series at one time.
-#[derive(Clone, Debug)]
-pub(crate) enum Point {
-    Float(f64),
-    Histogram(Arc<Histogram>),
-}
-
-/// A series on the step grid.
-#[derive(Clone, Debug)]
-pub(crate) struct Series {
-    pub(crate) labels: Labels,
-    /// Whether the name is to go from the result; until then it still tells series apart.
-    pub(crate) drop_name: bool,
+/// A value at each step of a grid, where there is one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Column {
     pub(crate) floats: Vec<f64>,
     /// As long as `floats`, or empty where there are none.
     pub(crate) histograms: Vec<Option<Arc<Histogram>>>,
 }
 
-impl Series {
-    pub(crate) fn new(labels: Labels, drop_name: bool, count: usize) -> Self {
-        Self { labels, drop_name, floats: vec![ABSENT; count], histograms: Vec::new() }
+impl Column {
+    pub(crate) fn new(count: usize) -> Self {
+        Self { floats: vec![ABSENT; count], histograms: Vec::new() }
+    }
+
+    /// Takes all values out and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.floats.fill(ABSENT);
+        self.histograms.clear();
     }
 
     pub(crate) fn point(&self, n: usize) -> Option<Point> {
-        let float = self.floats.get(n).copied().filter(|value| !is_absent(*value));
-        float.map(Point::Float).or_else(|| self.histogram(n).map(|h| Point::Histogram(h.clone())))
+        self.float(n).map(Point::Float).or_else(|| self.histogram(n).map(|h| Point::Histogram(h.clone())))
     }
 
     pub(crate) fn float(&self, n: usize) -> Option<f64> {
@@ -79,13 +78,7 @@ impl Series {
 
     pub(crate) fn set(&mut self, n: usize, point: Point) {
         match point {
-            Point::Float(value) => {
-                // A marker that arithmetic passed on is any NaN.
-                let value = if is_absent(value) { f64::NAN } else { value };
-                if let Some(place) = self.floats.get_mut(n) {
-                    *place = value;
-                }
-            }
+            Point::Float(value) => self.set_float(n, value),
             Point::Histogram(histogram) => {
                 if self.histograms.is_empty() {
                     self.histograms = vec![None; self.floats.len()];
@@ -94,6 +87,12 @@ impl Series {
                     *place = Some(histogram);
                 }
             }
+        }
+    }
+
+    pub(crate) fn set_float(&mut self, n: usize, value: f64) {
+        if let Some(place) = self.floats.get_mut(n) {
+            *place = present(value);
         }
     }
 
@@ -109,6 +108,52 @@ impl Series {
     pub(crate) fn is_empty(&self) -> bool {
         self.floats.iter().all(|value| is_absent(*value)) && self.histograms.iter().all(Option::is_none)
     }
+
+    /// How many values it has, and how many bytes it takes.
+    pub(crate) fn held(&self) -> Held {
+        let floats = self.floats.iter().filter(|value| !is_absent(**value)).count();
+        let histograms = self.histograms.iter().flatten();
+        let (mut samples, mut bytes) = (floats, self.floats.len() * 8 + self.histograms.len() * 8);
+        for histogram in histograms {
+            samples += 1;
+            bytes += size_of::<Histogram>() + histogram.heap_bytes();
+        }
+        Held { samples, bytes }
+    }
+}
+
+/// A value as it stands in a column: a marker that arithmetic passed on is any NaN.
+pub(crate) fn present(value: f64) -> f64 {
+    if is_absent(value) { f64::NAN } else { value }
+}
+
+/// A series on the step grid.
+#[derive(Clone, Debug)]
+pub(crate) struct Series {
+    pub(crate) labels: Labels,
+    /// Whether the name is to go from the result; until then it still tells series apart.
+    pub(crate) drop_name: bool,
+    pub(crate) column: Column,
+}
+
+impl Series {
+    pub(crate) fn new(labels: Labels, drop_name: bool, count: usize) -> Self {
+        Self { labels, drop_name, column: Column::new(count) }
+    }
+}
+
+impl Deref for Series {
+    type Target = Column;
+
+    fn deref(&self) -> &Column {
+        &self.column
+    }
+}
+
+impl DerefMut for Series {
+    fn deref_mut(&mut self) -> &mut Column {
+        &mut self.column
+    }
 }
 
 /// The value of an expression over a grid.
@@ -117,4 +162,14 @@ pub(crate) enum Value {
     Scalar(Vec<f64>),
     String(Vec<u8>),
     Vector(Vec<Series>),
+}
+
+impl Value {
+    pub(crate) fn held(&self) -> Held {
+        match self {
+            Self::Scalar(values) => Held { samples: values.len(), bytes: values.len() * 8 },
+            Self::String(text) => Held { samples: 0, bytes: text.len() },
+            Self::Vector(series) => series.iter().map(|one| one.held()).fold(Held::default(), Held::add),
+        }
+    }
 }

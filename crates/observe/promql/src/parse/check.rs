@@ -1,24 +1,25 @@
 //! Whether a tree makes sense: types, numbers of arguments, and what may not stand together.
 
-use super::Fault;
-use super::token::quoted;
-use crate::ast::{AggregateOp, Binary, Call, Cardinality, Expr, Kind, Selector, Span, ValueType};
+use super::Told;
+use crate::ast::{AggregateOp, Binary, Call, Cardinality, Expr, Kind, Matching, Selector, Span, ValueType};
 use crate::functions::Variadic;
+use crate::quote::quoted;
 
-type Checked = Result<ValueType, Fault>;
+type Checked = Result<ValueType, Told>;
 
-/// Checks a tree and gives its type. Set operations get their cardinality.
-pub(super) fn check(expr: &mut Expr) -> Checked {
+/// Checks the tree of `query` and gives its type. Set operations get their cardinality, and operations that match no series
+/// lose how they would.
+pub(super) fn check(expr: &mut Expr, query: &str) -> Checked {
     let (returned, span) = (expr.value_type(), expr.span);
     match &mut expr.kind {
         Kind::Number(_) | Kind::String(_) => {}
         Kind::Vector(selector) => check_selector(selector, span)?,
         Kind::Matrix(matrix) => check_selector(&matrix.selector, matrix.selector_span)?,
         Kind::Paren(inner) => {
-            check(inner)?;
+            check(inner, query)?;
         }
         Kind::Subquery(subquery) => {
-            let inner = check(&mut subquery.expr)?;
+            let inner = check(&mut subquery.expr, query)?;
             if inner != ValueType::Vector {
                 let message =
                     format!("subquery is only allowed on instant vector, got {} instead", inner.name());
@@ -26,7 +27,7 @@ pub(super) fn check(expr: &mut Expr) -> Checked {
             }
         }
         Kind::Unary(unary) => {
-            let inner = check(&mut unary.expr)?;
+            let inner = check(&mut unary.expr, query)?;
             if !is_number(inner) {
                 let message = format!(
                     "unary expression only allowed on expressions of type scalar or instant vector, got {}",
@@ -36,17 +37,17 @@ pub(super) fn check(expr: &mut Expr) -> Checked {
             }
         }
         Kind::Aggregate(aggregate) => {
-            expect(&mut aggregate.expr, ValueType::Vector, "aggregation expression")?;
+            expect(&mut aggregate.expr, query, ValueType::Vector, "aggregation expression")?;
             let wanted = match aggregate.op {
                 AggregateOp::CountValues => ValueType::String,
                 _ => ValueType::Scalar,
             };
             if let Some(param) = &mut aggregate.param {
-                expect(param, wanted, "aggregation parameter")?;
+                expect(param, query, wanted, "aggregation parameter")?;
             }
         }
-        Kind::Binary(binary) => check_binary(binary, span)?,
-        Kind::Call(call) => check_call(call, span)?,
+        Kind::Binary(binary) => check_binary(binary, span, query)?,
+        Kind::Call(call) => check_call(call, span, query)?,
     }
     Ok(returned)
 }
@@ -55,8 +56,8 @@ const fn is_number(of: ValueType) -> bool {
     matches!(of, ValueType::Scalar | ValueType::Vector)
 }
 
-fn expect(expr: &mut Expr, wanted: ValueType, context: &str) -> Result<(), Fault> {
-    let got = check(expr)?;
+fn expect(expr: &mut Expr, query: &str, wanted: ValueType, context: &str) -> Result<(), Told> {
+    let got = check(expr, query)?;
     if got == wanted {
         return Ok(());
     }
@@ -64,7 +65,7 @@ fn expect(expr: &mut Expr, wanted: ValueType, context: &str) -> Result<(), Fault
     Err((expr.span, message))
 }
 
-fn check_selector(selector: &Selector, span: Span) -> Result<(), Fault> {
+fn check_selector(selector: &Selector, span: Span) -> Result<(), Told> {
     if let Some(name) = &selector.name {
         let others = selector.matchers.split_last().map_or(&[][..], |(_, others)| others);
         return match others.iter().find(|matcher| matcher.name == kandela_model::METRIC_NAME) {
@@ -81,11 +82,11 @@ fn check_selector(selector: &Selector, span: Span) -> Result<(), Fault> {
     Ok(())
 }
 
-fn check_binary(binary: &mut Binary, span: Span) -> Result<(), Fault> {
-    let left = check(&mut binary.left)?;
-    let right = check(&mut binary.right)?;
+fn check_binary(binary: &mut Binary, span: Span, query: &str) -> Result<(), Told> {
+    let left = check(&mut binary.left, query)?;
+    let right = check(&mut binary.right, query)?;
     let (op, matching) = (binary.op, &mut binary.matching);
-    let between = Span { start: binary.left.span.end, end: binary.right.span.start };
+    let between = trimmed(query, Span { start: binary.left.span.end, end: binary.right.span.start });
     let fault = |message: String| Err((span, message));
     if binary.returns_bool && !op.is_comparison() {
         return Err((between, "bool modifier can only be used on comparison operators".to_owned()));
@@ -129,10 +130,18 @@ fn check_binary(binary: &mut Binary, span: Span) -> Result<(), Fault> {
         let message = format!("set operator {} not allowed in binary scalar expression", quoted(op.symbol()));
         return fault(message);
     }
+    *matching = Matching::default();
     Ok(())
 }
 
-fn check_call(call: &mut Call, span: Span) -> Result<(), Fault> {
+/// Without the blanks at both ends.
+fn trimmed(query: &str, span: Span) -> Span {
+    let text = query.get(span.start..span.end).unwrap_or_default();
+    let start = span.start + (text.len() - text.trim_ascii_start().len());
+    Span { start, end: start + text.trim_ascii().len() }
+}
+
+fn check_call(call: &mut Call, span: Span, query: &str) -> Result<(), Told> {
     let function = call.function;
     let (listed, given) = (function.args.len(), call.args.len());
     let (least, most) = match function.variadic {
@@ -152,19 +161,16 @@ fn check_call(call: &mut Call, span: Span) -> Result<(), Fault> {
     if let Some(message) = wrong_number {
         return Err((span, message));
     }
+    if function.name == "info"
+        && let Some(labels) = call.args.get(1)
+    {
+        check_info_labels(labels, span)?;
+    }
     let labels_only = function.name == "info";
     for (at, arg) in call.args.iter_mut().enumerate() {
         let wanted = function.args.get(at).or_else(|| function.args.last()).copied();
-        let got = match &arg.kind {
-            Kind::Vector(selector) if labels_only && at == 1 => {
-                if selector.name.is_some() {
-                    let message = "expected label selectors only, got vector selector instead";
-                    return Err((arg.span, message.to_owned()));
-                }
-                ValueType::Vector
-            }
-            _ => check(arg)?,
-        };
+        // The labels of `info` may match everything.
+        let got = if labels_only && at == 1 { ValueType::Vector } else { check(arg, query)? };
         if let Some(wanted) = wanted.filter(|wanted| *wanted != got) {
             let message = format!(
                 "expected type {} in call to function {name}, got {}",
@@ -173,9 +179,25 @@ fn check_call(call: &mut Call, span: Span) -> Result<(), Fault> {
             );
             return Err((arg.span, message));
         }
-        if labels_only && at == 1 && !matches!(arg.kind, Kind::Vector(_)) {
-            return Err((arg.span, "expected label selectors only".to_owned()));
-        }
     }
     Ok(())
+}
+
+/// The second argument of `info`: labels in braces.
+fn check_info_labels(labels: &Expr, call: Span) -> Result<(), Told> {
+    let returned = labels.value_type();
+    if returned != ValueType::Vector {
+        let message = format!(
+            "expected type {} in call to function \"info\", got {}",
+            ValueType::Vector.documented(),
+            returned.documented()
+        );
+        return Err((call, message));
+    }
+    let message = match &labels.kind {
+        Kind::Vector(selector) if selector.name.is_none() => return Ok(()),
+        Kind::Vector(_) => "expected label selectors only, got vector selector instead",
+        _ => "expected label selectors only",
+    };
+    Err((labels.span, message.to_owned()))
 }

@@ -1,19 +1,26 @@
 //! Expressions: operators by precedence, and what stands between them.
 
-use super::token::{Keyword, Punctuation, Token, TokenKind, quoted};
-use super::unquote::unquote;
-use super::{Fault, MAX_DEPTH, duration, lexer};
+use super::string::unquote;
+use super::token::{Keyword, Punctuation, Token, TokenKind};
+use super::{Fault, Told, duration, lexer};
 use crate::ast::{
     Aggregate, AggregateOp, Binary, BinaryOp, Call, Cardinality, Expr, Grouping, Kind, Matching, Number,
     Span, Unary,
 };
 use crate::functions::function;
+use crate::quote::quoted;
+
+/// How deep expressions may nest.
+const MAX_LEVELS: usize = 100;
+/// How many operators of a chain such as `a + b + c` count as one level: a chain is a deep tree too.
+const LINKS_A_LEVEL: usize = 3;
 
 /// Reads words one after the other.
 pub(super) struct Parser<'a> {
     pub(super) query: &'a str,
     tokens: Vec<Token>,
     at: usize,
+    /// How deep in the tree this place is, in links.
     depth: usize,
 }
 
@@ -25,15 +32,27 @@ impl<'a> Parser<'a> {
     }
 
     /// An expression with nothing behind it.
-    pub(super) fn whole(&mut self) -> Parsed<Expr> {
+    pub(super) fn whole(&mut self) -> Result<Expr, Told> {
         if self.peek() == &TokenKind::End {
             return Err((Span::default(), "no expression found in input".to_owned()));
         }
-        let expr = self.expression(0)?;
-        match self.peek() {
+        self.whole_of(|parser| parser.expression(0))
+    }
+
+    /// A selector with nothing behind it.
+    pub(super) fn whole_selector(&mut self) -> Result<Expr, Told> {
+        self.whole_of(Self::selector)
+    }
+
+    fn whole_of(&mut self, read: impl FnOnce(&mut Self) -> Parsed<Expr>) -> Result<Expr, Told> {
+        let parsed = read(self).and_then(|expr| match self.peek() {
             TokenKind::End => Ok(expr),
-            _ => Err(self.unexpected("", "")),
-        }
+            _ => Err(Fault::Unexpected),
+        });
+        parsed.map_err(|fault| match fault {
+            Fault::Told(told) => told,
+            Fault::Unexpected => self.unexpected("", ""),
+        })
     }
 
     pub(super) fn token(&self) -> &Token {
@@ -80,12 +99,26 @@ impl<'a> Parser<'a> {
         found
     }
 
-    pub(super) fn expect(&mut self, wanted: Punctuation, context: &str, expected: &str) -> Parsed<()> {
-        if self.take(wanted) { Ok(()) } else { Err(self.unexpected(context, expected)) }
+    pub(super) fn expect(&mut self, wanted: Punctuation) -> Parsed<()> {
+        if self.take(wanted) { Ok(()) } else { Err(Fault::Unexpected) }
     }
 
-    /// The fault that the next word should not be here.
-    pub(super) fn unexpected(&self, context: &str, expected: &str) -> Fault {
+    /// Reads what `inner` reads. Where the next word should not be there and nothing deeper says of what, says so of
+    /// `context` and `expected`.
+    pub(super) fn within<T>(
+        &mut self,
+        context: &str,
+        expected: &str,
+        inner: impl FnOnce(&mut Self) -> Parsed<T>,
+    ) -> Parsed<T> {
+        inner(self).map_err(|fault| match fault {
+            Fault::Told(told) => Fault::Told(told),
+            Fault::Unexpected => Fault::Told(self.unexpected(context, expected)),
+        })
+    }
+
+    /// That the next word should not be here.
+    pub(super) fn unexpected(&self, context: &str, expected: &str) -> Told {
         let token = self.token();
         if let TokenKind::Error(message) = &token.kind {
             return (token.span, message.clone());
@@ -102,15 +135,35 @@ impl<'a> Parser<'a> {
         (token.span, message)
     }
 
+    /// A fault that shows only once the next word is read: if that cannot be read, this is what is said.
+    pub(super) fn fault_before_next(&self, span: Span, message: impl Into<String>) -> Fault {
+        match self.peek() {
+            TokenKind::Error(message) => Fault::Told((self.span(), message.clone())),
+            _ => Fault::Told((span, message.into())),
+        }
+    }
+
     /// Runs `inner` one level deeper.
     pub(super) fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        if self.depth >= MAX_DEPTH {
-            return Err((self.span(), format!("expression nests deeper than {MAX_DEPTH} levels")));
-        }
-        self.depth += 1;
+        let depth = self.depth;
+        self.descend(LINKS_A_LEVEL)?;
         let parsed = inner(self);
-        self.depth -= 1;
+        self.depth = depth;
         parsed
+    }
+
+    /// Makes what follows in this level one operator deeper.
+    pub(super) fn link(&mut self) -> Parsed<()> {
+        self.descend(1)
+    }
+
+    fn descend(&mut self, links: usize) -> Parsed<()> {
+        if self.depth + links > MAX_LEVELS * LINKS_A_LEVEL {
+            let message = format!("expression nests deeper than {MAX_LEVELS} levels");
+            return Err(Fault::Told((self.span(), message)));
+        }
+        self.depth += links;
+        Ok(())
     }
 
     /// An expression of operators that bind at least as tightly as `weakest`.
@@ -120,6 +173,7 @@ impl<'a> Parser<'a> {
             while let TokenKind::Operator(op) = *parser.peek()
                 && op.precedence() >= weakest
             {
+                parser.link()?;
                 parser.advance();
                 let (returns_bool, matching) = parser.modifiers()?;
                 // Powers group to the right, all else to the left.
@@ -163,7 +217,10 @@ impl<'a> Parser<'a> {
         let mut expr = self.primary()?;
         loop {
             expr = match self.peek() {
-                TokenKind::Punctuation(Punctuation::LeftBracket) => self.range(expr)?,
+                TokenKind::Punctuation(Punctuation::LeftBracket) => {
+                    self.link()?;
+                    self.range(expr)?
+                }
                 TokenKind::Punctuation(Punctuation::At) => self.at_modifier(expr)?,
                 TokenKind::Keyword(Keyword::Offset) => self.offset(expr)?,
                 TokenKind::Keyword(Keyword::Anchored | Keyword::Smoothed) => self.boundary(expr)?,
@@ -191,10 +248,12 @@ impl<'a> Parser<'a> {
             TokenKind::Punctuation(Punctuation::LeftParen) => {
                 self.advance();
                 let inner = self.expression(0)?;
-                self.expect(Punctuation::RightParen, "", "")?;
+                self.expect(Punctuation::RightParen)?;
                 Ok(Expr { kind: Kind::Paren(Box::new(inner)), span: span.to(self.last_span()) })
             }
-            TokenKind::Aggregate(op) if !self.is_name_of_metric() => self.aggregate(op),
+            TokenKind::Aggregate(op) if !self.is_name_of_metric() => {
+                self.within("aggregation", "", |parser| parser.aggregate(op))
+            }
             TokenKind::Identifier if calls => self.call(text),
             TokenKind::Keyword(
                 Keyword::Start
@@ -220,10 +279,33 @@ impl<'a> Parser<'a> {
         )
     }
 
+    /// Whether the word behind the next one is a sign.
+    pub(super) fn next_is_sign(&self) -> bool {
+        let next = self.tokens.get(self.at + 1).map(|token| &token.kind);
+        matches!(next, Some(TokenKind::Operator(BinaryOp::Add | BinaryOp::Sub)))
+    }
+
+    /// Whether an expression may begin with the next word.
+    fn starts_expression(&self) -> bool {
+        match self.peek() {
+            TokenKind::Number
+            | TokenKind::Duration
+            | TokenKind::String
+            | TokenKind::Identifier
+            | TokenKind::MetricIdentifier
+            | TokenKind::Aggregate(_)
+            | TokenKind::Punctuation(Punctuation::LeftParen | Punctuation::LeftBrace) => true,
+            TokenKind::Operator(op) => matches!(op, BinaryOp::Add | BinaryOp::Sub) || op.is_set(),
+            TokenKind::Keyword(keyword) => keyword.may_be_metric(),
+            TokenKind::End | TokenKind::Error(_) | TokenKind::Punctuation(_) => false,
+        }
+    }
+
     pub(super) fn string(&mut self) -> Parsed<Vec<u8>> {
         let text = self.text();
-        let value = unquote(text)
-            .map_err(|reason| (self.span(), format!("error unquoting string {}: {reason}", quoted(text))))?;
+        let value = unquote(text).map_err(|reason| {
+            Fault::Told((self.span(), format!("error unquoting string {}: {reason}", quoted(text))))
+        })?;
         self.advance();
         Ok(value)
     }
@@ -232,13 +314,13 @@ impl<'a> Parser<'a> {
         let span = self.span();
         self.advance();
         let args = self.arguments()?;
-        let function =
-            function(name).ok_or_else(|| (span, format!("unknown function with name {}", quoted(name))))?;
+        let function = function(name)
+            .ok_or_else(|| Fault::Told((span, format!("unknown function with name {}", quoted(name)))))?;
         Ok(Expr { kind: Kind::Call(Call { function, args }), span: span.to(self.last_span()) })
     }
 
     fn arguments(&mut self) -> Parsed<Vec<Expr>> {
-        self.expect(Punctuation::LeftParen, "aggregation", "")?;
+        self.expect(Punctuation::LeftParen)?;
         let mut args = Vec::new();
         if self.take(Punctuation::RightParen) {
             return Ok(args);
@@ -248,10 +330,10 @@ impl<'a> Parser<'a> {
             if self.take(Punctuation::RightParen) {
                 return Ok(args);
             }
-            self.expect(Punctuation::Comma, "", "")?;
-            if *self.peek() == TokenKind::Punctuation(Punctuation::RightParen) {
-                let comma = self.last_span();
-                return Err((comma, "trailing commas not allowed in function call args".to_owned()));
+            self.expect(Punctuation::Comma)?;
+            if !self.starts_expression() {
+                let message = "trailing commas not allowed in function call args";
+                return Err(self.fault_before_next(self.last_span(), message));
             }
         }
     }
@@ -261,28 +343,31 @@ impl<'a> Parser<'a> {
         self.advance();
         let before = self.grouping()?;
         let mut args = self.arguments()?;
-        let grouping = match before {
-            Some(grouping) => grouping,
-            None => self.grouping()?.unwrap_or_default(),
-        };
+        let after = if before.is_none() { self.grouping()? } else { None };
         let span = start.to(self.last_span());
+        // Without labels before or behind, what comes next had to be read to know it.
+        let fault = |parser: &Self, message: String| match before.is_some() || after.is_some() {
+            true => Err(Fault::Told((span, message))),
+            false => Err(parser.fault_before_next(span, message)),
+        };
         if args.is_empty() {
-            return Err((span, "no arguments for aggregate expression provided".to_owned()));
+            return fault(self, "no arguments for aggregate expression provided".to_owned());
         }
         let wanted = if op.has_param() { 2 } else { 1 };
         let given = args.len();
         let (expr, param) = (args.pop(), args.pop());
         match expr {
             Some(expr) if given == wanted => {
+                let grouping = before.or(after).unwrap_or_default();
                 let aggregate = Aggregate { op, param, expr, grouping };
                 Ok(Expr { kind: Kind::Aggregate(Box::new(aggregate)), span })
             }
-            _ => Err((
-                span,
+            _ => fault(
+                self,
                 format!(
                     "wrong number of arguments for aggregate expression provided, expected {wanted}, got {given}"
                 ),
-            )),
+            ),
         }
     }
 
@@ -298,14 +383,15 @@ impl<'a> Parser<'a> {
 
     /// Labels in parentheses.
     fn labels(&mut self) -> Parsed<Vec<String>> {
-        self.expect(Punctuation::LeftParen, "grouping opts", "\"(\"")?;
+        const CONTEXT: &str = "grouping opts";
+        self.within(CONTEXT, "\"(\"", |parser| parser.expect(Punctuation::LeftParen))?;
         let mut labels = Vec::new();
         while !self.take(Punctuation::RightParen) {
-            labels.push(self.label()?);
+            labels.push(self.within(CONTEXT, "label", Self::label)?);
             if !self.take(Punctuation::Comma)
                 && *self.peek() != TokenKind::Punctuation(Punctuation::RightParen)
             {
-                return Err(self.unexpected("grouping opts", "\",\" or \")\""));
+                return Err(Fault::Told(self.unexpected(CONTEXT, "\",\" or \")\"")));
             }
         }
         Ok(labels)
@@ -316,22 +402,24 @@ impl<'a> Parser<'a> {
         match self.peek() {
             TokenKind::String => {
                 let name = self.string()?;
+                let shown = quoted(&name);
                 let valid = String::from_utf8(name).ok().filter(|name| !name.is_empty());
-                valid.ok_or_else(|| (self.last_span(), format!("invalid label name {text}")))
+                valid.ok_or_else(|| {
+                    Fault::Told((self.last_span(), format!("invalid label name for grouping: {shown}")))
+                })
             }
             TokenKind::Identifier
+            | TokenKind::MetricIdentifier
             | TokenKind::Aggregate(_)
-            | TokenKind::Keyword(_)
             | TokenKind::Operator(BinaryOp::And | BinaryOp::Or | BinaryOp::Unless | BinaryOp::Atan2) => {
                 self.advance();
                 Ok(text.to_owned())
             }
-            // `inf` and `nan` are numbers everywhere else.
-            TokenKind::Number if text.chars().all(|c| c.is_ascii_alphabetic()) => {
+            TokenKind::Keyword(keyword) if *keyword != Keyword::Without => {
                 self.advance();
                 Ok(text.to_owned())
             }
-            _ => Err(self.unexpected("grouping opts", "label")),
+            _ => Err(Fault::Unexpected),
         }
     }
 
@@ -353,6 +441,8 @@ impl<'a> Parser<'a> {
                 self.advance();
                 if *self.peek() == TokenKind::Punctuation(Punctuation::LeftParen) {
                     matching.include = self.labels()?;
+                } else if !self.starts_expression() {
+                    return Err(Fault::Told(self.unexpected("grouping opts", "\"(\"")));
                 }
             }
         }
@@ -382,7 +472,7 @@ impl<'a> Parser<'a> {
     }
 
     fn fill_value(&mut self) -> Parsed<f64> {
-        self.expect(Punctuation::LeftParen, "fill", "\"(\"")?;
+        self.expect(Punctuation::LeftParen)?;
         let negative = match self.peek() {
             TokenKind::Operator(BinaryOp::Sub) => true,
             TokenKind::Operator(BinaryOp::Add) => false,
@@ -394,10 +484,10 @@ impl<'a> Parser<'a> {
 
     fn fill_number(&mut self, negative: bool) -> Parsed<f64> {
         let (TokenKind::Number | TokenKind::Duration) = self.peek() else {
-            return Err(self.unexpected("fill", "number"));
+            return Err(Fault::Unexpected);
         };
         let Number { value, .. } = duration::number(self)?;
-        self.expect(Punctuation::RightParen, "fill", "\")\"")?;
+        self.expect(Punctuation::RightParen)?;
         Ok(if negative { -value } else { value })
     }
 }

@@ -3,12 +3,14 @@
 //! What a character means depends on where it stands: inside braces words are labels, inside brackets they are parts of
 //! durations. What cannot be read ends the words with an error.
 
-use super::token::{Keyword, Punctuation, Token, TokenKind, quoted, word};
+use super::token::{Keyword, Punctuation, Token, TokenKind, word};
+use super::{number, string};
 use crate::ast::{BinaryOp, Span};
+use crate::quote::{quoted, quoted_char};
 
 /// The words of `query`; the last is [`TokenKind::End`] or [`TokenKind::Error`].
 pub(super) fn tokens(query: &str) -> Vec<Token> {
-    let mut lexer = Lexer { query, at: 0, start: 0, place: Place::Open, parens: 0, colon: false };
+    let mut lexer = Lexer::new(query);
     let mut tokens = Vec::new();
     loop {
         lexer.skip_blank();
@@ -27,37 +29,56 @@ pub(super) fn tokens(query: &str) -> Vec<Token> {
 enum Place {
     Open,
     Braces,
-    Brackets,
+    /// Behind a bracket, until the first number: only what durations are made of is read there.
+    Duration,
 }
 
-struct Lexer<'a> {
+/// A place in a query's text, and what is open around it.
+pub(super) struct Lexer<'a> {
     query: &'a str,
     at: usize,
+    /// Where the word that is being read begins; an error is shown there.
     start: usize,
     place: Place,
     parens: usize,
+    in_brackets: bool,
     /// Whether the brackets had their colon.
     colon: bool,
+    /// Whether any brackets had a number.
+    had_duration: bool,
 }
 
 type Read = Result<TokenKind, String>;
 
-impl Lexer<'_> {
-    fn rest(&self) -> &str {
+impl<'a> Lexer<'a> {
+    pub(super) const fn new(query: &'a str) -> Self {
+        Self {
+            query,
+            at: 0,
+            start: 0,
+            place: Place::Open,
+            parens: 0,
+            in_brackets: false,
+            colon: false,
+            had_duration: false,
+        }
+    }
+
+    pub(super) fn rest(&self) -> &'a str {
         self.query.get(self.at..).unwrap_or_default()
     }
 
-    fn peek(&self) -> Option<char> {
+    pub(super) fn peek(&self) -> Option<char> {
         self.rest().chars().next()
     }
 
-    fn take(&mut self) -> Option<char> {
+    pub(super) fn take(&mut self) -> Option<char> {
         let c = self.peek()?;
         self.at += c.len_utf8();
         Some(c)
     }
 
-    fn take_if(&mut self, wanted: impl Fn(char) -> bool) -> bool {
+    pub(super) fn take_if(&mut self, wanted: impl Fn(char) -> bool) -> bool {
         let found = self.peek().is_some_and(wanted);
         if found {
             self.take();
@@ -65,19 +86,20 @@ impl Lexer<'_> {
         found
     }
 
-    fn take_while(&mut self, wanted: impl Fn(char) -> bool) {
+    pub(super) fn take_while(&mut self, wanted: impl Fn(char) -> bool) {
         while self.take_if(&wanted) {}
     }
 
-    fn text(&self) -> &str {
+    /// What has been read of the word.
+    pub(super) fn text(&self) -> &'a str {
         self.query.get(self.start..self.at).unwrap_or_default()
     }
 
-    /// Skips blanks and comments.
+    /// Skips blanks and comments; behind a bracket there are no comments.
     fn skip_blank(&mut self) {
         loop {
             self.take_while(is_space);
-            if self.peek() != Some('#') {
+            if self.place == Place::Duration || self.peek() != Some('#') {
                 return;
             }
             self.take_while(|c| c != '\n' && c != '\r');
@@ -87,17 +109,20 @@ impl Lexer<'_> {
     fn next(&mut self) -> Read {
         let Some(c) = self.take() else { return self.end() };
         match (self.place, c) {
-            (_, '"' | '\'') => self.string(c),
-            (_, '`') => self.raw_string(),
+            (Place::Open | Place::Braces, '"' | '\'') => string::quoted(self, c),
+            (Place::Open | Place::Braces, '`') => string::raw(self),
             (Place::Braces, _) => self.in_braces(c),
             (_, '(') => {
                 self.parens += 1;
                 Ok(TokenKind::Punctuation(Punctuation::LeftParen))
             }
-            (_, ')') => {
-                self.parens = self.parens.checked_sub(1).ok_or("unexpected right parenthesis ')'")?;
-                Ok(TokenKind::Punctuation(Punctuation::RightParen))
-            }
+            (_, ')') => match self.parens.checked_sub(1) {
+                Some(parens) => {
+                    self.parens = parens;
+                    Ok(TokenKind::Punctuation(Punctuation::RightParen))
+                }
+                None => self.behind("unexpected right parenthesis ')'"),
+            },
             (_, ',') => Ok(TokenKind::Punctuation(Punctuation::Comma)),
             (_, '+') => Ok(TokenKind::Operator(BinaryOp::Add)),
             (_, '-') => Ok(TokenKind::Operator(BinaryOp::Sub)),
@@ -107,18 +132,31 @@ impl Lexer<'_> {
             (_, '^') => Ok(TokenKind::Operator(BinaryOp::Pow)),
             (_, c) if c.is_ascii_digit() || (c == '.' && self.peek().is_some_and(|c| c.is_ascii_digit())) => {
                 self.at = self.start;
+                self.had_duration |= self.place == Place::Duration;
+                self.place = Place::Open;
                 self.number_or_duration()
             }
-            (Place::Brackets, _) => self.in_brackets(c),
+            (Place::Duration, _) => self.in_duration(c),
             (Place::Open, _) => self.in_the_open(c),
         }
+    }
+
+    /// An error that is shown behind what it is about, as Prometheus shows a few.
+    const fn shown_behind(&mut self) {
+        self.start = self.at;
+    }
+
+    fn behind(&mut self, message: &str) -> Read {
+        self.shown_behind();
+        Err(message.to_owned())
     }
 
     fn end(&self) -> Read {
         match self.place {
             Place::Braces => Err("unexpected end of input inside braces".to_owned()),
-            _ if self.parens > 0 => Err("unclosed left parenthesis".to_owned()),
-            Place::Brackets => Err("unclosed left bracket".to_owned()),
+            Place::Duration => Err("unexpected end of input in duration expression".to_owned()),
+            Place::Open if self.parens > 0 => Err("unclosed left parenthesis".to_owned()),
+            Place::Open if self.in_brackets => Err("unclosed left bracket".to_owned()),
             Place::Open => Ok(TokenKind::End),
         }
     }
@@ -130,7 +168,7 @@ impl Lexer<'_> {
             '=' if self.peek() == Some('~') => Err("unexpected character after '=': '~'".to_owned()),
             '=' => Ok(TokenKind::Punctuation(Punctuation::Assign)),
             '!' if followed_by(self, '=') => Ok(TokenKind::Operator(BinaryOp::NotEqual)),
-            '!' => Err(format!("unexpected character after '!': {}", shown(self.peek()))),
+            '!' => Err(format!("unexpected character after '!': {}", quoted_char(self.peek()))),
             '<' if followed_by(self, '=') => Ok(TokenKind::Operator(BinaryOp::LessOrEqual)),
             '<' if followed_by(self, '/') => Ok(TokenKind::Operator(BinaryOp::TrimUpper)),
             '<' => Ok(TokenKind::Operator(BinaryOp::Less)),
@@ -142,13 +180,19 @@ impl Lexer<'_> {
                 self.place = Place::Braces;
                 Ok(TokenKind::Punctuation(Punctuation::LeftBrace))
             }
+            '[' if self.in_brackets => Err("unexpected left bracket '['".to_owned()),
             '[' => {
-                (self.place, self.colon) = (Place::Brackets, false);
+                (self.place, self.in_brackets, self.colon) = (Place::Duration, true, false);
                 Ok(TokenKind::Punctuation(Punctuation::LeftBracket))
             }
+            ']' if self.in_brackets => {
+                self.in_brackets = false;
+                Ok(TokenKind::Punctuation(Punctuation::RightBracket))
+            }
             ']' => Err("unexpected right bracket ']'".to_owned()),
+            c if self.in_brackets && (is_alpha(c) || c == ':') => self.behind_number(c),
             c if is_alpha(c) || c == ':' => {
-                self.take_while(|c| is_alpha(c) || c.is_ascii_digit() || c == ':');
+                self.take_while(|c| is_alphanumeric(c) || c == ':');
                 let kind = word(self.text());
                 let fills = matches!(
                     kind,
@@ -158,7 +202,7 @@ impl Lexer<'_> {
                 let is_call = self.rest().trim_start_matches(is_space).starts_with('(');
                 Ok(if fills && !is_call { TokenKind::Identifier } else { kind })
             }
-            c => Err(format!("unexpected character: {}", shown(Some(c)))),
+            c => Err(format!("unexpected character: {}", quoted_char(Some(c)))),
         }
     }
 
@@ -169,144 +213,76 @@ impl Lexer<'_> {
             '=' => Ok(TokenKind::Punctuation(Punctuation::Assign)),
             '!' if self.take_if(|c| c == '~') => Ok(TokenKind::Punctuation(Punctuation::MatchesNot)),
             '!' if self.take_if(|c| c == '=') => Ok(TokenKind::Operator(BinaryOp::NotEqual)),
-            '!' => Err(format!("unexpected character after '!' inside braces: {}", shown(self.peek()))),
+            '!' => Err(format!("unexpected character after '!' inside braces: {}", quoted_char(self.peek()))),
             '{' => Err("unexpected left brace '{'".to_owned()),
             '}' => {
                 self.place = Place::Open;
                 Ok(TokenKind::Punctuation(Punctuation::RightBrace))
             }
             c if is_alpha(c) => {
-                self.take_while(|c| is_alpha(c) || c.is_ascii_digit());
+                self.take_while(is_alphanumeric);
                 Ok(TokenKind::Identifier)
             }
-            c => Err(format!("unexpected character inside braces: {}", shown(Some(c)))),
+            c => Err(format!("unexpected character inside braces: {}", quoted_char(Some(c)))),
         }
     }
 
-    fn in_brackets(&mut self, c: char) -> Read {
+    /// A letter or a colon in brackets, behind their first number.
+    fn behind_number(&mut self, c: char) -> Read {
         match c {
-            ']' => {
-                self.place = Place::Open;
-                Ok(TokenKind::Punctuation(Punctuation::RightBracket))
-            }
-            '[' => Err("unexpected left bracket '['".to_owned()),
             ':' if self.colon => Err("unexpected colon ':'".to_owned()),
             ':' => {
                 self.colon = true;
                 Ok(TokenKind::Punctuation(Punctuation::Colon))
             }
-            c if is_alpha(c) => {
-                self.take_while(is_alpha);
-                match Keyword::of(&self.text().to_ascii_lowercase()) {
-                    Some(keyword @ (Keyword::Step | Keyword::Range | Keyword::MinOf | Keyword::MaxOf)) => {
-                        Ok(TokenKind::Keyword(keyword))
-                    }
-                    _ => Err(format!("unexpected character in duration expression: {}", shown(Some(c)))),
-                }
+            c => self
+                .duration_keyword()
+                .ok_or_else(|| format!("unexpected character: {}, expected ':'", quoted_char(Some(c)))),
+        }
+    }
+
+    fn in_duration(&mut self, c: char) -> Read {
+        match c {
+            ']' => {
+                (self.place, self.in_brackets, self.colon) = (Place::Open, false, false);
+                Ok(TokenKind::Punctuation(Punctuation::RightBracket))
             }
-            c => Err(format!("unexpected character in duration expression: {}", shown(Some(c)))),
+            ':' if !self.had_duration => {
+                self.behind("unexpected colon before duration in duration expression")
+            }
+            ':' if self.colon => self.behind("unexpected repeated colon in duration expression"),
+            ':' => {
+                self.colon = true;
+                Ok(TokenKind::Punctuation(Punctuation::Colon))
+            }
+            c => self.duration_keyword().ok_or_else(|| {
+                format!("unexpected character in duration expression: {}", quoted_char(Some(c)))
+            }),
+        }
+    }
+
+    /// A word that gives a duration, of which the first letter is read.
+    fn duration_keyword(&mut self) -> Option<TokenKind> {
+        if !self.text().starts_with(is_alpha) {
+            return None;
+        }
+        self.take_while(is_alpha);
+        match Keyword::of(&self.text().to_ascii_lowercase()) {
+            Some(keyword @ (Keyword::Step | Keyword::Range | Keyword::MinOf | Keyword::MaxOf)) => {
+                Some(TokenKind::Keyword(keyword))
+            }
+            _ => None,
         }
     }
 
     fn number_or_duration(&mut self) -> Read {
-        if self.number() {
+        if number::scan(self) {
             return Ok(TokenKind::Number);
         }
-        if self.rest_of_duration() {
+        if number::scan_rest_of_duration(self) {
             return Ok(TokenKind::Duration);
         }
         Err(format!("bad number or duration syntax: {}", quoted(self.text())))
-    }
-
-    /// Reads a number; false where what stands there is none, and then stands behind the part that could be one.
-    fn number(&mut self) -> bool {
-        let hexadecimal = {
-            let rest = self.rest().as_bytes();
-            matches!(rest, [b'0', b'x' | b'X', ..])
-        };
-        if hexadecimal {
-            self.at += 2;
-            self.take_if(|c| c == '_');
-        }
-        let is_digit = |c: char| if hexadecimal { c.is_ascii_hexdigit() } else { c.is_ascii_digit() };
-        self.take_if(|c| c == '.');
-        self.take_if(is_digit);
-        let (mut dot, mut exponent) = (false, false);
-        while let Some(c) = self.peek() {
-            match c {
-                '.' if dot || hexadecimal => {
-                    self.take();
-                    return false;
-                }
-                '.' => {
-                    self.take();
-                    dot = true;
-                    if self.take_if(|c| c == '_' || c == '.') {
-                        return false;
-                    }
-                }
-                'e' | 'E' if !hexadecimal => {
-                    self.take();
-                    if exponent {
-                        return false;
-                    }
-                    exponent = true;
-                    self.take_if(|c| c == '+' || c == '-');
-                    if self.take_if(|c| matches!(c, '.' | '_' | 'e' | 'E')) || self.peek().is_none() {
-                        return false;
-                    }
-                }
-                '_' => {
-                    self.take();
-                    if self.take_if(|c| matches!(c, '.' | '_' | 'e' | 'E')) || self.peek().is_none() {
-                        return false;
-                    }
-                }
-                c if is_digit(c) => self.take_while(is_digit),
-                _ => break,
-            }
-        }
-        !self.peek().is_some_and(|c| is_alpha(c) || c.is_ascii_digit())
-    }
-
-    /// Reads on from a number to a duration such as `1h30m`.
-    fn rest_of_duration(&mut self) -> bool {
-        if !self.take_if(|c| matches!(c, 's' | 'm' | 'h' | 'd' | 'w' | 'y')) {
-            return false;
-        }
-        // `ms`; what has no sense, such as `hs`, is found when the duration is read.
-        self.take_if(|c| c == 's');
-        while self.take_if(|c| c.is_ascii_digit()) {
-            self.take_while(|c| c.is_ascii_digit());
-            if !self.take_if(|c| matches!(c, 's' | 'm' | 'h' | 'd' | 'w')) {
-                return false;
-            }
-            self.take_if(|c| c == 's');
-        }
-        !self.peek().is_some_and(|c| is_alpha(c) || c.is_ascii_digit())
-    }
-
-    fn string(&mut self, quote: char) -> Read {
-        loop {
-            match self.take() {
-                Some('\\') => {
-                    self.take();
-                }
-                Some('\n') | None => return Err("unterminated quoted string".to_owned()),
-                Some(c) if c == quote => return Ok(TokenKind::String),
-                Some(_) => {}
-            }
-        }
-    }
-
-    fn raw_string(&mut self) -> Read {
-        loop {
-            match self.take() {
-                Some('`') => return Ok(TokenKind::String),
-                Some(_) => {}
-                None => return Err("unterminated raw string".to_owned()),
-            }
-        }
     }
 }
 
@@ -318,7 +294,6 @@ fn is_alpha(c: char) -> bool {
     c == '_' || c.is_ascii_alphabetic()
 }
 
-/// A character in single quotes.
-fn shown(c: Option<char>) -> String {
-    c.map_or_else(|| "end of input".to_owned(), |c| format!("{c:?}"))
+pub(super) fn is_alphanumeric(c: char) -> bool {
+    is_alpha(c) || c.is_ascii_digit()
 }

@@ -4,6 +4,7 @@ use super::expression::{Parsed, Parser};
 use super::token::{Keyword, Punctuation, TokenKind};
 use super::{Fault, duration};
 use crate::ast::{At, BinaryOp, Boundary, Duration, Expr, Kind, Matrix, Selector, Span, Subquery};
+use crate::quote::quoted;
 use kandela_config::matcher::{MatchOp, Matcher};
 
 const NAME: &str = kandela_model::METRIC_NAME;
@@ -27,7 +28,7 @@ impl Parser<'_> {
         if in_braces {
             self.matchers(&mut matchers)?;
         } else if name.is_none() {
-            return Err(self.unexpected("", ""));
+            return Err(Fault::Unexpected);
         }
         if let Some(name) = &name {
             matchers.push(Matcher::equal(NAME, name.as_str()));
@@ -43,7 +44,7 @@ impl Parser<'_> {
             if !self.take(Punctuation::Comma)
                 && *self.peek() != TokenKind::Punctuation(Punctuation::RightBrace)
             {
-                return Err(self.unexpected("label matching", "\",\" or \"}\""));
+                return Err(Fault::Told(self.unexpected("label matching", "\",\" or \"}\"")));
             }
         }
         Ok(())
@@ -60,7 +61,7 @@ impl Parser<'_> {
                 name
             }
             TokenKind::String => utf8(self.string()?, start)?,
-            _ => return Err(self.unexpected(CONTEXT, "identifier or \"}\"")),
+            _ => return Err(Fault::Told(self.unexpected(CONTEXT, "identifier or \"}\""))),
         };
         let op = match self.peek() {
             TokenKind::Punctuation(Punctuation::Assign) => MatchOp::Equal,
@@ -68,39 +69,39 @@ impl Parser<'_> {
             TokenKind::Punctuation(Punctuation::MatchesNot) => MatchOp::NotRegex,
             TokenKind::Operator(BinaryOp::NotEqual) => MatchOp::NotEqual,
             // A name in quotes alone is the metric's.
-            TokenKind::Punctuation(Punctuation::Comma | Punctuation::RightBrace) if quoted => {
-                return Ok(Matcher::equal(NAME, name));
-            }
-            _ => return Err(self.unexpected(CONTEXT, "label matching operator")),
+            _ if quoted => return Ok(Matcher::equal(NAME, name)),
+            _ => return Err(Fault::Told(self.unexpected(CONTEXT, "label matching operator"))),
         };
         self.advance();
         if *self.peek() != TokenKind::String {
-            return Err(self.unexpected(CONTEXT, "string"));
+            return Err(Fault::Told(self.unexpected(CONTEXT, "string")));
         }
         let value_span = self.span();
         let value = utf8(self.string()?, value_span)?;
-        Matcher::new(name, op, value).map_err(|message| (start.to(value_span), message))
+        Matcher::new(name, op, value).map_err(|message| Fault::Told((start.to(value_span), message)))
     }
 
     /// `[5m]` or `[5m:1m]` behind an expression.
     pub(super) fn range(&mut self, expr: Expr) -> Parsed<Expr> {
         let open = self.span();
         self.advance();
-        let range = duration::positive(self)?;
+        let range = self.within("subquery or range selector", duration::WANTED, duration::positive)?;
         if self.take(Punctuation::Colon) {
             let step = match self.peek() {
                 TokenKind::Punctuation(Punctuation::RightBracket) => None,
-                _ => Some(duration::positive(self)?),
+                _ => Some(self.within("subquery selector", duration::WANTED_OR_END, duration::positive)?),
             };
-            self.expect(Punctuation::RightBracket, "subquery selector", "\"]\"")?;
+            self.within("subquery selector", "\"]\"", |parser| parser.expect(Punctuation::RightBracket))?;
             let span = expr.span.to(self.last_span());
             let subquery = Subquery { expr, range, step, offset: None, at: None };
             return Ok(Expr { kind: Kind::Subquery(Box::new(subquery)), span });
         }
-        self.expect(Punctuation::RightBracket, "subquery or range", "\":\" or \"]\"")?;
+        self.within("subquery or range", "\":\" or \"]\"", |parser| {
+            parser.expect(Punctuation::RightBracket)
+        })?;
         let brackets = open.to(self.last_span());
         let span = expr.span.to(brackets);
-        let fault = |message: &str| Err((brackets, message.to_owned()));
+        let fault = |message: &str| Err(Fault::Told((brackets, message.to_owned())));
         match expr.kind {
             Kind::Vector(Selector { offset: Some(_), .. }) => {
                 fault("no offset modifiers allowed before range")
@@ -116,32 +117,42 @@ impl Parser<'_> {
 
     pub(super) fn offset(&mut self, mut expr: Expr) -> Parsed<Expr> {
         self.advance();
-        let offset = duration::offset(self)?;
-        let place: &mut Option<Duration> = match &mut expr.kind {
-            Kind::Vector(selector) => &mut selector.offset,
-            Kind::Matrix(matrix) => &mut matrix.selector.offset,
-            Kind::Subquery(subquery) => &mut subquery.offset,
-            _ => return Err(misplaced(expr.span, "offset")),
+        let (offset, ends) = self.within("offset", duration::WANTED, duration::offset)?;
+        let place: Option<&mut Option<Duration>> = match &mut expr.kind {
+            Kind::Vector(selector) => Some(&mut selector.offset),
+            Kind::Matrix(matrix) => Some(&mut matrix.selector.offset),
+            Kind::Subquery(subquery) => Some(&mut subquery.offset),
+            _ => None,
         };
-        if place.is_some() {
-            return Err((expr.span, "offset may not be set multiple times".to_owned()));
+        let message = match place {
+            Some(place) if place.is_none() => {
+                *place = Some(offset).filter(|offset| !duration::is_nothing(offset));
+                None
+            }
+            Some(_) => Some("offset may not be set multiple times".to_owned()),
+            None => Some(misplaced("offset")),
+        };
+        if let Some(message) = message {
+            return Err(match ends {
+                true => Fault::Told((expr.span, message)),
+                false => self.fault_before_next(expr.span, message),
+            });
         }
-        *place = Some(offset);
         expr.span = expr.span.to(self.last_span());
         Ok(expr)
     }
 
     pub(super) fn at_modifier(&mut self, mut expr: Expr) -> Parsed<Expr> {
         self.advance();
-        let at = self.time(expr.span)?;
+        let at = self.within("@", "timestamp", |parser| parser.time(expr.span))?;
         let place: &mut Option<At> = match &mut expr.kind {
             Kind::Vector(selector) => &mut selector.at,
             Kind::Matrix(matrix) => &mut matrix.selector.at,
             Kind::Subquery(subquery) => &mut subquery.at,
-            _ => return Err(misplaced(expr.span, "@")),
+            _ => return Err(Fault::Told((expr.span, misplaced("@")))),
         };
         if place.is_some() {
-            return Err((expr.span, "@ <timestamp> may not be set multiple times".to_owned()));
+            return Err(Fault::Told((expr.span, "@ <timestamp> may not be set multiple times".to_owned())));
         }
         *place = Some(at);
         expr.span = expr.span.to(self.last_span());
@@ -152,8 +163,8 @@ impl Parser<'_> {
     fn time(&mut self, of: Span) -> Parsed<At> {
         if let TokenKind::Keyword(keyword @ (Keyword::Start | Keyword::End)) = *self.peek() {
             self.advance();
-            self.expect(Punctuation::LeftParen, "@", "timestamp")?;
-            self.expect(Punctuation::RightParen, "@", "timestamp")?;
+            self.expect(Punctuation::LeftParen)?;
+            self.expect(Punctuation::RightParen)?;
             return Ok(if keyword == Keyword::Start { At::Start } else { At::End });
         }
         let negative = match self.peek() {
@@ -167,14 +178,19 @@ impl Parser<'_> {
 
     fn seconds(&mut self, of: Span, negative: bool) -> Parsed<At> {
         let (TokenKind::Number | TokenKind::Duration) = self.peek() else {
-            return Err(self.unexpected("@", "timestamp"));
+            return Err(Fault::Unexpected);
         };
         let seconds = duration::number(self)?.value;
         let seconds = if negative { -seconds } else { seconds };
         // Whole milliseconds, as there.
         let millis = (seconds * 1_000.0).round();
         if !seconds.is_finite() || (millis * 1_000.0).abs() >= i64::MAX as f64 {
-            return Err((of, format!("timestamp out of bounds for @ modifier: {seconds:.6}")));
+            let shown = match seconds {
+                f64::INFINITY => "+Inf".to_owned(),
+                f64::NEG_INFINITY => "-Inf".to_owned(),
+                _ => format!("{seconds:.6}"),
+            };
+            return Err(Fault::Told((of, format!("timestamp out of bounds for @ modifier: {shown}"))));
         }
         Ok(At::Micros(millis as i64 * 1_000))
     }
@@ -186,31 +202,28 @@ impl Parser<'_> {
             _ => (Boundary::Smoothed, "smoothed"),
         };
         self.advance();
-        let span = expr.span;
+        let fault = |message: String| Err(Fault::Told((expr.span, message)));
         let place = match &mut expr.kind {
             Kind::Vector(selector) => &mut selector.boundary,
             Kind::Matrix(matrix) => &mut matrix.selector.boundary,
-            Kind::Subquery(_) => {
-                return Err((span, format!("{word} modifier is not supported for subqueries")));
-            }
-            _ => return Err((span, format!("{word} modifier not implemented"))),
+            Kind::Subquery(_) => return fault(format!("{word} modifier is not supported for subqueries")),
+            _ => return fault(format!("{word} modifier not implemented")),
         };
         if *place != Boundary::Plain && *place != wanted {
-            return Err((span, "anchored and smoothed modifiers cannot be used together".to_owned()));
+            return fault("anchored and smoothed modifiers cannot be used together".to_owned());
         }
         *place = wanted;
-        expr.span = span.to(self.last_span());
         Ok(expr)
     }
 }
 
-fn misplaced(span: Span, what: &str) -> Fault {
-    let message = format!(
+fn misplaced(what: &str) -> String {
+    format!(
         "{what} modifier must be preceded by an instant vector selector or range vector selector or a subquery"
-    );
-    (span, message)
+    )
 }
 
 fn utf8(bytes: Vec<u8>, span: Span) -> Parsed<String> {
-    String::from_utf8(bytes).map_err(|_| (span, "a label is not UTF-8".to_owned()))
+    String::from_utf8(bytes)
+        .map_err(|e| Fault::Told((span, format!("{} is not UTF-8, as labels must be", quoted(e.as_bytes())))))
 }

@@ -1,6 +1,7 @@
 //! The words of the language.
 
 use crate::ast::{AggregateOp, BinaryOp, Span};
+use crate::quote::quoted;
 
 /// A word of a query and where it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,14 +157,11 @@ impl Token {
     }
 }
 
-/// In double quotes, with what does not print escaped.
-pub(super) fn quoted(text: &str) -> String {
-    format!("{text:?}")
-}
-
+/// Of long texts only the beginning.
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(10) {
-        Some((at, _)) => format!("{}...", quoted(text.get(..at).unwrap_or_default())),
-        None => quoted(text),
+    if text.len() <= 10 {
+        return quoted(text);
     }
+    let end = text.char_indices().nth(10).map_or(text.len(), |(at, _)| at);
+    format!("{}...", quoted(text.get(..end).unwrap_or_default()))
 }

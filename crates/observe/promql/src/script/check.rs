@@ -5,9 +5,9 @@ mod values;
 
 use std::fmt;
 
-use super::answer::{Answer, Answered, Point};
 use super::command::{Annotations, Eval, Expected, Text};
 use super::query::QueryTime;
+use crate::answer::{Answer, Answered, Point};
 
 /// How an answer differs from what a script expects.
 #[derive(Clone, Debug, PartialEq, Eq)]

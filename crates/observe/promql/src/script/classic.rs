@@ -2,13 +2,14 @@
 //! adds them beside the classic series.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kandela_model::{CUSTOM_BOUNDS_SCHEMA, Histogram, Labels, METRIC_NAME};
 
-use super::answer::Point;
 use super::command::LoadedSeries;
 use super::literal::number;
 use super::memory::Sample;
+use crate::answer::Point;
 
 const BUCKET_LABEL: &str = "le";
 
@@ -33,7 +34,7 @@ pub(super) fn to_native(series: &[LoadedSeries]) -> Result<Vec<(Labels, Vec<Samp
     let natives = all.into_iter().map(|(labels, by_time)| {
         let samples = by_time.into_iter().map(|(time, classic)| {
             let histogram = classic.native().map_err(|reason| format!("{labels} at {time} µs: {reason}"))?;
-            Ok(Sample { time, start: 0, point: Point::Histogram(histogram) })
+            Ok(Sample { time, start: 0, point: Point::Histogram(Arc::new(histogram)) })
         });
         let samples = samples.collect::<Result<_, String>>()?;
         Ok((labels, samples))

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kandela_model::{Histogram, HistogramError, Labels, ResetHint, Timestamp, is_stale};
 
-use super::answer::Point;
 use super::command::Load;
 use super::{classic, reset_hints};
-use crate::source::{Samples, Select, SeriesSet, SeriesSource, SourceError};
+use crate::answer::Point;
+use crate::source::{
+    SampleBuffer, Samples, Select, SeriesReader, SeriesSet, SeriesSource, SourceCause, SourceError,
+};
 
 /// One sample of a series.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,7 +112,7 @@ impl SeriesSource for MemorySource {
 
 /// What a selector found.
 struct Found {
-    series: Vec<(Labels, Samples)>,
+    series: Vec<(Labels, SampleBuffer)>,
     /// What an index past the end gets.
     none: Labels,
 }
@@ -124,11 +126,18 @@ impl SeriesSet for Found {
         self.series.get(index).map_or(&self.none, |(labels, _)| labels)
     }
 
-    fn read(&self, index: usize, into: &mut Samples) -> Result<(), SourceError> {
-        let none = || SourceError { message: format!("there is no series {index}"), limit: false };
-        let (_, samples) = self.series.get(index).ok_or_else(none)?;
-        into.clone_from(samples);
-        Ok(())
+    fn reader(&self) -> Box<dyn SeriesReader + '_> {
+        Box::new(FoundReader(self))
+    }
+}
+
+struct FoundReader<'a>(&'a Found);
+
+impl SeriesReader for FoundReader<'_> {
+    fn read(&mut self, index: usize) -> Result<Samples<'_>, SourceError> {
+        let message = || format!("there is no series {index}");
+        let none = || SourceError { message: message(), cause: SourceCause::Internal };
+        self.0.series.get(index).map(|(_, samples)| samples.samples()).ok_or_else(none)
     }
 }
 
@@ -182,7 +191,7 @@ impl Series {
         });
         let point = match point {
             Point::Float(value) if is_stale(value) && last_histogram.is_some() => {
-                Point::Histogram(Histogram { sum: value, is_float: true, ..Histogram::default() })
+                Point::Histogram(Arc::new(Histogram { sum: value, is_float: true, ..Histogram::default() }))
             }
             other => other,
         };
@@ -201,7 +210,8 @@ impl Series {
         }
         let value = match point {
             Point::Float(value) => StoredValue::Float(value),
-            Point::Histogram(mut histogram) => {
+            Point::Histogram(histogram) => {
+                let mut histogram = Arc::unwrap_or_clone(histogram);
                 histogram.reset_hint = reset_hints::stored_hint(last_histogram, &histogram);
                 histogram.start = (start != 0).then(|| Timestamp::from_micros(start));
                 StoredValue::Histogram(Arc::new(histogram))
@@ -211,8 +221,8 @@ impl Series {
         Ok(())
     }
 
-    fn within(&self, from: i64, through: i64) -> Samples {
-        let mut samples = Samples::default();
+    fn within(&self, from: i64, through: i64) -> SampleBuffer {
+        let mut samples = SampleBuffer::default();
         for stored in self.samples.iter().filter(|stored| (from..=through).contains(&stored.time)) {
             match &stored.value {
                 StoredValue::Float(value) => {
@@ -242,7 +252,7 @@ impl StoredValue {
                     sum: 0.0,
                     reset_hint: ResetHint::Unknown,
                     start: None,
-                    ..histogram.clone()
+                    ..Histogram::clone(histogram)
                 };
                 stored.sum.to_bits() == histogram.sum.to_bits() && plain(stored) == plain(histogram)
             }

@@ -4,7 +4,7 @@ use super::command::{Command, Load, LoadedSeries, Slot};
 use super::cursor::Cursor;
 use super::memory::Sample;
 use super::{eval_lines, literal, series, starts};
-use crate::script::answer::Point;
+use crate::answer::Point;
 
 /// Why a script cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -142,7 +142,7 @@ fn samples(slots: Vec<Slot>, step: i64, starts: &[Option<i64>]) -> Vec<Sample> {
         let point = match slot {
             Slot::Gap => return None,
             Slot::Float(value) => Point::Float(value),
-            Slot::Histogram { histogram, .. } => Point::Histogram(histogram.as_ref().clone()),
+            Slot::Histogram { histogram, .. } => Point::Histogram(histogram),
         };
         Some(Sample { time, start: start.map_or(0, |offset| time.saturating_add(offset)), point })
     });

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use kandela_model::{Histogram, Labels, METRIC_NAME, ResetHint, is_stale};
 
-use super::answer::Point;
 use super::command::Slot;
+use crate::answer::Point;
 
 /// Buckets further apart than this are listed one by one.
 const MAX_RUN: i64 = 1_000;

@@ -1,11 +1,11 @@
 //! Running a script against an engine.
 
-use super::answer::Answered;
 use super::check::{Mismatch, check, check_in_range};
 use super::command::{Command, Eval};
 use super::memory::MemorySource;
 use super::parse::parse;
 use super::query::Query;
+use crate::answer::Answered;
 
 /// How a script went.
 #[derive(Clone, Debug, Default)]

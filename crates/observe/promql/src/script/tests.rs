@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use kandela_model::{Histogram, Labels, ResetHint, is_stale};
 
 use super::*;
-use crate::source::{Samples, Select, SeriesSource};
+use crate::source::{SampleBuffer, Select, SeriesSource};
 use kandela_config::matcher::{MatchOp, Matcher};
 
 const MINUTE: i64 = 60_000_000;
@@ -46,7 +47,7 @@ fn floats(item: &str) -> Vec<(i64, f64)> {
 
 fn histograms(item: &str) -> Vec<Histogram> {
     let as_histogram = |(_, point)| match point {
-        Point::Histogram(histogram) => histogram,
+        Point::Histogram(histogram) => Arc::unwrap_or_clone(histogram),
         Point::Float(_) => panic!("{item} has a float"),
     };
     loaded(item).into_iter().map(as_histogram).collect()
@@ -68,7 +69,12 @@ fn source(script: &str) -> MemorySource {
     source
 }
 
-fn select(source: &MemorySource, matchers: Vec<Matcher>, from: i64, through: i64) -> Vec<(String, Samples)> {
+fn select(
+    source: &MemorySource,
+    matchers: Vec<Matcher>,
+    from: i64,
+    through: i64,
+) -> Vec<(String, SampleBuffer)> {
     let select = Select { matchers, from, through };
     let mut future = pin!(source.select(&select));
     let Poll::Ready(found) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
@@ -76,14 +82,20 @@ fn select(source: &MemorySource, matchers: Vec<Matcher>, from: i64, through: i64
     };
     let found = found.unwrap();
     let read = |index| {
-        let mut samples = Samples::default();
-        found.read(index, &mut samples).unwrap();
+        let mut reader = found.reader();
+        let samples = reader.read(index).unwrap();
+        let samples = SampleBuffer {
+            times: samples.times.to_vec(),
+            values: samples.values.to_vec(),
+            starts: samples.starts.to_vec(),
+            histograms: samples.histograms.to_vec(),
+        };
         (found.labels(index).to_string(), samples)
     };
     (0..found.len()).map(read).collect()
 }
 
-fn all(source: &MemorySource) -> Vec<(String, Samples)> {
+fn all(source: &MemorySource) -> Vec<(String, SampleBuffer)> {
     select(source, Vec::new(), i64::MIN, i64::MAX)
 }
 
@@ -305,7 +317,7 @@ mod loading {
         let source = source("load 1m\n  b 1x5\n  a{long_label_name=\"1\"} 1\n  a{z=\"1\"} 1x5\n  a 1x5");
         let a = Matcher::equal("__name__", "a");
         let names =
-            |found: Vec<(String, Samples)>| found.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+            |found: Vec<(String, SampleBuffer)>| found.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         let found = select(&source, vec![a.clone()], 0, MINUTE);
         assert_eq!(names(found), ["a", r#"a{long_label_name="1"}"#, r#"a{z="1"}"#]);
         let found =
@@ -471,7 +483,7 @@ mod comparing {
 
     #[test]
     fn a_histogram_is_not_a_float() {
-        let got = Answer::Vector(vec![(Labels::default(), Point::Histogram(Histogram::default()))]);
+        let got = Answer::Vector(vec![(Labels::default(), Point::Histogram(Arc::default()))]);
         let text = outcome("eval instant at 0 x\n  {} 0", got.clone()).unwrap_err();
         assert!(text.contains("got:      {} {{}}"), "{text}");
         assert_eq!(outcome("eval instant at 0 x\n  {} {{}}", got), Ok(()));
@@ -480,7 +492,7 @@ mod comparing {
     #[test]
     fn hints_matter_only_where_given() {
         let histogram = Histogram { reset_hint: ResetHint::Gauge, ..Histogram::default() };
-        let got = || Answer::Vector(vec![(Labels::default(), Point::Histogram(histogram.clone()))]);
+        let got = || Answer::Vector(vec![(Labels::default(), Point::Histogram(histogram.clone().into()))]);
         assert_eq!(outcome("eval instant at 0 x\n  {} {{}}", got()), Ok(()));
         assert_eq!(outcome("eval instant at 0 x\n  {} {{counter_reset_hint:gauge}}", got()), Ok(()));
         assert!(outcome("eval instant at 0 x\n  {} {{counter_reset_hint:unknown}}", got()).is_err());
@@ -490,7 +502,7 @@ mod comparing {
     fn empty_buckets_do_not_count() {
         let mut histogram = Histogram { count: 3.0, ..Histogram::default() };
         histogram.set_positive(&[(1, 1.0), (3, 2.0)].into());
-        let got = Answer::Vector(vec![(Labels::default(), Point::Histogram(histogram))]);
+        let got = Answer::Vector(vec![(Labels::default(), Point::Histogram(histogram.into()))]);
         assert_eq!(outcome("eval instant at 0 x\n  {} {{count:3 buckets:[0 1 0 2 0]}}", got.clone()), Ok(()));
         let text = outcome("eval instant at 0 x\n  {} {{count:3 buckets:[1 0 2]}}", got).unwrap_err();
         assert!(text.contains("got:      {} {{count:3 offset:1 buckets:[1 0 2]}}"), "{text}");

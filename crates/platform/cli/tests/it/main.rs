@@ -8,5 +8,6 @@ mod opentelemetry;
 mod parity;
 mod peer;
 mod prometheus;
+mod promql;
 mod remote_write;
 mod victoria_metrics;

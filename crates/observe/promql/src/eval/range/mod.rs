@@ -1,25 +1,30 @@
 //! Functions of ranges: a window slides over the samples of each series.
 
+mod bounds;
 mod extended;
+mod kernels;
 mod over_time;
-
 mod rate;
+mod stream;
 mod trend;
 
 pub(in crate::eval) use extended::interpolated;
-pub(in crate::eval) use over_time::variance_of;
 
 use std::sync::Arc;
 
 use kandela_model::Histogram;
 
-use super::annotations::Note;
+use super::annotations::{Annotations, Note};
 use super::labels;
-use super::value::{Grid, Point, Series, Value};
+use super::ranges::Ranges;
+use super::stream::Stream;
+use super::value::{Grid, Point, Value};
 use super::{Evaluated, Evaluator, failed};
-use crate::ast::{Boundary, Call, Kind, Span};
+use crate::answer::Point as Told;
+use crate::ast::{Boundary, Call, Expr, Kind, Span};
 use crate::source::Samples;
 use extended::Around;
+use stream::{ExtendedWindows, Windows};
 
 /// The samples of one series in one window, in whose start no sample lies.
 pub(super) struct Window<'a> {
@@ -92,142 +97,58 @@ fn function(name: &str) -> Option<Function> {
     })
 }
 
+/// Values of a scalar argument at each step, and where it stands.
+type Argument = (Vec<f64>, Span);
+
+fn is_range(expr: &Expr) -> bool {
+    matches!(expr.unwrapped().kind, Kind::Matrix(_) | Kind::Subquery(_))
+}
+
+/// Whether a call's function slides a window, so that each of its series is computed for itself.
+pub(super) fn is_windowed(call: &Call) -> bool {
+    call.function.name != "absent_over_time" && call.args.iter().any(is_range)
+}
+
 impl Evaluator {
-    pub(super) fn range_call(&mut self, call: &Call, span: Span, grid: Grid) -> Evaluated {
+    /// A function of ranges: a stream of its series.
+    pub(super) fn windows<'a>(&mut self, call: &'a Call, grid: Grid) -> Evaluated<Box<dyn Stream + 'a>> {
         let name = call.function.name;
-        let is_range = |kind: &Kind| matches!(kind, Kind::Matrix(_) | Kind::Subquery(_));
-        let Some(range) = call.args.iter().find(|arg| is_range(&arg.unwrapped().kind)) else {
+        let Some(range) = call.args.iter().find(|arg| is_range(arg)) else {
             return failed("expected a range vector");
         };
-        let mut scalars = Vec::new();
-        for arg in call.args.iter().filter(|arg| !is_range(&arg.unwrapped().kind)) {
+        let mut scalars: Vec<Argument> = Vec::new();
+        for arg in call.args.iter().filter(|arg| !is_range(arg)) {
             scalars.push((self.scalar(arg, grid)?, arg.span));
         }
         if name == "quantile_over_time" {
             self.check_quantiles(&scalars);
         }
-        let input = self.ranges(range, grid)?;
-        if let Some(reason) = extended::refused(input.boundary, name) {
+        let ranges = self.ranges(range, grid)?;
+        if let Some(reason) = extended::refused(ranges.boundary, name) {
             return failed(reason);
         }
-        if input.boundary != Boundary::Plain {
-            return self.extended_call(name, &input, grid);
-        }
-        if name == "absent_over_time" {
-            return self.absent_over_time(range, &input, grid);
+        if ranges.boundary != Boundary::Plain {
+            let lookback = self.options.lookback;
+            return Ok(Box::new(ExtendedWindows { ranges, name, grid, lookback }));
         }
         if name == "double_exponential_smoothing" {
-            for (values, what) in scalars.iter().zip(["smoothing factor", "trend factor"]) {
-                if let Some(wrong) = values.0.iter().find(|value| **value <= 0.0 || **value >= 1.0) {
-                    return failed(format!(
-                        "invalid {what}. Expected: 0 < {} < 1, got: {wrong}",
-                        &what[..2].trim()
-                    ));
-                }
-            }
+            check_factors(&scalars)?;
         }
         let Some(function) = function(name) else {
             return failed(format!("the function {name} takes no range"));
         };
-        let keeps_name = matches!(name, "last_over_time" | "first_over_time");
-        let is_counter = matches!(name, "rate" | "increase");
-        let mut found = Vec::new();
-        let mut told: Vec<Note> = Vec::new();
-        input.each(|labels, drop_name, samples| {
-            let mut series = Series::new(labels.clone(), drop_name || !keeps_name, grid.count);
-            let mut notes = Notes { name: labels::metric_name(labels), told: Vec::new() };
-            let (mut low, mut high, mut low_h, mut high_h) = (0, 0, 0, 0);
-            let (mut any, mut any_float) = (false, false);
-            let mut args = vec![0.0; scalars.len()];
-            for n in 0..grid.count {
-                let at = grid.time(n);
-                let (from, through) = input.window(at);
-                while samples.times.get(high).is_some_and(|time| *time <= through) {
-                    high += 1;
-                }
-                while low < high && samples.times.get(low).is_some_and(|time| *time <= from) {
-                    low += 1;
-                }
-                while samples.histograms.get(high_h).is_some_and(|(time, _)| *time <= through) {
-                    high_h += 1;
-                }
-                while low_h < high_h && samples.histograms.get(low_h).is_some_and(|(time, _)| *time <= from) {
-                    low_h += 1;
-                }
-                let window = Window {
-                    times: samples.times.get(low..high).unwrap_or_default(),
-                    values: samples.values.get(low..high).unwrap_or_default(),
-                    starts: samples.starts.get(low..high).unwrap_or_default(),
-                    histograms: samples.histograms.get(low_h..high_h).unwrap_or_default(),
-                    from,
-                    through,
-                    at,
-                };
-                if window.is_empty() {
-                    continue;
-                }
-                for (arg, (values, _)) in args.iter_mut().zip(&scalars) {
-                    *arg = values.get(n).copied().unwrap_or(f64::NAN);
-                }
-                if let Some(point) = function(&window, &args, &mut notes) {
-                    any_float |= !window.times.is_empty();
-                    series.set(n, point);
-                    any = true;
-                }
-            }
-            told.append(&mut notes.told);
-            if any {
-                if is_counter
-                    && any_float
-                    && let Some(note) = suspicious(labels)
-                {
-                    told.push(note);
-                }
-                found.push(series);
-            }
-            Ok(())
-        })?;
-        let _ = span;
-        for note in told {
-            self.note(note, range.span);
-        }
-        Ok(Value::Vector(found))
+        Ok(Box::new(Windows {
+            ranges,
+            name,
+            function,
+            kernel: kernels::kernel(name),
+            scalars: scalars.into_iter().map(|(values, _)| values).collect(),
+            span: range.span,
+            grid,
+        }))
     }
 
-    /// A function of ranges whose ends have values of their own.
-    fn extended_call(&mut self, name: &str, input: &super::select::Ranges, grid: Grid) -> Evaluated {
-        let lookback = self.options.lookback;
-        let mut found = Vec::new();
-        input.each(|labels, _, samples| {
-            let mut series = Series::new(labels.clone(), true, grid.count);
-            for n in 0..grid.count {
-                let around = around(input, samples, grid.time(n), lookback);
-                let value = match name {
-                    "rate" => around.change(rate::Kind::Rate).map(Point::Float),
-                    "increase" => around.change(rate::Kind::Increase).map(Point::Float),
-                    "delta" => around.change(rate::Kind::Delta).map(Point::Float),
-                    _ => around.extended(false).and_then(|extended| {
-                        let window = extended.window(&around, grid.time(n));
-                        if name == "resets" {
-                            over_time::resets(&window)
-                        } else {
-                            over_time::changes(&window)
-                        }
-                    }),
-                };
-                if let Some(point) = value {
-                    series.set(n, point);
-                }
-            }
-            if !series.is_empty() {
-                found.push(series);
-            }
-            Ok(())
-        })?;
-        Ok(Value::Vector(found))
-    }
-
-    pub(super) fn check_quantiles(&mut self, scalars: &[(Vec<f64>, Span)]) {
+    pub(super) fn check_quantiles(&mut self, scalars: &[Argument]) {
         for (values, span) in scalars.iter().take(1) {
             for q in values.iter().filter(|q| q.is_nan() || **q < 0.0 || **q > 1.0) {
                 self.note(Note::InvalidQuantile(super::instant::shown(*q)), *span);
@@ -235,35 +156,90 @@ impl Evaluator {
         }
     }
 
-    fn absent_over_time(
-        &mut self,
-        range: &crate::ast::Expr,
-        input: &super::select::Ranges,
-        grid: Grid,
-    ) -> Evaluated {
+    pub(super) fn absent_over_time(&mut self, call: &Call, grid: Grid) -> Evaluated {
+        let Some(range) = call.args.first() else { return failed("expected a range vector") };
+        let ranges = self.ranges(range, grid)?;
+        if let Some(reason) = extended::refused(ranges.boundary, call.function.name) {
+            return failed(reason);
+        }
         let mut present = vec![false; grid.count];
-        input.each(|_, _, samples| {
-            for (n, present) in present.iter_mut().enumerate() {
-                let (from, through) = input.window(grid.time(n));
-                let any = |time: i64| time > from && time <= through;
-                let float = samples.times.partition_point(|time| *time <= through).checked_sub(1);
-                let histogram =
-                    samples.histograms.partition_point(|(time, _)| *time <= through).checked_sub(1);
-                *present |= float.and_then(|at| samples.times.get(at)).is_some_and(|time| any(*time));
-                *present |=
-                    histogram.and_then(|at| samples.histograms.get(at)).is_some_and(|(time, _)| any(*time));
-            }
-            Ok(())
-        })?;
+        let windows = Windows {
+            ranges,
+            name: call.function.name,
+            function: |window, _, _| (!window.is_empty()).then_some(Point::Float(1.0)),
+            kernel: None,
+            scalars: Vec::new(),
+            span: range.span,
+            grid,
+        };
+        let pieces = self.fold(
+            &windows,
+            grid,
+            || vec![false; grid.count],
+            |present, _, column| {
+                present.iter_mut().enumerate().for_each(|(n, present)| *present |= column.has(n));
+                Ok(())
+            },
+        )?;
+        for piece in pieces {
+            present.iter_mut().zip(piece).for_each(|(present, also)| *present |= also);
+        }
         let labels = super::instant::labels_of_absent(range.unwrapped());
         Ok(Value::Vector(super::instant::absent(labels, &present)))
     }
+
+    /// The samples of a range selector or subquery at the one time of an instant query.
+    pub(super) fn samples_of(&mut self, expr: &Expr, grid: Grid) -> Evaluated<Vec<TimedSeries>> {
+        let ranges = self.ranges(expr, grid)?;
+        let lookback = self.options.lookback;
+        let (from, through) = ranges.window(grid.start);
+        let (mut matrix, mut notes) = (Vec::new(), Annotations::default());
+        let mut reader = ranges.reader();
+        for index in 0..ranges.len() {
+            self.control.check()?;
+            let samples = reader.read(index, &mut notes)?;
+            let mut points: Vec<(i64, Told)> = Vec::new();
+            if ranges.boundary == Boundary::Plain {
+                let floats = samples.times.iter().zip(samples.values);
+                points.extend(floats.map(|(at, value)| (*at, Told::Float(*value))));
+                let histograms = samples.histograms.iter();
+                points.extend(histograms.map(|(at, histogram)| (*at, Told::Histogram(histogram.clone()))));
+                points.retain(|(at, _)| *at > from && *at <= through);
+                points.sort_by_key(|(at, _)| *at);
+            } else if let Some(extended) = around(&ranges, samples, grid.start, lookback).extended(false) {
+                let floats = extended.times.into_iter().zip(extended.values);
+                points.extend(floats.map(|(at, value)| (at, Told::Float(value))));
+            }
+            if !points.is_empty() {
+                self.control.hold(points.len(), points.len() * size_of::<(i64, Told)>())?;
+                let labels = ranges.labels(index);
+                let drops = ranges.drops_name(index);
+                let labels = if drops { labels::without_metadata(labels) } else { labels.clone() };
+                matrix.push((labels, points));
+            }
+        }
+        drop(reader);
+        self.notes.extend(notes);
+        Ok(matrix)
+    }
+}
+
+/// Labels of a series with its points.
+pub(super) type TimedSeries = (kandela_model::Labels, Vec<(i64, Told)>);
+
+fn check_factors(scalars: &[Argument]) -> Evaluated<()> {
+    for (values, what) in scalars.iter().zip(["smoothing factor", "trend factor"]) {
+        if let Some(wrong) = values.0.iter().find(|value| **value <= 0.0 || **value >= 1.0) {
+            return failed(format!("invalid {what}. Expected: 0 < {} < 1, got: {wrong}", &what[..2].trim()));
+        }
+    }
+    Ok(())
 }
 
 /// The samples that tell of the window at an evaluation's time.
-fn around<'a>(input: &super::select::Ranges, samples: &'a Samples, at: i64, lookback: i64) -> Around<'a> {
-    let (from, through) = input.window(at);
-    let behind = if input.boundary == Boundary::Smoothed { lookback } else { 0 };
+fn around<'a>(ranges: &Ranges<'_>, samples: Samples<'a>, at: i64, lookback: i64) -> Around<'a> {
+    let (from, through) = ranges.window(at);
+    let behind = if ranges.boundary == Boundary::Smoothed { lookback } else { 0 };
     let low = samples.times.partition_point(|time| *time <= from - lookback);
     let high = samples.times.partition_point(|time| *time <= through + behind);
     Around {
@@ -271,18 +247,8 @@ fn around<'a>(input: &super::select::Ranges, samples: &'a Samples, at: i64, look
         values: samples.values.get(low..high).unwrap_or_default(),
         from,
         through,
-        boundary: input.boundary,
+        boundary: ranges.boundary,
     }
-}
-
-/// The samples of an anchored or smoothed range, as a query for it gives them.
-pub(super) fn extended_samples(
-    input: &super::select::Ranges,
-    samples: &Samples,
-    at: i64,
-    lookback: i64,
-) -> Option<extended::Extended> {
-    around(input, samples, at, lookback).extended(false)
 }
 
 /// What speaks against a metric being a counter.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use kandela_algebra::merge::FloatSum;
 use kandela_model::Histogram;
 
 use super::rate::{Counted, began_again, histogram_at};
 use super::{Notes, Window};
-use crate::eval::aggregate::{Compensated, Mean, quantile_of};
+use crate::eval::aggregate::{Mean, quantile_of};
 use crate::eval::annotations::Note;
 use crate::eval::value::Point;
 use crate::histogram::{self, HistogramMean, HistogramSum};
@@ -124,7 +125,7 @@ fn only_histograms<'a>(window: &'a Window<'_>, notes: &mut Notes<'_>) -> Option<
 
 pub(super) fn sum(window: &Window<'_>, notes: &mut Notes<'_>) -> Option<Point> {
     if window.histograms.is_empty() {
-        let mut sum = Compensated::default();
+        let mut sum = FloatSum::default();
         window.values.iter().for_each(|value| sum.add(*value));
         return Some(Point::Float(sum.value()));
     }
@@ -178,8 +179,8 @@ pub(super) fn variance(window: &Window<'_>, notes: &mut Notes<'_>) -> Option<f64
     Some(variance_of(floats(window, notes)?))
 }
 
-pub(in crate::eval) fn variance_of(values: &[f64]) -> f64 {
-    let (mut count, mut mean, mut squares) = (0.0, Compensated::default(), Compensated::default());
+fn variance_of(values: &[f64]) -> f64 {
+    let (mut count, mut mean, mut squares) = (0.0, FloatSum::default(), FloatSum::default());
     for value in values {
         count += 1.0;
         let delta = value - mean.value();

@@ -32,12 +32,12 @@ pub(super) fn began_again(before: Counted, after: Counted) -> bool {
 }
 
 /// What is known of a window's samples but their values.
-struct Shape {
-    first: Counted,
-    last: i64,
-    count: usize,
+pub(super) struct Shape {
+    pub(super) first: Counted,
+    pub(super) last: i64,
+    pub(super) count: usize,
     /// How much earlier the counter was zero, in parts of the sampled time.
-    to_zero: Option<f64>,
+    pub(super) to_zero: Option<f64>,
 }
 
 /// The start of the first sample where it lies in the window: there the counter was zero.
@@ -92,7 +92,7 @@ pub(super) fn extrapolated(window: &Window<'_>, notes: &mut Notes<'_>, kind: Kin
         let to_zero = (is_counter && result.count > 0.0 && sample.1.count >= 0.0)
             .then(|| sample.1.count / result.count);
         let shape = Shape { first, last: histograms.last()?.0, count: histograms.len(), to_zero };
-        histogram::mul(&mut result, factor(window, &shape, zero, kind));
+        histogram::mul(&mut result, factor((window.from, window.through), &shape, zero, kind));
         return Some(Point::Histogram(Arc::new(result)));
     }
     let at = float_at(window, 0);
@@ -116,18 +116,18 @@ pub(super) fn extrapolated(window: &Window<'_>, notes: &mut Notes<'_>, kind: Kin
     }
     let to_zero = (is_counter && result > 0.0 && first >= 0.0).then(|| first / result);
     let shape = Shape { first: at, last: *times.last()?, count: times.len(), to_zero };
-    Some(Point::Float(result * factor(window, &shape, zero, kind)))
+    Some(Point::Float(result * factor((window.from, window.through), &shape, zero, kind)))
 }
 
 /// By how much a change is stretched; `zero` is when the counter is known to have been zero.
-fn factor(window: &Window<'_>, shape: &Shape, zero: Option<i64>, kind: Kind) -> f64 {
+pub(super) fn factor((from, through): (i64, i64), shape: &Shape, zero: Option<i64>, kind: Kind) -> f64 {
     let seconds = |micros: i64| micros as f64 / 1e6;
     let Shape { first, last, count, to_zero } = shape;
     let between = seconds(last - first.at);
     let average = if *count > 1 { between / (count - 1) as f64 } else { 0.0 };
     let threshold = average * 1.1;
     let sampled = seconds(last - zero.unwrap_or(first.at));
-    let mut to_start = seconds(first.at - window.from);
+    let mut to_start = seconds(first.at - from);
     if to_start >= threshold {
         to_start = average / 2.0;
     }
@@ -137,12 +137,12 @@ fn factor(window: &Window<'_>, shape: &Shape, zero: Option<i64>, kind: Kind) -> 
     if zero.is_some() {
         to_start = 0.0;
     }
-    let mut to_end = seconds(window.through - last);
+    let mut to_end = seconds(through - last);
     if to_end >= threshold {
         to_end = average / 2.0;
     }
     let factor = (sampled + to_start + to_end) / sampled;
-    if kind == Kind::Rate { factor / seconds(window.through - window.from) } else { factor }
+    if kind == Kind::Rate { factor / seconds(through - from) } else { factor }
 }
 
 fn histogram_change(

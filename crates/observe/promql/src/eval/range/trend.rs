@@ -1,14 +1,15 @@
 //! Straight lines through samples, and smoothing.
 
+use kandela_algebra::merge::FloatSum;
+
 use super::{Notes, Window};
-use crate::eval::aggregate::Compensated;
 use crate::eval::value::Point;
 
 /// Slope and the value at `intercept`, by least squares over seconds.
 fn regression(window: &Window<'_>, intercept: i64) -> Option<(f64, f64)> {
     let first = *window.values.first()?;
     let (mut x, mut y, mut xy, mut xx) =
-        (Compensated::default(), Compensated::default(), Compensated::default(), Compensated::default());
+        (FloatSum::default(), FloatSum::default(), FloatSum::default(), FloatSum::default());
     let mut constant = true;
     for (at, value) in window.times.iter().zip(window.values) {
         constant &= *value == first;

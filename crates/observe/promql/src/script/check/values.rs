@@ -6,7 +6,7 @@ use kandela_model::Labels;
 
 use super::Difference;
 use super::almost::{same_float, same_histogram};
-use crate::script::answer::{Answer, Point};
+use crate::answer::{Answer, Point};
 use crate::script::command::{Expected, Slot};
 use crate::script::memory::compare_labels;
 use crate::script::print;

@@ -1,5 +1,7 @@
 //! What an engine answers, as plain values.
 
+use std::sync::Arc;
+
 use kandela_model::{Histogram, Labels};
 
 /// One value of a series.
@@ -8,7 +10,7 @@ pub enum Point {
     /// A number.
     Float(f64),
     /// A native histogram.
-    Histogram(Histogram),
+    Histogram(Arc<Histogram>),
 }
 
 /// The value of an expression.
@@ -30,9 +32,9 @@ pub enum Answer {
 pub struct Answered {
     /// The value.
     pub answer: Answer,
-    /// Texts of the warnings as `PromQL warning: …`, without the place in the query.
+    /// Texts of the warnings as `PromQL warning: …`, each once.
     pub warnings: Vec<String>,
-    /// Texts of the infos as `PromQL info: …`, without the place in the query.
+    /// Texts of the infos as `PromQL info: …`, each once.
     pub infos: Vec<String>,
 }
 
