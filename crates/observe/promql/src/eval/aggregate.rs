@@ -10,7 +10,7 @@ use super::groups::Groups;
 use super::instant::shown;
 use super::labels;
 use super::value::{Grid, Point, Series, Value};
-use super::{Evaluated, Evaluator, failed};
+use super::{Evaluated, Evaluator, failed, ranked};
 use crate::ast::{Aggregate, AggregateOp, Grouping, Span};
 use crate::histogram;
 
@@ -122,15 +122,19 @@ impl Evaluator {
             None => Vec::new(),
         };
         let param_span = param.as_ref().map_or(span, |param| param.span);
+        match op {
+            AggregateOp::Topk | AggregateOp::Bottomk => return self.ranked(aggregate, &params, grid),
+            AggregateOp::Limitk | AggregateOp::LimitRatio => {
+                return self.limited(aggregate, &params, param_span, grid);
+            }
+            _ => {}
+        }
         let series = self.vector(expr, grid)?;
         let mut groups: Groups<'_, Vec<usize>> = Groups::new(grouping);
         for (at, one) in series.iter().enumerate() {
             if let Some(members) = groups.of(&one.labels, Vec::new) {
                 members.push(at);
             }
-        }
-        if *op != AggregateOp::Quantile {
-            return self.choose(*op, &series, &groups.found, &params, param_span, expr.span, grid);
         }
         self.check_quantiles(&[(params.clone(), param_span)]);
         let mut result = Vec::with_capacity(groups.found.len());
@@ -157,85 +161,43 @@ impl Evaluator {
         Ok(Value::Vector(result))
     }
 
-    /// Aggregations that give some of the series as they are.
-    #[allow(clippy::too_many_arguments, reason = "all of an aggregation's parts")]
-    fn choose(
-        &mut self,
-        op: AggregateOp,
-        series: &[Series],
-        groups: &[(Labels, Vec<usize>)],
-        params: &[f64],
-        param_span: Span,
-        span: Span,
-        grid: Grid,
-    ) -> Evaluated {
-        let mut kept: Vec<Series> =
-            series.iter().map(|one| Series::new(one.labels.clone(), one.drop_name, grid.count)).collect();
-        let mut order: Vec<usize> = Vec::new();
-        let mut is_chosen = vec![false; series.len()];
-        for n in 0..grid.count {
-            let param = params.get(n).copied().unwrap_or(f64::NAN);
-            if op == AggregateOp::LimitRatio {
-                if param.is_nan() {
-                    return failed("Ratio value is NaN");
-                }
-                if !(-1.0..=1.0).contains(&param) {
-                    let capped = shown(param.clamp(-1.0, 1.0));
-                    self.note(Note::InvalidRatio(shown(param), capped), param_span);
-                }
+    /// `limitk` and `limit_ratio`: some of the series as they are, the same ones each time.
+    fn limited(&mut self, aggregate: &Aggregate, params: &[f64], param_span: Span, grid: Grid) -> Evaluated {
+        let Aggregate { op, expr, grouping, .. } = aggregate;
+        let is_ratio = *op == AggregateOp::LimitRatio;
+        let mut wanted: Vec<usize> = Vec::new();
+        for param in params {
+            if !is_ratio {
+                wanted.push(ranked::count(*param)?);
             } else if param.is_nan() {
-                return failed("Parameter value is NaN");
-            } else if param.abs() > i64::MAX as f64 {
-                return failed(format!("Scalar value {} overflows int64", shown(param)));
+                return failed("Ratio value is NaN");
+            } else if !(-1.0..=1.0).contains(param) {
+                let capped = shown(param.clamp(-1.0, 1.0));
+                self.note(Note::InvalidRatio(shown(*param), capped), param_span);
             }
-            let k = if param < 1.0 { 0 } else { param as usize };
-            for (_, members) in groups {
-                let present =
-                    members.iter().copied().filter(|at| series.get(*at).is_some_and(|one| one.has(n)));
-                let chosen: Vec<usize> = match op {
-                    AggregateOp::Limitk => present.take(k).collect(),
-                    AggregateOp::LimitRatio => {
-                        let ratio = param.clamp(-1.0, 1.0);
-                        present
-                            .filter(|at| series.get(*at).is_some_and(|one| in_ratio(&one.labels, ratio)))
-                            .collect()
-                    }
-                    _ => {
-                        let mut ranked: Vec<(usize, f64)> = Vec::new();
-                        for at in present {
-                            match series.get(at).and_then(|one| one.float(n)) {
-                                Some(value) => ranked.push((at, value)),
-                                None => self.note(Note::HistogramIgnoredInAggregation(op.name()), span),
-                            }
-                        }
-                        let top = op == AggregateOp::Topk;
-                        let labels = |at: usize| series.get(at).map(|one| one.labels.iter());
-                        ranked.sort_by(|(at_a, a), (at_b, b)| {
-                            let order = if top { b.partial_cmp(a) } else { a.partial_cmp(b) };
-                            let order = order.unwrap_or(std::cmp::Ordering::Equal);
-                            let by_labels = || match (labels(*at_a), labels(*at_b)) {
-                                (Some(a), Some(b)) => a.cmp(b),
-                                _ => std::cmp::Ordering::Equal,
-                            };
-                            a.is_nan().cmp(&b.is_nan()).then(order).then_with(by_labels)
-                        });
-                        ranked.into_iter().take(k).map(|(at, _)| at).collect()
-                    }
+        }
+        let mut series = self.vector(expr, grid)?;
+        series.sort_by(|a, b| labels::compare(&a.labels, &b.labels));
+        let mut given: Groups<'_, Vec<usize>> = Groups::new(grouping);
+        for one in &mut series {
+            let Some(given) = given.of(&one.labels, || vec![0; grid.count]) else { continue };
+            for n in 0..grid.count {
+                let stays = if is_ratio {
+                    in_ratio(&one.labels, params.get(n).copied().unwrap_or(f64::NAN).clamp(-1.0, 1.0))
+                } else {
+                    given.get(n) < wanted.get(n)
                 };
-                for at in chosen {
-                    if let (Some(from), Some(to)) = (series.get(at), kept.get_mut(at))
-                        && let Some(point) = from.point(n)
-                    {
-                        to.set(n, point);
-                        if !is_chosen.get_mut(at).is_none_or(|chosen| std::mem::replace(chosen, true)) {
-                            order.push(at);
-                        }
-                    }
+                if !stays {
+                    one.remove(n);
+                } else if one.has(n)
+                    && let Some(given) = given.get_mut(n)
+                {
+                    *given += 1;
                 }
             }
         }
-        let mut kept: Vec<Option<Series>> = kept.into_iter().map(Some).collect();
-        Ok(Value::Vector(order.into_iter().filter_map(|at| kept.get_mut(at)?.take()).collect()))
+        series.retain(|one| !one.is_empty());
+        Ok(Value::Vector(series))
     }
 
     fn count_values(&mut self, aggregate: &Aggregate, grid: Grid) -> Evaluated {

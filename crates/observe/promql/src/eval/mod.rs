@@ -21,6 +21,7 @@ mod newest;
 mod operators;
 mod range;
 mod ranges;
+mod ranked;
 mod select;
 mod stream;
 mod value;

@@ -1,0 +1,145 @@
+//! `topk` and `bottomk`: of each group a few candidates a step are kept, however many series it has.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use kandela_model::Labels;
+
+use super::annotations::Note;
+use super::groups::Groups;
+use super::instant::shown;
+use super::stream::Stream;
+use super::value::{Column, Grid, Series, Value, is_absent};
+use super::{Evaluated, Evaluator, failed};
+use crate::ast::{Aggregate, AggregateOp};
+
+/// Candidates beyond those wanted, after which the worst are dropped.
+const SPARE: usize = 16;
+
+/// A value, and which series has it.
+type Candidate = (f64, usize);
+
+/// How candidates compare, the best first: NaN last, equal values by labels.
+struct Order<'a> {
+    stream: &'a dyn Stream,
+    is_top: bool,
+}
+
+impl Order<'_> {
+    fn compare(&self, (a, of_a): &Candidate, (b, of_b): &Candidate) -> Ordering {
+        let by_value = if self.is_top { b.partial_cmp(a) } else { a.partial_cmp(b) };
+        let by_labels = || self.stream.labels(*of_a).iter().cmp(self.stream.labels(*of_b).iter());
+        a.is_nan().cmp(&b.is_nan()).then(by_value.unwrap_or(Ordering::Equal)).then_with(by_labels)
+    }
+}
+
+/// Candidates of one group at one step.
+#[derive(Clone, Default)]
+struct Best {
+    candidates: Vec<Candidate>,
+    /// Once as many as wanted are there: the worst of them, which a new one must beat.
+    worst: Option<Candidate>,
+}
+
+impl Best {
+    /// Whether `candidate` is one for now.
+    fn add(&mut self, candidate: Candidate, k: usize, order: &Order<'_>) -> bool {
+        let beaten = |worst: Candidate| order.compare(&candidate, &worst) != Ordering::Less;
+        if k == 0 || self.worst.is_some_and(beaten) {
+            return false;
+        }
+        self.candidates.push(candidate);
+        if self.candidates.len() >= k.saturating_mul(2).saturating_add(SPARE) {
+            self.prune(k, order);
+        }
+        true
+    }
+
+    /// Leaves the `k` best, the worst of them last.
+    fn prune(&mut self, k: usize, order: &Order<'_>) {
+        if let Some(last) = k.checked_sub(1).filter(|last| *last < self.candidates.len()) {
+            let (_, worst, _) = self.candidates.select_nth_unstable_by(last, |a, b| order.compare(a, b));
+            self.worst = Some(*worst);
+        }
+        self.candidates.truncate(k);
+    }
+}
+
+/// A piece of the stream: candidates by group and step, and whether there were histograms.
+struct Piece<'a> {
+    groups: Groups<'a, Vec<Best>>,
+    saw_histograms: bool,
+}
+
+impl Evaluator {
+    pub(super) fn ranked(&mut self, aggregate: &Aggregate, params: &[f64], grid: Grid) -> Evaluated {
+        let Aggregate { op, expr, grouping, .. } = aggregate;
+        let wanted = params.iter().map(|param| count(*param)).collect::<Evaluated<Vec<usize>>>()?;
+        let stream = self.stream(expr, grid)?;
+        let order = Order { stream: &*stream, is_top: *op == AggregateOp::Topk };
+        let control = self.control.clone();
+        let pieces = self.fold(
+            &*stream,
+            grid,
+            || Piece { groups: Groups::new(grouping), saw_histograms: false },
+            |piece: &mut Piece<'_>, index, column: &mut Column| {
+                piece.saw_histograms |= column.histograms.iter().any(Option::is_some);
+                let group = piece.groups.of(stream.labels(index), || vec![Best::default(); grid.count]);
+                let Some(group) = group else { return Ok(()) };
+                let mut added = 0;
+                for ((value, best), k) in column.floats.iter().zip(group).zip(&wanted) {
+                    added += usize::from(!is_absent(*value) && best.add((*value, index), *k, &order));
+                }
+                control.hold(added, added * size_of::<Candidate>())
+            },
+        )?;
+        let mut groups: Groups<'_, Vec<Best>> = Groups::new(grouping);
+        let mut saw_histograms = false;
+        for piece in pieces {
+            saw_histograms |= piece.saw_histograms;
+            groups.merge(piece.groups, |here, there| {
+                for ((here, there), k) in here.iter_mut().zip(there).zip(&wanted) {
+                    here.candidates.extend(there.candidates);
+                    here.prune(*k, &order);
+                }
+            });
+        }
+        if saw_histograms {
+            self.note(Note::HistogramIgnoredInAggregation(op.name()), expr.span);
+        }
+        Ok(Value::Vector(chosen(groups.found, &wanted, &order, grid)))
+    }
+}
+
+/// The candidates that are chosen, as series in the order of their first choice.
+fn chosen(groups: Vec<(Labels, Vec<Best>)>, wanted: &[usize], order: &Order<'_>, grid: Grid) -> Vec<Series> {
+    let mut series: Vec<Series> = Vec::new();
+    let mut places: HashMap<usize, usize> = HashMap::new();
+    for (_, at_steps) in groups {
+        for ((n, mut best), k) in at_steps.into_iter().enumerate().zip(wanted) {
+            best.candidates.sort_unstable_by(|a, b| order.compare(a, b));
+            for (value, index) in best.candidates.into_iter().take(*k) {
+                let place = *places.entry(index).or_insert_with(|| {
+                    let labels = order.stream.labels(index).clone();
+                    series.push(Series::new(labels, order.stream.drops_name(index), grid.count));
+                    series.len() - 1
+                });
+                if let Some(out) = series.get_mut(place) {
+                    out.set_float(n, value);
+                }
+            }
+        }
+    }
+    series
+}
+
+/// How many are wanted.
+pub(super) fn count(param: f64) -> Evaluated<usize> {
+    if param.is_nan() {
+        return failed("Parameter value is NaN");
+    }
+    if param.abs() > i64::MAX as f64 {
+        return failed(format!("Scalar value {} overflows int64", shown(param)));
+    }
+    Ok(if param < 1.0 { 0 } else { param as usize })
+}
