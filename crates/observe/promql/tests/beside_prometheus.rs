@@ -61,18 +61,19 @@ impl Prometheus {
             .into();
         let prometheus = Self { child, agent, url: format!("http://127.0.0.1:{port}/api/v1") };
         let deadline = Instant::now() + Duration::from_secs(60);
-        while prometheus.ask("format_query", "up").is_err() {
+        while prometheus.ask("format_query", "up").is_none() {
             assert!(Instant::now() < deadline, "Prometheus does not answer");
             std::thread::sleep(Duration::from_millis(50));
         }
         prometheus
     }
 
-    /// What Prometheus gives for a query, or the error that it shows.
-    fn ask(&self, what: &str, query: &str) -> Result<Result<Value, String>, ureq::Error> {
-        let mut answer = self.agent.post(format!("{}/{what}", self.url)).send_form([("query", query)])?;
-        let answer: Value = serde_json::from_str(&answer.body_mut().read_to_string()?).unwrap();
-        Ok(match answer["error"].as_str() {
+    /// What Prometheus gives for a query, or the error that it shows; nothing where it does not answer yet.
+    fn ask(&self, what: &str, query: &str) -> Option<Result<Value, String>> {
+        let mut answer =
+            self.agent.post(format!("{}/{what}", self.url)).send_form([("query", query)]).ok()?;
+        let answer: Value = serde_json::from_str(&answer.body_mut().read_to_string().ok()?).ok()?;
+        Some(match answer["error"].as_str() {
             Some(error) => Err(error.trim_start_matches("invalid parameter \"query\": ").to_owned()),
             None => Ok(answer["data"].clone()),
         })

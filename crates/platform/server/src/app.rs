@@ -9,15 +9,17 @@ use arc_swap::ArcSwap;
 use http::StatusCode;
 use kandela_ingest::scrape::Manager;
 use kandela_lake::Lake;
-use kandela_model::TenantId;
+use kandela_model::{TenantId, Timestamp};
+use parking_lot::Mutex;
 
 use crate::admission::Admission;
-use crate::background::Followed;
+use crate::background::{Followed, now};
 use crate::guard::Guard;
 use crate::http::write::Decoders;
 use crate::net::TlsAcceptor;
 use crate::net::body::BodyLimits;
 use crate::options::{Options, Settings};
+use crate::promql::PromQl;
 use crate::refusal::Refusal;
 use crate::sources::Sources;
 use crate::sql::Queries;
@@ -47,6 +49,8 @@ pub(crate) struct App {
     pub options: Options,
     /// As of the last reload.
     pub settings: ArcSwap<Settings>,
+    /// How the last reload, or the start, went.
+    pub configured: Mutex<Configured>,
     pub addresses: Addresses,
     pub started: Instant,
     pub telemetry: Telemetry,
@@ -54,6 +58,7 @@ pub(crate) struct App {
     pub sources: Sources,
     pub tenants: Arc<Tenants>,
     pub queries: Queries,
+    pub promql: PromQl,
     pub admission: Arc<Admission>,
     pub body_limits: BodyLimits,
     pub decoders: Decoders,
@@ -64,6 +69,19 @@ pub(crate) struct App {
     /// Set once the lake is open.
     pub scrapes: OnceLock<Manager>,
     pub ready: AtomicBool,
+}
+
+/// When the config in force was read, and whether a later one could not be used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Configured {
+    pub at: Timestamp,
+    pub succeeded: bool,
+}
+
+impl Configured {
+    pub(crate) fn now() -> Self {
+        Self { at: now(), succeeded: true }
+    }
 }
 
 impl App {
@@ -111,6 +129,10 @@ impl App {
     /// Why the new options cannot be used.
     pub(crate) async fn reload(&self) -> Result<Vec<&'static str>, String> {
         let outcome = self.try_reload().await;
+        match &outcome {
+            Ok(_) => *self.configured.lock() = Configured::now(),
+            Err(_) => self.configured.lock().succeeded = false,
+        }
         self.telemetry.emit(Reloaded { outcome: &outcome });
         outcome
     }

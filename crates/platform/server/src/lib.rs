@@ -24,6 +24,7 @@ mod memory;
 mod net;
 mod options;
 mod otlp;
+mod promql;
 mod receive;
 mod refusal;
 mod remote_read;

@@ -11,10 +11,12 @@ use kandela_ingest::otlp::metrics::{Options as OtlpMetrics, Promote};
 use kandela_ingest::otlp::{Limits as OtlpLimits, TranslationStrategy};
 use kandela_ingest::redact::{Config as RedactConfig, RedactError, Redactor};
 use kandela_lake::{Durability, LakeConfig, QueryLimits, Retention};
+use kandela_promql::Limits;
 
 use crate::label_limits;
 use crate::net::TlsFiles;
 use crate::net::body::BodyLimits;
+use crate::promql::PromQlLimits;
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -96,6 +98,14 @@ impl Options {
         QueryLimits { timeout: limits.timeout, memory: limits.memory.map(saturated), max_rows: None }
     }
 
+    /// What one PromQL query may cost.
+    pub(crate) fn promql_limits(&self) -> PromQlLimits {
+        let limits = &self.kandela().limits.query;
+        let memory = limits.memory.map_or(usize::MAX, saturated);
+        let samples = saturated(limits.samples);
+        PromQlLimits { timeout: limits.timeout, limits: Limits { samples, memory } }
+    }
+
     /// The set-up of each lake; its root and memory limit stand for all lakes together.
     pub(crate) fn lake_config(&self) -> LakeConfig {
         let Kandela { durability, out_of_order_window, flush_interval, retention, limits, .. } =
@@ -125,6 +135,8 @@ impl Options {
 /// What of the options a reload may change between two requests.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    /// All that the config said, for those who ask.
+    pub config: Config,
     pub otlp_metrics: OtlpMetrics,
     pub otlp_limits: OtlpLimits,
     pub redactor: Redactor,
@@ -140,6 +152,7 @@ impl Settings {
             ..OtlpLimits::default()
         };
         Ok(Self {
+            config: options.config.clone(),
             otlp_metrics: otlp_metrics(&options.config.otlp, limits),
             otlp_limits: limits,
             label_limits: label_limits::of(&options.kandela().limits),

@@ -86,7 +86,7 @@ impl Refusal {
     }
 
     /// Prometheus' `errorType` for the status.
-    fn error_type(&self) -> &'static str {
+    pub(crate) fn error_type(&self) -> &'static str {
         match self.status {
             StatusCode::NOT_FOUND => "not_found",
             StatusCode::GATEWAY_TIMEOUT => "timeout",

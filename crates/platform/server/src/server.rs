@@ -11,11 +11,12 @@ use arc_swap::ArcSwap;
 use kandela_ingest::redact::RedactError;
 use kandela_lake::{LakeError, Recovery};
 use kandela_model::TenantId;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admission::Admission;
-use crate::app::{Addresses, App, OptionsSource};
+use crate::app::{Addresses, App, Configured, OptionsSource};
 use crate::background::{self, Followed};
 use crate::guard::{CredentialError, Door, Guard};
 use crate::http;
@@ -23,6 +24,7 @@ use crate::http::write::Decoders;
 use crate::net::{Listener, Shutdown, TlsAcceptor, TlsError};
 use crate::options::{Options, Settings};
 use crate::otlp;
+use crate::promql::PromQl;
 use crate::refusal::Dialect;
 use crate::sources::{SourceStatus, Sources};
 use crate::sql::Queries;
@@ -128,14 +130,23 @@ impl Server {
         let (stop, shutdown) = Shutdown::new();
         let body_limits = options.body_limits();
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let promql = PromQl::new(
+            queries.handle(),
+            cores,
+            options.promql_limits(),
+            options.config.global.evaluation_interval,
+            telemetry.clone(),
+        );
         let app = Arc::new(App {
             settings: ArcSwap::from_pointee(settings),
+            configured: Mutex::new(Configured::now()),
             addresses,
             started: Instant::now(),
             guard: Arc::new(guard),
             sources: Sources::default(),
             tenants: Arc::new(tenants(&options, &queries, &telemetry, &shutdown)),
             queries,
+            promql,
             admission: Arc::new(Admission::new(options.memory_limit() / 16, cores, PATIENCE)),
             body_limits,
             decoders: Decoders::new(body_limits.decompressed),

@@ -90,6 +90,11 @@ impl Manager {
         targets
     }
 
+    /// The names of the jobs that run, sorted.
+    pub fn jobs(&self) -> Vec<String> {
+        lock(&self.views).keys().cloned().collect()
+    }
+
     /// Ends all jobs and waits for them. Series don't end by this: who restarts goes on with them.
     pub async fn shutdown(&self) {
         let mut pools = self.pools.lock().await;

@@ -67,6 +67,16 @@ impl Block {
         (self.base, self.base + i64::from(last.copied().unwrap_or(0)))
     }
 
+    /// How many samples it has.
+    pub(crate) fn len(&self) -> u8 {
+        self.len
+    }
+
+    /// Leaves its first `len` samples.
+    pub(crate) fn truncate(&mut self, len: u8) {
+        self.len = self.len.min(len);
+    }
+
     /// The block before it of its series, where there is one.
     pub(crate) fn before(&self) -> Tail {
         Tail { block: self.before, ago: u32::from(self.ago) }

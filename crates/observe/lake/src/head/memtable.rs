@@ -251,6 +251,11 @@ impl Memtable {
         rows
     }
 
+    /// Whether any sample came late.
+    pub(crate) fn has_late_samples(&self) -> bool {
+        self.shards.iter().any(|shard| !shard.lock().late.is_empty())
+    }
+
     /// As [`Memtable::late_samples_in`], of the (series, time) that `keep` says, as rows.
     pub(crate) fn late_samples(&self, keep: impl Fn(i64, i64) -> bool) -> Vec<(i64, i64, f64)> {
         let mut late: Vec<(i64, i64, f64)> = Vec::new();

@@ -221,6 +221,13 @@ impl SeriesIndex {
         })
     }
 
+    /// Every label's values with how many series carry each, in no order of names.
+    pub(crate) fn values_by_name(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = (&str, usize)>)> {
+        self.names.iter().map(|name| {
+            (&*name.name, name.values.iter().map(|(value, postings)| (&**value, postings.as_slice().len())))
+        })
+    }
+
     /// How many series carry `name = value`.
     pub(crate) fn count(&self, name: &str, value: &str) -> usize {
         let postings = self.name(name).and_then(|n| n.values.get(*n.by_value.get(value)? as usize));

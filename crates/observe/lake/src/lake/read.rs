@@ -7,14 +7,14 @@ use std::sync::atomic::Ordering;
 
 use datafusion::error::DataFusionError;
 use kandela_config::matcher::Matcher;
-use kandela_model::Timestamp;
+use kandela_model::{Metadata, Timestamp};
 
 use super::{Lake, TimeRange};
 use crate::error::{LakeError, Result};
-use crate::index::IndexedSeries;
+use crate::index::{Cardinality, IndexedSeries};
 use crate::points::{self, FoundSeries};
 use crate::quarantine::{self, Quarantined};
-use crate::sql::{self, Answer, QueryLimits};
+use crate::sql::{self, Answer, QueryLimits, QueryMemory};
 use crate::view::View;
 
 impl Lake {
@@ -82,6 +82,11 @@ impl Lake {
         Ok(found.with_lacking(quarantine::lacking(&inner.config.root, &points::reads(&days(&range)))))
     }
 
+    /// Memory of the queries' share for a query that is not SQL, empty at first.
+    pub fn query_memory(&self) -> QueryMemory {
+        QueryMemory::new(&self.inner.runtime.memory_pool, "a query of series")
+    }
+
     /// Names of labels on the days of `range`, sorted.
     ///
     /// # Errors
@@ -107,6 +112,16 @@ impl Lake {
             |view| async move { sets.label_values(&view, days.clone(), name, matchers, limit).await },
         )
         .await
+    }
+
+    /// What is known of the family that series named `metric` belong to.
+    pub fn metadata_of(&self, metric: &str) -> Option<Metadata> {
+        self.inner.registry.family_of(metric)
+    }
+
+    /// Where the labels of living series are many; of each kind the `limit` largest.
+    pub fn cardinality(&self, limit: usize) -> Cardinality {
+        self.inner.registry.with_index(|index| index.cardinality(limit))
     }
 
     /// Takes files that a reader found damaged out of their tables; whether there were any.

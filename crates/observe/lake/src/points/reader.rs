@@ -9,6 +9,7 @@ use super::FoundSeries;
 use super::file::PointsFile;
 use super::stripe::Stripe;
 use crate::error::Result;
+use crate::head::Block;
 use crate::table::DataFile;
 
 /// Reads series, best in ascending order of their numbers, since neighbours share what was decoded last. One for each
@@ -18,10 +19,19 @@ pub struct PointReader<'a> {
     found: &'a FoundSeries,
     samples: Vec<Cursor>,
     histograms: Vec<Cursor>,
+    /// What the last series is read from.
+    stripes: Vec<Arc<Stripe>>,
+    chain: Vec<Block>,
+    in_memory: (Vec<i64>, Vec<f64>),
+    late: Vec<(Vec<i64>, Vec<f64>)>,
+    joined: (Vec<i64>, Vec<f64>),
 }
 
 /// A histogram and its time in microseconds.
 pub type TimedHistogram = (i64, Arc<Histogram>);
+
+/// Times in microseconds, ascending, none twice, and as many values; a staleness marker is a value.
+pub type TimedValues<'a> = (&'a [i64], &'a [f64]);
 
 /// One file and the stripe that was read last.
 #[derive(Debug)]
@@ -43,42 +53,53 @@ impl<'a> PointReader<'a> {
             found,
             samples: cursors(&SAMPLES, &found.sample_files),
             histograms: cursors(&HISTOGRAMS, &found.histogram_files),
+            stripes: Vec::new(),
+            chain: Vec::new(),
+            in_memory: Default::default(),
+            late: Vec::new(),
+            joined: Default::default(),
         }
     }
 
-    /// Puts the samples of series `index` into `times` (microseconds, ascending, none twice) and `values`, in place of what
-    /// was there. A staleness marker is a sample.
+    /// The samples of series `index`. Nothing is copied where all of them lie in one file.
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn samples(&mut self, index: usize, times: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<()> {
-        times.clear();
-        values.clear();
-        let Some(series) = self.found.series.get(index) else { return Ok(()) };
-        let mut stripes: Vec<Arc<Stripe>> = Vec::new();
+    pub fn samples(&mut self, index: usize) -> Result<TimedValues<'_>> {
+        let Some(series) = self.found.series.get(index) else { return Ok((&[], &[])) };
+        self.stripes.clear();
         for cursor in &mut self.samples {
-            cursor.collect(self.found, series.id, &mut stripes)?;
+            cursor.collect(self.found, series.id, &mut self.stripes)?;
         }
-        let mut pieces: Vec<(&[i64], &[f64])> = Vec::with_capacity(stripes.len() + 1);
-        for stripe in &stripes {
+        self.late.clear();
+        self.late.extend(self.found.head.late.iter().map(|late| late_of(late, series.id)));
+        let mut pieces: Vec<TimedValues<'_>> = Vec::with_capacity(self.stripes.len() + 1);
+        for stripe in &self.stripes {
             if let Stripe::Floats(floats) = &**stripe
                 && let Some((times, values)) = floats.of(series.id)
             {
                 pieces.push((times, values));
             }
         }
-        pieces.push(self.found.head.of(index));
-        let late: Vec<(Vec<i64>, Vec<f64>)> =
-            self.found.head.late.iter().map(|late| late_of(late, series.id)).collect();
-        pieces.extend(late.iter().map(|(times, values)| (times.as_slice(), values.as_slice())));
-        let (from, through) = self.found.range;
+        let (range, in_memory) = (self.found.range, &mut self.in_memory);
+        self.found.head.read(index, range, &mut self.chain, &mut in_memory.0, &mut in_memory.1);
+        pieces.push((&self.in_memory.0, &self.in_memory.1));
+        pieces.extend(self.late.iter().map(|(times, values)| (times.as_slice(), values.as_slice())));
+        let (from, through) = range;
         for (times, values) in &mut pieces {
             let kept = times.partition_point(|ts| *ts < from)..times.partition_point(|ts| *ts <= through);
             (*times, *values) =
                 (times.get(kept.clone()).unwrap_or_default(), values.get(kept).unwrap_or_default());
         }
-        join(&mut pieces, times, values);
-        Ok(())
+        pieces.retain(|(times, _)| !times.is_empty());
+        match pieces.as_slice() {
+            [] => return Ok((&[], &[])),
+            [only] => return Ok(*only),
+            _ => {}
+        }
+        let (times, values) = (&mut self.joined.0, &mut self.joined.1);
+        join(&pieces, times, values);
+        Ok((times, values))
     }
 
     /// Puts the histograms of series `index` into `points`, ascending by time, in place of what was there.
@@ -141,15 +162,18 @@ fn late_of(late: &[(i64, i64, f64)], id: i64) -> (Vec<i64>, Vec<f64>) {
 }
 
 /// Joins pieces that come in order of rank; of several samples at one time that of the lowest rank stays.
-fn join(pieces: &mut Vec<(&[i64], &[f64])>, times: &mut Vec<i64>, values: &mut Vec<f64>) {
-    pieces.retain(|(times, _)| !times.is_empty());
-    pieces.sort_by_key(|(times, _)| times.first().copied());
-    let apart = pieces.is_sorted_by(|(before, _), (after, _)| before.last() < after.first());
+fn join(pieces: &[TimedValues<'_>], times: &mut Vec<i64>, values: &mut Vec<f64>) {
+    times.clear();
+    values.clear();
+    let mut in_time = pieces.to_vec();
+    in_time.retain(|(times, _)| !times.is_empty());
+    in_time.sort_by_key(|(times, _)| times.first().copied());
+    let apart = in_time.is_sorted_by(|(before, _), (after, _)| before.last() < after.first());
     if apart {
-        let all = pieces.iter().map(|(times, _)| times.len()).sum();
+        let all = in_time.iter().map(|(times, _)| times.len()).sum();
         times.reserve(all);
         values.reserve(all);
-        for (some_times, some_values) in pieces {
+        for (some_times, some_values) in in_time {
             times.extend_from_slice(some_times);
             values.extend_from_slice(some_values);
         }
@@ -171,9 +195,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn joined(pieces: &[(Vec<i64>, Vec<f64>)]) -> Vec<(i64, f64)> {
-        let mut pieces: Vec<_> = pieces.iter().map(|(times, values)| (&**times, &**values)).collect();
+        let pieces: Vec<_> = pieces.iter().map(|(times, values)| (&**times, &**values)).collect();
         let (mut times, mut values) = (Vec::new(), Vec::new());
-        join(&mut pieces, &mut times, &mut values);
+        join(&pieces, &mut times, &mut values);
         times.into_iter().zip(values).collect()
     }
 

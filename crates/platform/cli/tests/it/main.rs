@@ -5,6 +5,7 @@ mod full_disk;
 mod imports_history;
 mod kandela;
 mod opentelemetry;
+mod parity;
 mod peer;
 mod prometheus;
 mod promql;

@@ -49,7 +49,7 @@ async fn read_once(app: &Arc<App>, delivery: &Delivery, name: String) -> Result<
 }
 
 /// The host's name as the kernel has it.
-fn machine_name() -> String {
+pub(crate) fn machine_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if name.trim().is_empty() { "localhost".to_owned() } else { name.trim().to_owned() }
 }

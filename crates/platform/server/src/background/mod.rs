@@ -16,7 +16,7 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::events::TaskFailed;
 
 pub(crate) use forward::{Followed, forward, name_of};
-pub(crate) use host::read_host;
+pub(crate) use host::{machine_name, read_host};
 pub(crate) use own::{tell, tell_now};
 pub(crate) use scrape::scraping;
 pub(crate) use upkeep::{flush_in_time, keep_tidy, tell_of_damage};
@@ -33,7 +33,7 @@ pub(crate) async fn watched(
 }
 
 /// The wall clock.
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_unix_nanos(u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -3,6 +3,7 @@
 mod health;
 mod own_metrics;
 mod page;
+mod prometheus;
 mod sql;
 mod status;
 pub(crate) mod write;
@@ -89,7 +90,7 @@ async fn count(
 
 /// Everything on the main port.
 pub(crate) fn main_routes(door: Door) -> Routes {
-    Routes::new(door)
+    let routes = Routes::new(door)
         .add("/", Role::Viewer, get(page::index))
         .add("/ui/app.js", Role::Viewer, get(page::script))
         .add("/ui/style.css", Role::Viewer, get(page::style))
@@ -101,7 +102,8 @@ pub(crate) fn main_routes(door: Door) -> Routes {
         .add("/api/kandela/v1/status", Role::Viewer, get(status::status))
         .add("/api/sql", Role::Viewer, get(sql::sql).post(sql::sql))
         .add("/api/v1/write", Role::Writer, post(write::write))
-        .add("/api/v1/otlp/v1/metrics", Role::Writer, post(otlp::metrics))
+        .add("/api/v1/otlp/v1/metrics", Role::Writer, post(otlp::metrics));
+    prometheus::add(routes)
 }
 
 /// OTLP over HTTP, on its own port.

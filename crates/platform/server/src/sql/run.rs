@@ -1,7 +1,9 @@
 //! Running queries on threads of their own.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,7 +11,8 @@ use futures::StreamExt as _;
 use kandela_lake::{Lake, LakeError, QUERY_STACK, QueryLimits};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::{JoinError, JoinHandle};
 
 use super::encode::{RowEncoder, RowFormat};
 use crate::telemetry::Telemetry;
@@ -74,6 +77,69 @@ impl Queries {
         };
         self.threads.spawn(watch(query, teller, self.telemetry.clone()));
         Answer { begun, pieces }
+    }
+}
+
+impl Queries {
+    /// A place among the queries that run at a time, given back when dropped.
+    ///
+    /// # Errors
+    /// [`LakeError::QueryTimeout`] where none comes free within a query's timeout.
+    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, LakeError> {
+        let timeout = self.limits.timeout;
+        let turn = tokio::time::timeout(timeout, self.slots.clone().acquire_owned()).await;
+        let timed_out = |_| LakeError::QueryTimeout { seconds: timeout.as_secs() };
+        turn.map_err(timed_out)?.map_err(|_| LakeError::Closed)
+    }
+
+    /// Runs a query of the server's own on the queries' threads, within the limits of one query. It waits for its turn within its
+    /// timeout, and ends when nobody waits for it any more. `language` names it in own metrics.
+    ///
+    /// # Errors
+    /// As `work`; [`LakeError::QueryTimeout`] where its turn does not come in time.
+    pub(crate) async fn run<T, F>(
+        &self,
+        language: &'static str,
+        work: impl FnOnce(QueryLimits) -> F,
+    ) -> Result<T, LakeError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, LakeError>> + Send + 'static,
+    {
+        let began = Instant::now();
+        let turn = self.turn().await?;
+        let left = self.limits.timeout.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
+        let work = work(QueryLimits { timeout: left, ..self.limits });
+        let task = self.threads.spawn(async move {
+            let _turn = turn;
+            work.await
+        });
+        let ended =
+            AbortOnDrop(task).await.unwrap_or_else(|panic| Err(LakeError::defect("run the query", panic)));
+        let outcome = match &ended {
+            Ok(_) => "ok",
+            Err(LakeError::QueryTimeout { .. }) => "timeout",
+            Err(_) => "error",
+        };
+        self.telemetry.emit(QueryFinished { language, outcome, rows: 0, took: began.elapsed() });
+        ended
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<T> Future for AbortOnDrop<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
     }
 }
 

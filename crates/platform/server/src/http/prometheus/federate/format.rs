@@ -1,0 +1,128 @@
+//! Which exposition format a page has (Prometheus, `expfmt.Negotiate`: text or protobuf, never OpenMetrics).
+
+use http::HeaderMap;
+use http::header::ACCEPT;
+
+use super::escape::Escaping;
+use super::{Newest, protobuf, text};
+
+/// How a page is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Format {
+    wire: Wire,
+    escaping: Escaping,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wire {
+    Text0,
+    Text1,
+    Protobuf,
+}
+
+impl Format {
+    /// The first format that `Accept` names, in the order of its preference.
+    pub(super) fn negotiate(request: &HeaderMap) -> Self {
+        let accept = request.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut clauses: Vec<(&str, f32)> =
+            accept.flat_map(|value| value.split(',')).map(|clause| (clause, quality(clause))).collect();
+        // Stable: of two that are liked as much the first stays first.
+        clauses.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        clauses.into_iter().find_map(|(clause, _)| Self::of(clause)).unwrap_or_default()
+    }
+
+    fn of(clause: &str) -> Option<Self> {
+        let (kind, _) = clause.split_once(';').unwrap_or((clause, ""));
+        let escaping = parameter(clause, "escaping").and_then(Escaping::named).unwrap_or_default();
+        let wire = match kind.trim() {
+            "application/vnd.google.protobuf"
+                if parameter(clause, "proto") == Some("io.prometheus.client.MetricFamily")
+                    && parameter(clause, "encoding") == Some("delimited") =>
+            {
+                Wire::Protobuf
+            }
+            "text/plain" => match parameter(clause, "version") {
+                None | Some("" | "0.0.4") => Wire::Text0,
+                Some("1.0.0") => Wire::Text1,
+                Some(_) => return None,
+            },
+            _ => return None,
+        };
+        Some(Self { wire, escaping })
+    }
+
+    pub(super) fn is_protobuf(self) -> bool {
+        self.wire == Wire::Protobuf
+    }
+
+    pub(super) fn content_type(self) -> String {
+        let kind = match self.wire {
+            Wire::Text0 => "text/plain; version=0.0.4; charset=utf-8",
+            Wire::Text1 => "text/plain; version=1.0.0; charset=utf-8",
+            Wire::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            }
+        };
+        format!("{kind}; escaping={}", self.escaping.name())
+    }
+
+    /// Appends a family: metrics of one name and kind.
+    pub(super) fn push_family(self, out: &mut Vec<u8>, family: &[Newest]) {
+        match self.wire {
+            Wire::Protobuf => protobuf::push_family(out, family, self.escaping),
+            Wire::Text0 | Wire::Text1 => text::push_family(out, family, self.escaping),
+        }
+    }
+}
+
+impl Default for Format {
+    fn default() -> Self {
+        Self { wire: Wire::Text0, escaping: Escaping::default() }
+    }
+}
+
+fn quality(clause: &str) -> f32 {
+    parameter(clause, "q").and_then(|text| text.parse().ok()).unwrap_or(1.0)
+}
+
+fn parameter<'a>(clause: &'a str, name: &str) -> Option<&'a str> {
+    clause.split(';').skip(1).find_map(|parameter| {
+        let (key, value) = parameter.split_once('=')?;
+        (key.trim() == name).then(|| value.trim().trim_matches('"'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn negotiated(accept: &'static str) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        Format::negotiate(&headers).content_type()
+    }
+
+    #[test]
+    fn the_format_is_the_first_that_the_client_prefers() {
+        let text = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
+        assert_eq!(negotiated("*/*"), text);
+        assert_eq!(
+            negotiated("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.3"),
+            text
+        );
+        assert_eq!(
+            negotiated(
+                "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,application/vnd.google.protobuf;\
+                 proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6"
+            ),
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; \
+             escaping=underscores"
+        );
+        assert_eq!(
+            negotiated("text/plain;version=1.0.0;escaping=allow-utf-8"),
+            "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
+        );
+    }
+}

@@ -1,0 +1,66 @@
+//! All samples in one compressed message.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use kandela_lake::{FoundSeries, TimedHistogram};
+use prost::Message as _;
+use prost::encoding::{WireType, encode_key, encode_varint};
+
+use super::message::{Sample, TimeSeries, WireHistogram, labels};
+use super::{Found, by_labels, typed, unreadable};
+use crate::http::prometheus::error::ApiError;
+
+const CONTENT_TYPE: &str = "application/x-protobuf";
+
+/// The answer; it may have `limit` bytes before compression.
+pub(super) async fn respond(found: Found, limit: usize) -> Result<Response, ApiError> {
+    let written = tokio::task::spawn_blocking(move || {
+        let mut message = Vec::new();
+        for query in &found.queries {
+            let result = result(&found, query, limit.saturating_sub(message.len()), limit)?;
+            put_message(&mut message, &result);
+        }
+        snap::raw::Encoder::new()
+            .compress_vec(&message)
+            .map_err(|error| ApiError::internal(format!("the answer cannot be compressed: {error}")))
+    });
+    let body = written.await.map_err(|error| ApiError::internal(error.to_string()))??;
+    Ok(typed((StatusCode::OK, body).into_response(), CONTENT_TYPE, Some("snappy")))
+}
+
+/// A `QueryResult` of at most `left` bytes.
+fn result(found: &Found, query: &FoundSeries, left: usize, limit: usize) -> Result<Vec<u8>, ApiError> {
+    let mut out = Vec::new();
+    let mut reader = query.reader();
+    let mut histograms = Vec::new();
+    for index in by_labels(query) {
+        let own = query.labels(index);
+        let mut series = TimeSeries::default();
+        let (times, values) = reader.samples(index).map_err(unreadable)?;
+        let samples = times.iter().zip(values);
+        series.samples =
+            samples.map(|(at, value)| Sample { value: *value, timestamp: at.div_euclid(1_000) }).collect();
+        reader.histograms(index, &mut histograms).map_err(unreadable)?;
+        let wire = |(at, histogram): &TimedHistogram| WireHistogram::new(at.div_euclid(1_000), histogram);
+        series.histograms = histograms.iter().map(wire).collect();
+        if series.samples.is_empty() && series.histograms.is_empty() {
+            continue;
+        }
+        series.labels = labels(&found.labels(own));
+        put_message(&mut out, &series.encode_to_vec());
+        if out.len() > left {
+            return Err(ApiError::bad_data(format!(
+                "the answer would have more than {limit} bytes; ask for less at once, or for streamed chunks \
+                 (STREAMED_XOR_CHUNKS)"
+            )));
+        }
+    }
+    Ok(out)
+}
+
+/// Appends an embedded message as field 1.
+fn put_message(out: &mut Vec<u8>, message: &[u8]) {
+    encode_key(1, WireType::LengthDelimited, out);
+    encode_varint(message.len() as u64, out);
+    out.extend_from_slice(message);
+}

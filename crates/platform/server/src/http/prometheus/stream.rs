@@ -1,0 +1,307 @@
+//! Bodies that are written piece by piece on a thread of their own, so that an answer of any size costs little memory, and
+//! compressed on the way.
+
+use std::io::{self, Write as _};
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures::{Stream, StreamExt as _};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
+use http::{HeaderMap, HeaderValue};
+use tokio::sync::mpsc;
+
+use super::error::ApiError;
+
+/// Bytes that are written before they are passed on.
+const PIECE: usize = 128 << 10;
+/// Pieces that wait for a slow reader.
+const WAITING: usize = 4;
+/// Fewer bytes than this are not worth compressing.
+const WORTH_COMPRESSING: usize = 1_400;
+/// zstd's fastest ordinary level; it packs better than gzip's best.
+const ZSTD_LEVEL: i32 = 1;
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Identity,
+    Gzip,
+    Zstd,
+}
+
+impl Encoding {
+    /// What `Accept-Encoding` prefers; zstd before gzip where it likes both as much.
+    pub(super) fn accepted(request: &HeaderMap) -> Self {
+        let mut best = (Self::Identity, 0.0);
+        let listed = request.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+        for item in listed.flat_map(|value| value.split(',')) {
+            let mut parts = item.split(';').map(str::trim);
+            let encoding = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
+                "gzip" | "x-gzip" => Self::Gzip,
+                "zstd" => Self::Zstd,
+                _ => continue,
+            };
+            let quality = parts.find_map(|part| part.strip_prefix("q=")?.trim().parse::<f32>().ok());
+            let quality = quality.unwrap_or(1.0);
+            if quality > best.1 || (quality == best.1 && quality > 0.0 && encoding == Self::Zstd) {
+                best = (encoding, quality);
+            }
+        }
+        best.0
+    }
+
+    const fn name(self) -> Option<HeaderValue> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip => Some(HeaderValue::from_static("gzip")),
+            Self::Zstd => Some(HeaderValue::from_static("zstd")),
+        }
+    }
+}
+
+/// What the writer hands on.
+struct Piece {
+    bytes: Bytes,
+    encoding: Encoding,
+    /// Whether it is the whole rest, so that short answers come at once and with their length.
+    last: bool,
+}
+
+enum Packer {
+    Identity,
+    Gzip(GzEncoder<Vec<u8>>),
+    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
+}
+
+impl Packer {
+    /// Does without compression where there is no memory for it, and says so in `encoding`.
+    fn new(encoding: &mut Encoding) -> Self {
+        match encoding {
+            Encoding::Identity => Self::Identity,
+            Encoding::Gzip => Self::Gzip(GzEncoder::new(Vec::new(), Compression::fast())),
+            Encoding::Zstd => match zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL) {
+                Ok(encoder) => Self::Zstd(encoder),
+                Err(_) => {
+                    *encoding = Encoding::Identity;
+                    Self::Identity
+                }
+            },
+        }
+    }
+
+    /// Packs what is written; gives what came out so far.
+    fn push(&mut self, written: &mut Vec<u8>) -> Vec<u8> {
+        let packed = match self {
+            Self::Identity => return std::mem::replace(written, Vec::with_capacity(written.capacity())),
+            Self::Gzip(encoder) => encoder.write_all(written).map(|()| std::mem::take(encoder.get_mut())),
+            Self::Zstd(encoder) => encoder.write_all(written).map(|()| std::mem::take(encoder.get_mut())),
+        };
+        written.clear();
+        // Writing into a vector cannot fail.
+        packed.unwrap_or_default()
+    }
+
+    fn finish(self) -> Vec<u8> {
+        match self {
+            Self::Identity => Vec::new(),
+            Self::Gzip(encoder) => encoder.finish().unwrap_or_default(),
+            Self::Zstd(encoder) => encoder.finish().unwrap_or_default(),
+        }
+    }
+}
+
+/// Writes a body.
+pub(super) struct Pen {
+    out: Vec<u8>,
+    encoding: Encoding,
+    /// There once something was passed on.
+    packer: Option<Packer>,
+    pieces: mpsc::Sender<Result<Piece, ApiError>>,
+}
+
+impl Pen {
+    fn new(encoding: Encoding, pieces: mpsc::Sender<Result<Piece, ApiError>>) -> Self {
+        Self { out: Vec::with_capacity(4 << 10), encoding, packer: None, pieces }
+    }
+
+    /// What was not passed on yet; bodies are written by appending to it.
+    pub(super) fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    /// Answers with an error instead; where something was passed on already, the answer breaks off.
+    fn fail(self, error: ApiError) {
+        let _ = self.pieces.blocking_send(Err(error));
+    }
+
+    /// Passes on what is written once it is enough. Gives whether anybody still reads.
+    pub(super) fn pass_on(&mut self) -> bool {
+        self.out.len() < PIECE || self.flush()
+    }
+
+    /// Passes on what is written. Gives whether anybody still reads.
+    pub(super) fn flush(&mut self) -> bool {
+        let Self { out, encoding, packer, .. } = self;
+        let bytes = packer.get_or_insert_with(|| Packer::new(encoding)).push(out);
+        let piece = Piece { bytes: bytes.into(), encoding: self.encoding, last: false };
+        piece.bytes.is_empty() || self.pieces.blocking_send(Ok(piece)).is_ok()
+    }
+
+    fn finish(self) {
+        let Self { mut out, mut encoding, packer, pieces } = self;
+        let short = packer.is_none() && out.len() < WORTH_COMPRESSING;
+        let (bytes, encoding) = if short {
+            (out, Encoding::Identity)
+        } else {
+            let mut packer = packer.unwrap_or_else(|| Packer::new(&mut encoding));
+            let mut packed = packer.push(&mut out);
+            packed.extend_from_slice(&packer.finish());
+            (packed, encoding)
+        };
+        // Nobody reads it any more where this fails.
+        let _ = pieces.blocking_send(Ok(Piece { bytes: bytes.into(), encoding, last: true }));
+    }
+}
+
+/// Runs `write` on a thread of its own; the response is there as soon as its first piece is. Once the response is dropped,
+/// the pen says that nobody reads.
+///
+/// # Errors
+/// What `write` says, or that it broke, before its first piece.
+pub(super) async fn stream(
+    encoding: Encoding,
+    write: impl FnOnce(&mut Pen) -> Result<(), ApiError> + Send + 'static,
+) -> Result<Response, ApiError> {
+    let (sender, mut pieces) = mpsc::channel(WAITING);
+    tokio::task::spawn_blocking(move || {
+        let mut pen = Pen::new(encoding, sender);
+        match write(&mut pen) {
+            Ok(()) => pen.finish(),
+            Err(error) => pen.fail(error),
+        }
+    });
+    let broke = || Err(ApiError::internal("the answer could not be written; see the log"));
+    let Piece { bytes, encoding, last } = pieces.recv().await.unwrap_or_else(broke)?;
+    let body = if last { Body::from(bytes) } else { Body::from_stream(rest(bytes, pieces)) };
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    if let Some(name) = encoding.name() {
+        headers.insert(CONTENT_ENCODING, name);
+    }
+    Ok(response)
+}
+
+/// The pieces from `first` on. A body without its last piece ends in an error, so that nobody takes it for whole.
+fn rest(
+    first: Bytes,
+    pieces: mpsc::Receiver<Result<Piece, ApiError>>,
+) -> impl Stream<Item = io::Result<Bytes>> {
+    let others = futures::stream::unfold(Some(pieces), move |pieces| async move {
+        let mut pieces = pieces?;
+        match pieces.recv().await {
+            None => Some((Err(io::Error::other("the answer broke off")), None)),
+            Some(Err(error)) => Some((Err(io::Error::other(error.message)), None)),
+            Some(Ok(Piece { bytes, last: true, .. })) => Some((Ok(bytes), None)),
+            Some(Ok(Piece { bytes, .. })) => Some((Ok(bytes), Some(pieces))),
+        }
+    });
+    futures::stream::once(async move { Ok(first) }).chain(others)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use axum::body::to_bytes;
+
+    use super::*;
+
+    fn accepted(value: &'static str) -> Encoding {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(value));
+        Encoding::accepted(&headers)
+    }
+
+    #[test]
+    fn the_encoding_is_the_one_that_the_client_prefers() {
+        assert_eq!(accepted("gzip, deflate, br, zstd"), Encoding::Zstd);
+        assert_eq!(accepted("gzip;q=1.0, zstd;q=0.5"), Encoding::Gzip);
+        assert_eq!(accepted("gzip;q=0, identity"), Encoding::Identity);
+        assert_eq!(accepted("br"), Encoding::Identity);
+        assert_eq!(Encoding::accepted(&HeaderMap::new()), Encoding::Identity);
+    }
+
+    async fn written(encoding: Encoding, rows: usize) -> (Option<HeaderValue>, Vec<u8>) {
+        let write = move |pen: &mut Pen| {
+            for row in 0..rows {
+                pen.out().extend_from_slice(format!("row {row}\n").as_bytes());
+                assert!(pen.pass_on());
+            }
+            Ok(())
+        };
+        let response = stream(encoding, write).await.unwrap();
+        let named = response.headers().get(CONTENT_ENCODING).cloned();
+        (named, to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec())
+    }
+
+    #[tokio::test]
+    async fn every_encoding_comes_back_whole() {
+        for rows in [0, 1, 1_000, 200_000] {
+            let (_, plain) = written(Encoding::Identity, rows).await;
+            let (named, packed) = written(Encoding::Gzip, rows).await;
+            let mut unpacked = Vec::new();
+            match named {
+                Some(_) => {
+                    flate2::read::GzDecoder::new(&*packed).read_to_end(&mut unpacked).map(drop).unwrap()
+                }
+                None => unpacked = packed,
+            }
+            assert!(unpacked == plain, "{rows} rows");
+            let (named, packed) = written(Encoding::Zstd, rows).await;
+            let unpacked = if named.is_some() { zstd::decode_all(&*packed).unwrap() } else { packed };
+            assert!(unpacked == plain, "{rows} rows");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_breaks_makes_no_whole_answer() {
+        assert!(stream(Encoding::Identity, |_| panic!("a defect")).await.is_err());
+        let write = |pen: &mut Pen| {
+            pen.out().resize(PIECE, b'x');
+            pen.flush();
+            Err(ApiError::internal("a broken disk"))
+        };
+        let response = stream(Encoding::Identity, write).await.unwrap();
+        assert!(to_bytes(response.into_body(), usize::MAX).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_error_before_the_first_piece_is_the_answer() {
+        let write = |pen: &mut Pen| {
+            pen.out().push(b'x');
+            Err(ApiError::internal("a broken disk"))
+        };
+        let error = stream(Encoding::Identity, write).await.unwrap_err();
+        assert_eq!(error, ApiError::internal("a broken disk"));
+    }
+
+    #[tokio::test]
+    async fn nobody_writes_for_a_reader_who_left() {
+        let (told, hears) = tokio::sync::oneshot::channel();
+        let write = |pen: &mut Pen| {
+            loop {
+                pen.out().resize(PIECE, b'x');
+                if !pen.flush() {
+                    let _ = told.send(());
+                    return Ok(());
+                }
+            }
+        };
+        drop(stream(Encoding::Identity, write).await.unwrap());
+        hears.await.unwrap();
+    }
+}
