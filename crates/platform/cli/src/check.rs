@@ -15,7 +15,7 @@ pub(crate) enum Check {
     /// Check files of recording and alerting rules
     Rules(rules::CheckRules),
     /// Ask two servers the same queries, and tell where their answers differ
-    Parity(parity::CheckParity),
+    Parity(Box<parity::CheckParity>),
 }
 
 impl Check {

@@ -50,9 +50,11 @@ impl RemoteSource {
 impl SeriesSource for RemoteSource {
     async fn select(&self, select: &Select) -> Result<Arc<dyn SeriesSet>, SourceError> {
         let query = query(select);
-        let mut answer = self.remote.ask(&[query]).await.map_err(failed)?;
+        let mut answer = self.remote.ask(&[query]).await.map_err(|error| failed(&error))?;
         let mut gathered = Gathered::default();
-        while let Some(RemotePiece { batch, skipped }) = answer.next().await.map_err(failed)? {
+        while let Some(RemotePiece { batch, skipped }) =
+            answer.next().await.map_err(|error| failed(&error))?
+        {
             self.take(gathered.add(batch, select.from..=select.through))?;
             gathered.warnings.extend(
                 skipped
@@ -83,7 +85,7 @@ fn query(select: &Select) -> Query {
     }
 }
 
-fn failed(error: RemoteReadError) -> SourceError {
+fn failed(error: &RemoteReadError) -> SourceError {
     let cause = match error {
         RemoteReadError::TooLarge { .. } => SourceCause::Limit,
         RemoteReadError::Passing(_) | RemoteReadError::Final(_) => SourceCause::Unavailable,

@@ -87,8 +87,15 @@ pub(super) struct Question {
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub(super) enum Data {
     Same,
-    Differ { differences: Vec<Difference>, more: usize },
-    Unknown { why: String },
+    Differ {
+        differences: Vec<Difference>,
+        more: usize,
+    },
+    Unknown {
+        why: String,
+    },
+    /// Only errors or types differ, for which data are not to blame.
+    NotAsked,
 }
 
 /// A query whose answers agree, with other warnings or infos.
@@ -224,7 +231,11 @@ impl Asking {
             let (text, source) = (query.text.clone(), query.source.clone());
             if !asked.is_empty() {
                 progress.show(|_| format!("comparing the data of {differ} queries"));
-                let data = self.data(&text, stretch, &mut looked_at).await;
+                let differences = asked.iter().flat_map(|question| &question.differences);
+                let data = match differences.into_iter().any(Difference::may_be_of_data) {
+                    true => self.data(&text, stretch, &mut looked_at).await,
+                    false => Data::NotAsked,
+                };
                 report.differing.push(Differing { query: text, source, asked, data });
             } else if !only_here.is_empty() || !only_there.is_empty() {
                 report.noted_differently.push(NotedDifferently {
@@ -300,7 +311,7 @@ impl Asking {
                 }
             };
             match data {
-                Data::Same => {}
+                Data::Same | Data::NotAsked => {}
                 Data::Differ { differences, more: also } => {
                     all.extend(differences);
                     more += also;

@@ -51,6 +51,21 @@ pub(super) enum Difference {
     Twice { side: Side, series: String },
 }
 
+impl Difference {
+    /// Whether other data may be what is behind it.
+    pub(super) const fn may_be_of_data(&self) -> bool {
+        !matches!(self, Self::Unasked { .. } | Self::Kind { .. })
+            && !matches!(self, Self::Failure { here: Some(failed), .. } | Self::Failure { there: Some(failed), .. } if failed.is_of_query())
+    }
+}
+
+impl Failed {
+    /// Whether the query itself is refused, whatever the data.
+    const fn is_of_query(&self) -> bool {
+        self.status == 400
+    }
+}
+
 impl From<Millis> for Time {
     fn from(Millis(at): Millis) -> Self {
         Self(at)

@@ -48,9 +48,10 @@ fn differing(Differing { query, source, asked, data }: &Differing) {
     told.dedup();
     first_few(&told, 0);
     match data {
+        Data::NotAsked => {}
         Data::Same => indented("the data under it are the same: the engines differ", 2),
         Data::Unknown { why } => {
-            indented(&format!("whether the data under it differ is not known: {why}"), 2)
+            indented(&format!("whether the data under it differ is not known: {why}"), 2);
         }
         Data::Differ { differences, more } => {
             indented("the data under it differ:", 2);

@@ -82,6 +82,9 @@ fn legend(
         _ => String::new(),
     };
     let ends: Vec<String> = curves.iter().map(ended).collect();
+    if let ([value], [end]) = (values.as_slice(), ends.as_slice()) {
+        return vec![format!("last {value}{end}")];
+    }
     let widest = |texts: &[String]| texts.iter().map(|text| text.width()).max().unwrap_or(0);
     let title = match split.differing.as_slice() {
         [only] => only.as_str(),
