@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 use ureq::Agent;
 
 use super::load::{Body, Load, Shape};
@@ -122,7 +123,7 @@ pub(super) fn programs(root: &Path, systems: &[System]) -> anyhow::Result<Vec<(S
 }
 
 /// What one system paid for one load.
-#[derive(Debug, Clone, Copy, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Cost {
     /// From the first body to the last acknowledgement.
     pub(crate) wall_s: f64,
@@ -159,7 +160,7 @@ fn measure(
     let (resident_bytes, _) = server.resident_bytes()?;
 
     system.flush(&agent, &base)?;
-    settle(&server, interrupt)?;
+    settle(&server, SETTLE_LIMIT, interrupt)?;
     let cpu_settled_s = server.cpu_seconds()? - cpu_before;
     let (_, resident_peak_bytes) = server.resident_bytes()?;
     let disk_bytes = process::disk_bytes(&home.path().join("data"));
@@ -205,7 +206,12 @@ fn wait_until_ready(
 
 /// Sends every body; series that share a body stay on one connection, so that none goes back in time. Gives the number
 /// of retries.
-fn send_all(load: &Load, connections: usize, url: &str, interrupt: &Interrupt) -> anyhow::Result<u32> {
+pub(super) fn send_all(
+    load: &Load,
+    connections: usize,
+    url: &str,
+    interrupt: &Interrupt,
+) -> anyhow::Result<u32> {
     thread::scope(|scope| {
         let senders: Vec<_> = (0..connections)
             .map(|connection| {
@@ -244,12 +250,13 @@ fn send<'a>(bodies: impl Iterator<Item = &'a Body>, url: &str, interrupt: &Inter
     Ok(retries)
 }
 
-/// Waits until the process has used less than a twentieth of a core for three seconds, and at least [`SETTLE_LEAST`].
-fn settle(server: &Server, interrupt: &Interrupt) -> anyhow::Result<()> {
+/// Waits until the process has used less than a twentieth of a core for three seconds, at least [`SETTLE_LEAST`], and not much
+/// longer than `limit`.
+pub(super) fn settle(server: &Server, limit: Duration, interrupt: &Interrupt) -> anyhow::Result<()> {
     const WINDOW: Duration = Duration::from_secs(3);
     const RESTING: f64 = 0.05;
     interrupt.sleep(SETTLE_LEAST)?;
-    let deadline = Instant::now() + SETTLE_LIMIT;
+    let deadline = Instant::now() + limit;
     let mut before = server.cpu_seconds()?;
     while Instant::now() < deadline {
         interrupt.sleep(WINDOW)?;
@@ -262,7 +269,8 @@ fn settle(server: &Server, interrupt: &Interrupt) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn append(path: &Path, run: &Run) -> anyhow::Result<()> {
+/// Adds a line of JSON to the file.
+pub(super) fn append(path: &Path, run: &impl Serialize) -> anyhow::Result<()> {
     let mut file = fs::OpenOptions::new()
         .create(true)
         .append(true)

@@ -141,6 +141,11 @@ impl Load {
         METRICS.iter().map(|metric| metric.name)
     }
 
+    /// The last value of the series of this number.
+    pub(crate) fn last_value(&self, index: usize) -> f64 {
+        (0..self.shape.samples).fold(start_value(index), |value, step| next_value(index, step, value))
+    }
+
     /// A time range that ends at `end_ms` and holds every sample, in seconds.
     pub(crate) fn range_s(&self) -> i64 {
         (STEP_MS * self.shape.samples as i64) / 1000 + 15
@@ -201,8 +206,15 @@ fn next_value(index: usize, step: usize, last: f64) -> f64 {
     }
 }
 
+/// A selector in PromQL of the series of this number and no other.
+pub(crate) fn selector(index: usize) -> String {
+    let matcher = |label: Label| format!("{}=\"{}\"", label.name, label.value);
+    let chosen = labels(index).into_iter().filter(|label| ["code", "handler", "pod"].contains(&&*label.name));
+    format!("{}{{{}}}", metric_of(index).name, chosen.map(matcher).collect::<Vec<_>>().join(","))
+}
+
 /// SplitMix64 (Steele, Lea, Flood 2014) over two numbers.
-fn mix(a: u64, b: u64) -> u64 {
+pub(crate) fn mix(a: u64, b: u64) -> u64 {
     let mut z = a.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(b.wrapping_mul(0xd1b5_4a32_d192_ed03));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -267,6 +279,17 @@ mod tests {
             let names: Vec<String> = labels(index).into_iter().map(|label| label.name).collect();
             assert_eq!(names.len(), 10);
             assert!(names.is_sorted(), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn each_series_has_a_selector_and_a_last_value_of_its_own() {
+        let load = Load::new(Shape { series: 450, samples: 3, body: 450 }, END).expect("load");
+        let last = decoded(&load).pop().expect("request");
+        let selectors: BTreeSet<String> = (0..450).map(selector).collect();
+        assert_eq!(selectors.len(), 450);
+        for (index, series) in last.timeseries.iter().enumerate() {
+            assert_eq!(series.samples[0].value, load.last_value(index));
         }
     }
 

@@ -7,6 +7,7 @@ mod ingest;
 mod load;
 mod pages;
 mod process;
+mod query;
 mod remote_write;
 mod report;
 mod storage;
@@ -20,6 +21,8 @@ use clap::Subcommand;
 pub(crate) enum Command {
     /// Remote-write ingest: samples per CPU-second, memory and disk
     Ingest(ingest::Arguments),
+    /// PromQL over the same data: range queries, a dashboard under load, one series among many
+    Query(query::Arguments),
     /// Bytes on disk for each sample of a real node_exporter, after compaction
     Storage(storage::Arguments),
 }
@@ -27,6 +30,7 @@ pub(crate) enum Command {
 pub(crate) fn run(root: &Path, command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Ingest(arguments) => ingest::run(root, arguments),
+        Command::Query(arguments) => query::run(root, arguments),
         Command::Storage(arguments) => storage::run(root, arguments),
     }
 }

@@ -138,6 +138,9 @@ pub enum Ignored {
     /// A second YAML document in one file.
     #[error("only the first YAML document of a file is read; this one is ignored")]
     SecondDocument,
+    /// A rule that gives the same series as another of its file.
+    #[error("a rule on line {0} has the same name and labels; what is kept of the two is not defined")]
+    DuplicateRule(usize),
     /// An environment variable in an external label is unset or empty.
     #[error("environment variable {0:?} is unset or empty; it expands to nothing")]
     EmptyVariable(String),

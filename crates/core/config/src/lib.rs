@@ -43,8 +43,10 @@ pub mod re2;
 mod read;
 pub mod relabel;
 mod remote_write;
+pub mod rules;
 mod scrape;
 mod secret;
+mod source;
 mod units;
 mod yaml;
 

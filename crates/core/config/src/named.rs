@@ -90,4 +90,15 @@ impl NameValidation {
             }
         }
     }
+
+    /// Whether `name` may be a metric's name.
+    pub fn is_metric_name(self, name: &str) -> bool {
+        let may_begin = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | ':');
+        match self {
+            Self::Utf8 => !name.is_empty(),
+            Self::Legacy => {
+                name.starts_with(may_begin) && name.chars().all(|c| may_begin(c) || c.is_ascii_digit())
+            }
+        }
+    }
 }

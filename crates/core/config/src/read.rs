@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{ConfigError, ConfigErrors, Ignored, Place, Problem, Warning};
+use crate::source::{Runs, SourceFile};
 use crate::units::{parse_duration, parse_size};
 use crate::yaml::{self, Entry, Node, Value};
 
@@ -19,6 +20,7 @@ const MAX_ERRORS: usize = 100;
 /// What one run of reading reports.
 pub(crate) struct Report {
     file: Arc<str>,
+    source: SourceFile,
     errors: RefCell<Vec<ConfigError>>,
     warnings: RefCell<Vec<Warning>>,
 }
@@ -46,7 +48,12 @@ pub(crate) fn document<T>(
     text: &str,
     read: impl FnOnce(Item<'_>) -> T,
 ) -> Result<(T, Vec<Warning>), ConfigErrors> {
-    let report = Report { file: file.into(), errors: RefCell::default(), warnings: RefCell::default() };
+    let report = Report {
+        file: file.into(),
+        source: SourceFile::new(text),
+        errors: RefCell::default(),
+        warnings: RefCell::default(),
+    };
     let error = |(place, problem)| {
         ConfigErrors(vec![ConfigError { file: file.into(), place, path: String::new(), problem }])
     };
@@ -136,6 +143,32 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// The text of a scalar, if this is one; nothing is reported.
+    pub(crate) fn scalar(&self) -> Option<&'a str> {
+        match &self.node.value {
+            Value::Scalar { text, .. } => Some(text),
+            Value::Sequence(_) | Value::Mapping(_) => None,
+        }
+    }
+
+    /// Where the characters of a scalar stand in the file.
+    pub(crate) fn runs(&self) -> Runs {
+        match &self.node.value {
+            Value::Scalar { text, style, .. } => self.report.source.runs(self.node.place, *style, text),
+            Value::Sequence(_) | Value::Mapping(_) => vec![(0, self.node.place)],
+        }
+    }
+
+    /// The same value, reported on at another place.
+    pub(crate) fn at(&self, place: Place) -> Self {
+        Self { place, ..self.clone() }
+    }
+
+    /// Where this is reported on.
+    pub(crate) const fn place(&self) -> Place {
+        self.place
+    }
+
     /// The text of a scalar that is not null, through `parse`.
     pub(crate) fn parse<T, E: Display>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
         let text = self.text().filter(|_| !self.is_null())?;
@@ -146,7 +179,7 @@ impl<'a> Item<'a> {
     pub(crate) fn boolean(&self) -> Option<bool> {
         let word = match &self.node.value {
             _ if self.is_null() => return None,
-            Value::Scalar { text, plain: true } => text.as_str(),
+            Value::Scalar { text, plain: true, .. } => text.as_str(),
             _ => "",
         };
         match word {
@@ -165,7 +198,7 @@ impl<'a> Item<'a> {
     pub(crate) fn count(&self) -> Option<u64> {
         let text = match &self.node.value {
             _ if self.is_null() => return None,
-            Value::Scalar { text, plain: true } => text.replace('_', ""),
+            Value::Scalar { text, plain: true, .. } => text.replace('_', ""),
             _ => String::new(),
         };
         let count = match text.strip_prefix("0x") {
@@ -364,7 +397,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The known key that is spelt most like `key`, unless none is close enough to be meant.
-fn nearest<'k>(key: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(key: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     // The distance costs the product of the lengths; a key this long is no slip of the pen.
     if key.len() > 100 {
         return None;

@@ -33,7 +33,7 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub(crate) enum Value {
     /// A scalar; `plain` when it is unquoted, so that `null` may mean null.
-    Scalar { text: String, plain: bool },
+    Scalar { text: String, plain: bool, style: ScalarStyle },
     /// A sequence.
     Sequence(Vec<Rc<Node>>),
     /// A mapping in the order of the file; keys are unique.
@@ -63,7 +63,7 @@ pub(crate) type LoadError = (Place, Problem);
 impl Node {
     /// Whether this is YAML's null, in any of its spellings, or nothing at all.
     pub(crate) fn is_null(&self) -> bool {
-        matches!(&self.value, Value::Scalar { text, plain: true }
+        matches!(&self.value, Value::Scalar { text, plain: true, .. }
             if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 }
@@ -94,7 +94,7 @@ pub(crate) fn load(text: &str) -> Result<Document, LoadError> {
                 let quoted = scalar_tag(tag.as_deref(), place)?;
                 let plain = style == ScalarStyle::Plain && !quoted;
                 let weight = text.len() + NODE_BYTES;
-                let value = Value::Scalar { text: text.into_owned(), plain };
+                let value = Value::Scalar { text: text.into_owned(), plain, style };
                 tree.add(Rc::new(Node { place, value, weight, height: 0 }), anchor)?;
             }
             Event::SequenceStart(anchor, tag) => {

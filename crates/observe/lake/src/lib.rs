@@ -50,6 +50,6 @@ pub use lake::{Lake, LakeStats, TableStats, TimeRange};
 pub use points::{FoundSeries, PointReader, TimedHistogram, TimedValues};
 pub use quarantine::Quarantined;
 pub use recover::Recovery;
-pub use sql::{Answer, QUERY_STACK, QueryLimits, explain};
+pub use sql::{Answer, QUERY_STACK, QueryLimits, QueryMemory, explain};
 pub use table::{CompactReport, RetentionReport};
 pub use tail::{LakeTail, Tailed};

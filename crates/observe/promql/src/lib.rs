@@ -16,7 +16,7 @@ pub mod source;
 mod tree_json;
 
 pub use answer::{Answer, Answered, Point};
-pub use eval::{Control, EvalError, Limits, Options, Prepared, When, evaluate, prepare};
+pub use eval::{Control, EvalError, Limits, Options, Prepared, SharedMemory, When, evaluate, prepare};
 pub use kandela_config::matcher::{MatchOp, Matcher};
 pub use parse::{ParseError, parse, parse_selector};
 pub use print::format;

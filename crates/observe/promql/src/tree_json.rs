@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::ast::{
-    At, Binary, Boundary, Cardinality, Duration, DurationExpr, DurationOp, Expr, Kind, Matching, Selector,
-    ValueType,
+    Aggregate, At, Binary, Boundary, Call, Cardinality, Duration, DurationExpr, DurationOp, Expr, Kind,
+    Matching, Selector, Subquery, Unary, ValueType,
 };
 use crate::functions::{Function, Variadic};
 use crate::print::duration::{bare, literal, symbol};
@@ -26,52 +26,73 @@ pub fn tree_json(expr: &Expr) -> Value {
             }
             node
         }
-        Kind::Subquery(subquery) => json!({
-            "type": "subquery",
-            "expr": tree_json(&subquery.expr),
-            "range": millis(Some(&subquery.range)),
-            "rangeExpr": calculated(Some(&subquery.range)),
-            "offset": millis(subquery.offset.as_ref()),
-            "offsetExpr": offset(subquery.offset.as_ref()),
-            "step": millis(subquery.step.as_ref()),
-            "stepExpr": calculated(subquery.step.as_ref()),
-            "timestamp": timestamp(subquery.at),
-            "startOrEnd": start_or_end(subquery.at),
-        }),
-        Kind::Call(call) => json!({
-            "type": "call",
-            "func": function_json(call.function),
-            "args": call.args.iter().map(tree_json).collect::<Vec<_>>(),
-        }),
-        Kind::Aggregate(aggregate) => json!({
-            "type": "aggregation",
-            "op": aggregate.op.name(),
-            "expr": tree_json(&aggregate.expr),
-            "param": aggregate.param.as_ref().map(tree_json),
-            "grouping": aggregate.grouping.labels,
-            "without": aggregate.grouping.without,
-        }),
-        Kind::Binary(binary) => json!({
-            "type": "binaryExpr",
-            "op": binary.op.symbol(),
-            "lhs": tree_json(&binary.left),
-            "rhs": tree_json(&binary.right),
-            "matching": matching_json(binary),
-            "bool": binary.returns_bool,
-        }),
-        Kind::Unary(unary) => json!({
-            "type": "unaryExpr",
-            "op": if unary.negative { "-" } else { "+" },
-            "expr": tree_json(&unary.expr),
-        }),
+        Kind::Subquery(subquery) => subquery_json(subquery),
+        Kind::Call(call) => call_json(call),
+        Kind::Aggregate(aggregate) => aggregate_json(aggregate),
+        Kind::Binary(binary) => binary_json(binary),
+        Kind::Unary(unary) => unary_json(unary),
         Kind::Paren(inner) => json!({"type": "parenExpr", "expr": tree_json(inner)}),
     }
 }
 
+fn subquery_json(subquery: &Subquery) -> Value {
+    json!({
+        "type": "subquery",
+        "expr": tree_json(&subquery.expr),
+        "range": millis(Some(&subquery.range)),
+        "rangeExpr": calculated(Some(&subquery.range)),
+        "offset": millis(subquery.offset.as_ref()),
+        "offsetExpr": offset(subquery.offset.as_ref()),
+        "step": millis(subquery.step.as_ref()),
+        "stepExpr": calculated(subquery.step.as_ref()),
+        "timestamp": timestamp(subquery.at),
+        "startOrEnd": start_or_end(subquery.at),
+    })
+}
+
+fn call_json(call: &Call) -> Value {
+    json!({
+        "type": "call",
+        "func": function_json(call.function),
+        "args": call.args.iter().map(tree_json).collect::<Vec<_>>(),
+    })
+}
+
+fn aggregate_json(aggregate: &Aggregate) -> Value {
+    json!({
+        "type": "aggregation",
+        "op": aggregate.op.name(),
+        "expr": tree_json(&aggregate.expr),
+        "param": aggregate.param.as_ref().map(tree_json),
+        "grouping": aggregate.grouping.labels,
+        "without": aggregate.grouping.without,
+    })
+}
+
+fn binary_json(binary: &Binary) -> Value {
+    json!({
+        "type": "binaryExpr",
+        "op": binary.op.symbol(),
+        "lhs": tree_json(&binary.left),
+        "rhs": tree_json(&binary.right),
+        "matching": matching_json(binary),
+        "bool": binary.returns_bool,
+    })
+}
+
+fn unary_json(unary: &Unary) -> Value {
+    json!({
+        "type": "unaryExpr",
+        "op": if unary.negative { "-" } else { "+" },
+        "expr": tree_json(&unary.expr),
+    })
+}
+
 fn selector_json(kind: &str, selector: &Selector) -> Value {
-    let matchers = selector.matchers.iter().map(|Matcher { name, op, value, .. }| {
-        json!({"name": name, "type": op.to_string(), "value": value})
-    });
+    let matchers = selector
+        .matchers
+        .iter()
+        .map(|Matcher { name, op, value, .. }| json!({"name": name, "type": op.to_string(), "value": value}));
     json!({
         "type": kind,
         "name": selector.name.as_deref().unwrap_or_default(),
@@ -202,7 +223,14 @@ fn part(duration: &Duration) -> Value {
 }
 
 fn operation(op: &str, left: Value, right: Value) -> Value {
-    json!({"type": "durationExpr", "op": op, "lhs": left, "rhs": right, "wrapped": false})
+    let fields = [
+        ("type", Value::from("durationExpr")),
+        ("op", Value::from(op)),
+        ("lhs", left),
+        ("rhs", right),
+        ("wrapped", Value::from(false)),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// Text in which each byte that is no UTF-8 is the replacement character.

@@ -61,18 +61,19 @@ impl Prometheus {
             .into();
         let prometheus = Self { child, agent, url: format!("http://127.0.0.1:{port}/api/v1") };
         let deadline = Instant::now() + Duration::from_secs(60);
-        while prometheus.ask("format_query", "up").is_err() {
+        while prometheus.ask("format_query", "up").is_none() {
             assert!(Instant::now() < deadline, "Prometheus does not answer");
             std::thread::sleep(Duration::from_millis(50));
         }
         prometheus
     }
 
-    /// What Prometheus gives for a query, or the error that it shows.
-    fn ask(&self, what: &str, query: &str) -> Result<Result<Value, String>, ureq::Error> {
-        let mut answer = self.agent.post(format!("{}/{what}", self.url)).send_form([("query", query)])?;
-        let answer: Value = serde_json::from_str(&answer.body_mut().read_to_string()?).unwrap();
-        Ok(match answer["error"].as_str() {
+    /// What Prometheus gives for a query, or the error that it shows; nothing where it does not answer yet.
+    fn ask(&self, what: &str, query: &str) -> Option<Result<Value, String>> {
+        let mut answer =
+            self.agent.post(format!("{}/{what}", self.url)).send_form([("query", query)]).ok()?;
+        let answer: Value = serde_json::from_str(&answer.body_mut().read_to_string().ok()?).ok()?;
+        Some(match answer["error"].as_str() {
             Some(error) => Err(error.trim_start_matches("invalid parameter \"query\": ").to_owned()),
             None => Ok(answer["data"].clone()),
         })
@@ -118,7 +119,9 @@ fn queries() -> BTreeSet<String> {
 fn same_place_of_regex(ours: &Result<String, String>, theirs: &Result<String, String>) -> bool {
     let (Err(ours), Err(theirs)) = (ours, theirs) else { return false };
     let place = |error: &str| error.split_once(" parse error: ").map(|(place, _)| place.to_owned());
-    ours.contains("regular expression") && theirs.contains("error parsing regexp") && place(ours) == place(theirs)
+    ours.contains("regular expression")
+        && theirs.contains("error parsing regexp")
+        && place(ours) == place(theirs)
 }
 
 /// Without the fields that an older Prometheus does not give.
@@ -149,7 +152,8 @@ fn queries_are_printed_shown_and_refused_as_prometheus_does() {
 
     let (mut compared, mut differences) = (0, Vec::new());
     for query in queries() {
-        let theirs = prometheus.ask("format_query", &query).unwrap().map(|text| text.as_str().unwrap().to_owned());
+        let theirs =
+            prometheus.ask("format_query", &query).unwrap().map(|text| text.as_str().unwrap().to_owned());
         if theirs.as_ref().is_err_and(|error| OLDER.iter().any(|words| error.contains(words))) {
             continue;
         }
@@ -164,7 +168,8 @@ fn queries_are_printed_shown_and_refused_as_prometheus_does() {
             continue;
         }
         let Ok(expr) = parsed else { continue };
-        let (mut ours, mut theirs) = (tree_json(&expr), prometheus.ask("parse_query", &query).unwrap().unwrap());
+        let (mut ours, mut theirs) =
+            (tree_json(&expr), prometheus.ask("parse_query", &query).unwrap().unwrap());
         without(&mut ours, LATER);
         without(&mut theirs, LATER);
         if ours != theirs {

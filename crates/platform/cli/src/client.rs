@@ -2,7 +2,8 @@
 
 use anyhow::Context as _;
 use clap::Args;
-use reqwest::{Client, Response};
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use serde_json::Value;
 
 /// Which server, and as whom.
@@ -30,15 +31,7 @@ impl ServerArguments {
         content_type: &str,
         body: impl Into<reqwest::Body>,
     ) -> anyhow::Result<Response> {
-        let url = format!("{}{path}", self.server.trim_end_matches('/'));
-        let mut request = Client::new()
-            .post(url)
-            .header("content-type", content_type)
-            .header("x-scope-orgid", &self.tenant)
-            .body(body);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
+        let request = self.request(Method::POST, path)?.header("content-type", content_type).body(body);
         request.send().await.with_context(|| {
             format!(
                 "no server answers at {}; start one with `kandela up`, or read a folder with --data",
@@ -46,6 +39,52 @@ impl ServerArguments {
             )
         })
     }
+
+    /// The server's URL without a password.
+    pub(crate) fn shown(&self) -> String {
+        let Ok(mut url) = self.server.parse::<Url>() else { return self.server.clone() };
+        match url.password().is_some() && url.set_password(None).is_ok() {
+            true => url.to_string(),
+            false => self.server.clone(),
+        }
+    }
+
+    /// A request to a path, with who asks.
+    ///
+    /// # Errors
+    /// When the server's URL is none.
+    pub(crate) fn request(&self, method: Method, path: &str) -> anyhow::Result<RequestBuilder> {
+        let server = self.server.trim_end_matches('/');
+        let scheme = if server.contains("://") { "" } else { "http://" };
+        let url: Url = format!("{scheme}{server}{path}")
+            .parse()
+            .with_context(|| format!("{server:?} is no URL; write one as http://127.0.0.1:7676"))?;
+        let mut request = Client::new().request(method, url).header("x-scope-orgid", &self.tenant);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        Ok(request)
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// When no server answers.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        request.send().await.with_context(|| {
+            format!("no server answers at {}; check that it runs and that this is its URL", self.shown())
+        })
+    }
+}
+
+/// A header as `NAME: VALUE`.
+///
+/// # Errors
+/// With a sentence that says what to write.
+pub(crate) fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is written NAME: VALUE")?;
+    let name = name.trim().parse::<HeaderName>().map_err(|error| error.to_string())?;
+    Ok((name, value.trim().parse::<HeaderValue>().map_err(|error| error.to_string())?))
 }
 
 /// The answer, or what the server had against the request.

@@ -6,13 +6,18 @@ mod check;
 mod client;
 mod config_file;
 mod doctor;
+mod engine;
+mod figures;
 mod import;
 mod output;
+mod plot;
 mod progress;
+mod prometheus;
 mod promqltest;
 mod query;
 mod table;
 mod up;
+mod when;
 
 use std::process::ExitCode;
 
@@ -34,7 +39,7 @@ enum Command {
     /// Ask a server, or a data folder that no server uses
     #[command(subcommand)]
     Query(query::Query),
-    /// Check files before they are used
+    /// Check files before they are used, and whether two servers answer alike
     #[command(subcommand)]
     Check(check::Check),
     /// Run Prometheus' test scripts against the PromQL engine
@@ -78,7 +83,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Up(up) => up.run().await,
         Command::Query(query) => query.run().await,
-        Command::Check(check) => check.run(),
+        Command::Check(check) => check.run().await,
         Command::Promqltest(scripts) => scripts.run(),
         Command::Import(import) => import.run().await,
         Command::Doctor(doctor) => doctor.run().await,

@@ -40,7 +40,7 @@ impl State {
             Self::Warn => ('▲', "warn", 33),
             Self::Fail => ('■', "fail", 31),
         };
-        if colourful() { format!("\x1b[{colour}m{shape}\x1b[0m {word}") } else { format!("{shape} {word}") }
+        format!("{} {word}", painted(&shape.to_string(), colour))
     }
 }
 
@@ -52,6 +52,16 @@ fn colourful() -> bool {
 pub(crate) fn width() -> usize {
     let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
     terminal.map_or(80, |(width, _)| usize::from(width.0).max(40))
+}
+
+/// Text in a colour, as terminals number them, where colours may be.
+pub(crate) fn painted(text: &str, colour: u8) -> String {
+    if colourful() { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// Whether a person reads what is printed, as far as one can know.
+pub(crate) fn on_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// Prints a line; a reader that has gone away is no error of ours.

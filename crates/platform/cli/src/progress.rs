@@ -7,6 +7,22 @@ use std::time::{Duration, Instant};
 const SHOWN_EVERY: Duration = Duration::from_millis(250);
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
+/// Waits for something, and says on the line for how long.
+pub(crate) async fn while_waiting<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let mut progress = Progress::default();
+    let mut work = std::pin::pin!(work);
+    let mut ticks = tokio::time::interval(SHOWN_EVERY);
+    loop {
+        tokio::select! {
+            done = &mut work => {
+                progress.clear();
+                return done;
+            }
+            _ = ticks.tick() => progress.show(|elapsed| format!("{what}, {} s", elapsed.as_secs())),
+        }
+    }
+}
+
 /// The line, which stays empty where standard error is no terminal.
 pub(crate) struct Progress {
     began: Instant,

@@ -1,177 +1,43 @@
 //! `kandela query`: ask a server, or a folder.
 
-use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod promql;
+mod sql;
+
+use std::io::Read as _;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand, ValueEnum};
-use futures::{FutureExt as _, StreamExt as _};
-use kandela_lake::{Answer, Lake, LakeConfig, Quarantined, QueryLimits};
-use kandela_model::TenantId;
-use kandela_server::{RowEncoder, RowFormat, WARNING};
-use serde_json::Value;
+use clap::Subcommand;
 
-use crate::client::{ServerArguments, successful};
-use crate::output::{Outcome, grouped, line, width};
-use crate::table::{self, Column};
-
-/// Rows that a table on the screen shows; other formats give all.
-const SHOWN: usize = 1_000;
+use crate::output::Outcome;
 
 #[derive(Subcommand)]
 pub(crate) enum Query {
     /// Ask in SQL, over the tables and the view `metrics`
-    Sql(Sql),
-}
-
-#[derive(Args)]
-pub(crate) struct Sql {
-    /// The query; `-` reads it from standard input
-    query: String,
-    #[command(flatten)]
-    server: ServerArguments,
-    /// Read this data folder instead, which no server may be using
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// How to print the rows
-    #[arg(long, value_enum, default_value_t)]
-    format: RowsAs,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum RowsAs {
-    /// Text that fits 80 columns
-    #[default]
-    Table,
-    /// One JSON document
-    Json,
-    /// CSV with a header
-    Csv,
+    Sql(sql::Sql),
+    /// Ask in PromQL, this server or any other that speaks Prometheus' HTTP API
+    Promql(promql::Promql),
 }
 
 impl Query {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        let Self::Sql(sql) = self;
-        sql.run().await
-    }
-}
-
-impl Sql {
-    async fn run(self) -> anyhow::Result<Outcome> {
-        let query = match self.query.as_str() {
-            "-" => {
-                let mut text = String::new();
-                std::io::stdin()
-                    .read_to_string(&mut text)
-                    .context("reading the query from standard input")?;
-                text
-            }
-            query => query.to_owned(),
-        };
-        let mut out = Sink::new(self.format);
-        match &self.data {
-            Some(folder) => {
-                let tenant = TenantId::new(self.server.tenant.as_str())?;
-                offline(&folder.join(tenant.as_str()), &query, self.format, &mut out).await?;
-            }
-            None => self.online(query, &mut out).await?,
+        match self {
+            Self::Sql(sql) => sql.run().await,
+            Self::Promql(promql) => promql.run().await,
         }
-        out.finish()
-    }
-
-    async fn online(&self, query: String, out: &mut Sink) -> anyhow::Result<()> {
-        let path = format!("/api/sql?format={}", if self.format == RowsAs::Csv { "csv" } else { "json" });
-        let answer = successful(self.server.post(&path, "text/plain", query).await?).await?;
-        answer.headers().get_all(WARNING).iter().filter_map(|value| value.to_str().ok()).for_each(warn);
-        let mut pieces = answer.bytes_stream();
-        while let Some(piece) = pieces.next().await {
-            out.take(&piece.context("the answer broke off; the server's log says why")?)?;
-        }
-        Ok(())
     }
 }
 
-async fn offline(folder: &Path, query: &str, format: RowsAs, out: &mut Sink) -> anyhow::Result<()> {
-    anyhow::ensure!(folder.is_dir(), "there is no lake in {}; check --data and --tenant", folder.display());
-    let lake = Lake::open(LakeConfig::at(folder)).await?;
-    let limits = QueryLimits { timeout: Duration::from_secs(3_600), ..QueryLimits::default() };
-    let Answer { rows: mut batches, warnings } = lake.sql(query, &limits).await?;
-    let format = if format == RowsAs::Csv { RowFormat::Csv } else { RowFormat::Json };
-    let mut encoder = RowEncoder::new(format, &batches.schema(), &warnings)?;
-    while let Some(batch) = batches.next().await {
-        let batch = batch.map_err(|error| kandela_lake::explain(&error))?;
-        out.take(&encoder.push(&batch)?)?;
+/// The query as it was given, or for `-` what stands on standard input.
+fn text_of(query: &str) -> anyhow::Result<String> {
+    if query != "-" {
+        return Ok(query.to_owned());
     }
-    out.take(&encoder.finish()?)?;
-    while let Some(Some(file)) = lake.next_quarantined().now_or_never() {
-        let Quarantined { table, file, reason, rows, .. } = file;
-        warn(&format!("{table}/{file} with {rows} rows is damaged ({reason}) and was put aside"));
-    }
-    warnings.iter().for_each(|warning| warn(warning));
-    Ok(())
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("reading the query from standard input")?;
+    Ok(text)
 }
 
-/// On standard error, so that the rows stay alone.
+/// On standard error, so that the answer stays alone.
 fn warn(sentence: &str) {
     eprintln!("warning: {sentence}");
-}
-
-/// Where the bytes of an answer go: straight through, or, for a table, all of them first.
-enum Sink {
-    Through(std::io::Stdout),
-    Table(Vec<u8>),
-}
-
-impl Sink {
-    fn new(format: RowsAs) -> Self {
-        match format {
-            RowsAs::Table => Self::Table(Vec::new()),
-            RowsAs::Json | RowsAs::Csv => Self::Through(std::io::stdout()),
-        }
-    }
-
-    fn take(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        match self {
-            Self::Through(out) => out.write_all(bytes).context("writing the answer"),
-            Self::Table(all) => {
-                all.extend_from_slice(bytes);
-                Ok(())
-            }
-        }
-    }
-
-    fn finish(self) -> anyhow::Result<Outcome> {
-        match self {
-            Self::Through(mut out) => out.flush()?,
-            Self::Table(all) => print_table(&serde_json::from_slice(&all).context("reading the answer")?),
-        }
-        Ok(Outcome::Done)
-    }
-}
-
-fn print_table(document: &Value) {
-    let empty = Vec::new();
-    let described = document["columns"].as_array().unwrap_or(&empty);
-    let name = |column: &Value| column["name"].as_str().unwrap_or_default().to_owned();
-    let is_numeric = |column: &Value| {
-        let kind = column["type"].as_str().unwrap_or_default();
-        ["Int", "UInt", "Float", "Decimal"].iter().any(|prefix| kind.starts_with(prefix))
-    };
-    let columns: Vec<Column> =
-        described.iter().map(|column| Column { title: name(column), numeric: is_numeric(column) }).collect();
-    let rows = document["rows"].as_array().unwrap_or(&empty);
-    let cells: Vec<Vec<String>> = rows
-        .iter()
-        .take(SHOWN)
-        .map(|row| columns.iter().map(|column| table::shown(row.get(&column.title))).collect())
-        .collect();
-    line(table::render(&columns, &cells, width()).trim_end());
-    let word = if rows.len() == 1 { "row" } else { "rows" };
-    let count = grouped(rows.len() as u64);
-    if rows.len() > SHOWN {
-        line(&format!("\n{count} {word}, the first {} shown; --format csv gives all", grouped(SHOWN as u64)));
-    } else {
-        line(&format!("\n{count} {word}"));
-    }
 }

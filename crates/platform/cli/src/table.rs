@@ -88,7 +88,7 @@ fn harmless(cell: &str) -> String {
 }
 
 /// Exactly `width` columns: padded, or cut with an ellipsis.
-fn fitted(cell: &str, width: usize, right: bool) -> String {
+pub(crate) fn fitted(cell: &str, width: usize, right: bool) -> String {
     let cell = harmless(cell);
     let cell = if cell.width() <= width { cell } else { cut(&cell, width) };
     let padding = " ".repeat(width.saturating_sub(cell.width()));

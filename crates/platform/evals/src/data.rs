@@ -40,7 +40,7 @@ fn suite_folder(suite: &Suite, folder: &Path) -> anyhow::Result<PathBuf> {
     let chosen = if nested.is_dir() { nested } else { folder.to_path_buf() };
     if (suite.cases)(&chosen)?.is_empty() {
         bail!(
-            "{} holds no case of the suite {}; name the folder whose sub-folders are its cases",
+            "{} holds no case of the suite {}; name the folder that its cases lie in",
             chosen.display(),
             suite.name
         );

@@ -8,6 +8,7 @@
 mod build;
 mod data;
 mod openmetrics;
+mod promqltest;
 mod report;
 mod results;
 mod runner;

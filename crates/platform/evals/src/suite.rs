@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::openmetrics;
+use crate::{openmetrics, promqltest};
 
 /// A benchmark of cases that pass or fail.
 #[derive(Debug)]
@@ -23,7 +23,10 @@ pub(crate) struct Verdict {
     pub(crate) got: String,
 }
 
-const SUITES: &[Suite] = &[Suite { name: "openmetrics", cases: openmetrics::cases, run: openmetrics::run }];
+const SUITES: &[Suite] = &[
+    Suite { name: "openmetrics", cases: openmetrics::cases, run: openmetrics::run },
+    Suite { name: "promqltest", cases: promqltest::cases, run: promqltest::run },
+];
 
 /// The suite of that name.
 pub(crate) fn find(name: &str) -> Result<&'static Suite, String> {

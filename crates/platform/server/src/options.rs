@@ -11,10 +11,12 @@ use kandela_ingest::otlp::metrics::{Options as OtlpMetrics, Promote};
 use kandela_ingest::otlp::{Limits as OtlpLimits, TranslationStrategy};
 use kandela_ingest::redact::{Config as RedactConfig, RedactError, Redactor};
 use kandela_lake::{Durability, LakeConfig, QueryLimits, Retention};
+use kandela_promql::Limits;
 
 use crate::label_limits;
 use crate::net::TlsFiles;
 use crate::net::body::BodyLimits;
+use crate::promql::PromQlLimits;
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -94,6 +96,14 @@ impl Options {
     pub(crate) fn query_limits(&self) -> QueryLimits {
         let limits = &self.kandela().limits.query;
         QueryLimits { timeout: limits.timeout, memory: limits.memory.map(saturated), max_rows: None }
+    }
+
+    /// What one PromQL query may cost.
+    pub(crate) fn promql_limits(&self) -> PromQlLimits {
+        let limits = &self.kandela().limits.query;
+        let memory = limits.memory.map_or(usize::MAX, saturated);
+        let samples = saturated(limits.samples);
+        PromQlLimits { timeout: limits.timeout, limits: Limits { samples, memory } }
     }
 
     /// The set-up of each lake; its root and memory limit stand for all lakes together.

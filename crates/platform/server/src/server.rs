@@ -130,6 +130,13 @@ impl Server {
         let (stop, shutdown) = Shutdown::new();
         let body_limits = options.body_limits();
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let promql = PromQl::new(
+            queries.handle(),
+            cores,
+            options.promql_limits(),
+            options.config.global.evaluation_interval,
+            telemetry.clone(),
+        );
         let app = Arc::new(App {
             settings: ArcSwap::from_pointee(settings),
             configured: Mutex::new(Configured::now()),
@@ -139,7 +146,7 @@ impl Server {
             sources: Sources::default(),
             tenants: Arc::new(tenants(&options, &queries, &telemetry, &shutdown)),
             queries,
-            promql: PromQl,
+            promql,
             admission: Arc::new(Admission::new(options.memory_limit() / 16, cores, PATIENCE)),
             body_limits,
             decoders: Decoders::new(body_limits.decompressed),

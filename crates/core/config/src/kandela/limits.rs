@@ -65,6 +65,8 @@ pub struct QueryLimits {
     /// Bytes; nothing means the queries' share of the memory limit.
     #[serde(serialize_with = "serialize_size_or_none", skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
+    /// Samples that a PromQL query may hold at a time.
+    pub samples: u64,
 }
 
 impl Default for Retention {
@@ -96,7 +98,7 @@ impl Default for Limits {
 
 impl Default for QueryLimits {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(120), memory: None }
+        Self { timeout: Duration::from_secs(120), memory: None, samples: 50_000_000 }
     }
 }
 
@@ -143,6 +145,7 @@ impl QueryLimits {
         let limits = Self {
             timeout: interval(&mut fields, "timeout").unwrap_or(default.timeout),
             memory: size_above_zero(&mut fields, "memory"),
+            samples: above_zero(&mut fields, "samples").unwrap_or(default.samples),
         };
         fields.finish(&[]);
         limits

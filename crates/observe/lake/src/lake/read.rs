@@ -14,7 +14,7 @@ use crate::error::{LakeError, Result};
 use crate::index::{Cardinality, IndexedSeries};
 use crate::points::{self, FoundSeries};
 use crate::quarantine::{self, Quarantined};
-use crate::sql::{self, Answer, QueryLimits};
+use crate::sql::{self, Answer, QueryLimits, QueryMemory};
 use crate::view::View;
 
 impl Lake {
@@ -80,6 +80,11 @@ impl Lake {
         let series = self.series(matchers, range.clone(), usize::MAX).await?;
         let found = points::find(series, &range, &inner.registry, &inner.points, || self.pinned());
         Ok(found.with_lacking(quarantine::lacking(&inner.config.root, &points::reads(&days(&range)))))
+    }
+
+    /// Memory of the queries' share for a query that is not SQL, empty at first.
+    pub fn query_memory(&self) -> QueryMemory {
+        QueryMemory::new(&self.inner.runtime.memory_pool, "a query of series")
     }
 
     /// Names of labels on the days of `range`, sorted.

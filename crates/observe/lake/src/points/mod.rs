@@ -9,7 +9,7 @@ mod reader;
 mod stripe;
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use kandela_model::tables::{HISTOGRAMS, SAMPLES, SERIES};
 use kandela_model::{Histogram, Labels};
@@ -52,8 +52,9 @@ impl FoundSeries {
     }
 
     /// The labels of series `index`, which is below [`FoundSeries::len`].
-    pub fn labels(&self, index: usize) -> Option<&Labels> {
-        self.series.get(index).map(|series| &series.labels)
+    pub fn labels(&self, index: usize) -> &Labels {
+        static NONE: LazyLock<Labels> = LazyLock::new(Labels::default);
+        self.series.get(index).map_or(&NONE, |series| &series.labels)
     }
 
     /// A sentence for each table and day whose rows are missing since a file is damaged.

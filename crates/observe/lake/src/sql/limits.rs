@@ -58,13 +58,25 @@ impl fmt::Display for LimitHit {
 
 impl std::error::Error for LimitHit {}
 
-/// Memory that a query holds outside the engine: rows of the head that were laid out for it.
+/// Memory that a query holds outside the SQL engine, of the share that all queries have. Dropping it gives it back.
 #[derive(Debug)]
-pub(crate) struct Reserved(Mutex<MemoryReservation>);
+pub struct QueryMemory(Mutex<MemoryReservation>);
 
-impl Reserved {
-    pub(crate) fn new(pool: &Arc<dyn MemoryPool>) -> Self {
-        Self(Mutex::new(MemoryConsumer::new("rows of the head").register(pool)))
+impl QueryMemory {
+    pub(crate) fn new(pool: &Arc<dyn MemoryPool>, what: &'static str) -> Self {
+        Self(Mutex::new(MemoryConsumer::new(what).register(pool)))
+    }
+
+    /// Takes so many bytes more; `false` where the share has not so many.
+    pub fn try_grow(&self, bytes: usize) -> bool {
+        self.grow(bytes).is_ok()
+    }
+
+    /// Gives so many bytes back, of those that were taken.
+    pub fn shrink(&self, bytes: usize) {
+        let reservation = self.0.lock();
+        let held = reservation.size();
+        reservation.shrink(bytes.min(held));
     }
 
     /// Takes `bytes` more, or fails with the pool's limit.
@@ -77,7 +89,7 @@ impl Reserved {
 pub(crate) fn limited(
     stream: SendableRecordBatchStream,
     limits: &QueryLimits,
-    reserved: Arc<Reserved>,
+    reserved: Arc<QueryMemory>,
 ) -> SendableRecordBatchStream {
     Box::pin(Limited {
         stream,
@@ -91,7 +103,7 @@ pub(crate) fn limited(
 
 struct Limited {
     stream: SendableRecordBatchStream,
-    _reserved: Arc<Reserved>,
+    _reserved: Arc<QueryMemory>,
     deadline: Pin<Box<Sleep>>,
     limits: QueryLimits,
     rows: usize,

@@ -28,8 +28,7 @@ use url::Url;
 
 pub(crate) use begun::{begun, watched};
 pub use guard::QUERY_STACK;
-pub use limits::QueryLimits;
-use limits::Reserved;
+pub use limits::{QueryLimits, QueryMemory};
 pub(crate) use metrics::LabelsById;
 
 use crate::config::LakeConfig;
@@ -61,7 +60,7 @@ pub(crate) fn runtime(config: &LakeConfig, tables: &[LakeTable]) -> Result<Arc<R
 /// A session that sees the tables as of one view.
 pub(crate) struct Session {
     context: SessionContext,
-    reserved: Arc<Reserved>,
+    reserved: Arc<QueryMemory>,
     reads: Arc<Mutex<Reads>>,
 }
 
@@ -91,7 +90,7 @@ pub(crate) fn session(
                 .map_err(|e| LakeError::defect("set up a query's memory", e))?
         }
     };
-    let reserved = Arc::new(Reserved::new(&runtime.memory_pool));
+    let reserved = Arc::new(QueryMemory::new(&runtime.memory_pool, "rows of the head"));
     let reads = Arc::new(Mutex::new(Reads::new()));
     let config = SessionConfig::new()
         .with_information_schema(true)

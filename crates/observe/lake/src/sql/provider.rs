@@ -17,7 +17,7 @@ use kandela_model::tables::{DatedBy, SAMPLES, Table};
 use parking_lot::Mutex;
 
 use super::bounds::{Bounds, time_bounds};
-use super::limits::Reserved;
+use super::limits::QueryMemory;
 use super::runs::{self, Ask};
 use super::scan::{Sources, key_of, plan, sql_schema};
 use crate::head::Registry;
@@ -33,7 +33,7 @@ pub(crate) struct LakeProvider {
     pub(crate) table: &'static Table,
     pub(crate) view: Arc<View>,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) reserved: Arc<Reserved>,
+    pub(crate) reserved: Arc<QueryMemory>,
     pub(crate) reads: Arc<Mutex<Reads>>,
 }
 

@@ -1,5 +1,6 @@
 //! What ends a query before its answer: nobody waits any more, its time is up, or it holds too much.
 
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -21,12 +22,24 @@ impl Default for Limits {
     }
 }
 
+/// Memory that a query shares with others.
+pub trait SharedMemory: Send + Sync + Debug {
+    /// Takes so many bytes more; `false` where there are not so many.
+    fn grow(&self, bytes: usize) -> bool;
+
+    /// Gives so many bytes back.
+    fn shrink(&self, bytes: usize);
+}
+
 /// The reins of one running query; several threads may hold them.
 #[derive(Debug, Default)]
 pub struct Control {
     cancelled: AtomicBool,
     deadline: Option<Instant>,
     limits: Limits,
+    shared: Option<Box<dyn SharedMemory>>,
+    /// What was taken of it.
+    taken: AtomicUsize,
     samples: AtomicUsize,
     bytes: AtomicUsize,
     /// The most samples that were held at a time.
@@ -36,7 +49,16 @@ pub struct Control {
 impl Control {
     /// A query that may run until `deadline`.
     pub fn new(deadline: Option<Instant>, limits: Limits) -> Self {
-        Self { deadline, limits, ..Self::default() }
+        let mut control = Self::default();
+        (control.deadline, control.limits) = (deadline, limits);
+        control
+    }
+
+    /// A query that holds its bytes of what it shares with others.
+    #[must_use]
+    pub fn sharing(mut self, memory: impl SharedMemory + 'static) -> Self {
+        self.shared = Some(Box::new(memory));
+        self
     }
 
     /// Ends the query at its next step.
@@ -71,6 +93,15 @@ impl Control {
         if all_bytes > self.limits.memory {
             return Err(EvalError::TooMuchMemory { limit: self.limits.memory });
         }
+        self.take(bytes)
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), EvalError> {
+        let Some(shared) = self.shared.as_ref().filter(|_| bytes > 0) else { return Ok(()) };
+        if !shared.grow(bytes) {
+            return Err(EvalError::MemoryTaken);
+        }
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
@@ -81,9 +112,16 @@ impl Control {
 
     /// Notes that this, and no more, is held now, while no other thread computes.
     pub(super) fn settle(&self, held: Held) -> Result<(), EvalError> {
+        let before = self.bytes.load(Ordering::Relaxed);
+        let more = Held { samples: held.samples, bytes: held.bytes.saturating_sub(before) };
         self.samples.store(0, Ordering::Relaxed);
-        self.bytes.store(0, Ordering::Relaxed);
-        self.hold(held.samples, held.bytes)
+        self.bytes.store(before.min(held.bytes), Ordering::Relaxed);
+        if let Some(shared) = &self.shared {
+            let freed = before.saturating_sub(held.bytes).min(self.taken.load(Ordering::Relaxed));
+            shared.shrink(freed);
+            self.taken.fetch_sub(freed, Ordering::Relaxed);
+        }
+        self.hold(more.samples, more.bytes)
     }
 
     /// Whether a column of so many steps may be at all.
@@ -95,6 +133,14 @@ impl Control {
             return Err(EvalError::TooMuchMemory { limit: self.limits.memory });
         }
         Ok(())
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.shrink(self.taken.load(Ordering::Relaxed));
+        }
     }
 }
 

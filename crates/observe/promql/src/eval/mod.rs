@@ -40,7 +40,7 @@ use newest::Asked;
 use stream::{Changed, Run, Stream, There};
 use value::{ABSENT, Column, Grid, Series, Value, is_absent};
 
-pub use control::{Control, Limits};
+pub use control::{Control, Limits, SharedMemory};
 
 /// How a query is evaluated. Times and durations are microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +96,11 @@ pub enum EvalError {
         /// The limit.
         limit: usize,
     },
+    /// What queries share is in use.
+    #[error(
+        "the memory that queries share is in use: try again in a moment, ask for less, or raise the memory limit"
+    )]
+    MemoryTaken,
     /// Its deadline passed.
     #[error("query timed out in expression evaluation")]
     Timeout,

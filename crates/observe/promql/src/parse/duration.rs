@@ -1,9 +1,9 @@
 //! Numbers and durations.
 
+use super::Fault;
 use super::expression::{Parsed, Parser};
 use super::number::{float, is_out_of_range, seconds};
 use super::token::{Keyword, Punctuation, TokenKind};
-use super::Fault;
 use crate::ast::{BinaryOp, Duration, DurationExpr, DurationOp, Number, Span};
 
 /// What a duration may be, in messages.
@@ -32,30 +32,29 @@ pub(super) fn positive(parser: &mut Parser<'_>) -> Parsed<Duration> {
     }
 }
 
-/// A duration behind `offset`: an operator behind it belongs to the expression around it, unless it begins with
-/// parentheses, or with a sign and another.
-pub(super) fn offset(parser: &mut Parser<'_>) -> Parsed<Duration> {
+/// A duration behind `offset`, and whether it ends where it seems to: an operator behind it belongs to the expression
+/// around it then. One that begins with parentheses, or with a sign and another, goes on.
+pub(super) fn offset(parser: &mut Parser<'_>) -> Parsed<(Duration, bool)> {
     let start = parser.span();
     let negative = match parser.peek() {
         TokenKind::Operator(BinaryOp::Add) => Some(false),
         TokenKind::Operator(BinaryOp::Sub) => Some(true),
         _ => None,
     };
-    let Some(negative) = negative else {
-        return match parser.peek() {
-            TokenKind::Punctuation(Punctuation::LeftParen) => calculated(parser, 0),
-            _ => atom(parser),
-        };
+    let goes_on = match negative {
+        Some(_) => parser.next_is_sign(),
+        None => *parser.peek() == TokenKind::Punctuation(Punctuation::LeftParen),
     };
-    if parser.next_is_sign() {
-        return calculated(parser, 0);
+    if goes_on {
+        return calculated(parser, 0).map(|duration| (duration, false));
     }
+    let Some(negative) = negative else { return atom(parser).map(|duration| (duration, true)) };
     parser.advance();
     let unsigned = match parser.peek() {
         TokenKind::Number | TokenKind::Duration => written_out(parser, start)?,
         _ => atom(parser)?,
     };
-    Ok(with_sign(start, negative, unsigned))
+    Ok((with_sign(start, negative, unsigned), true))
 }
 
 /// Whether a literal, with its signs, gives no time.

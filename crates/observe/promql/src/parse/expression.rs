@@ -11,9 +11,9 @@ use crate::functions::function;
 use crate::quote::quoted;
 
 /// How deep expressions may nest.
-const MAX_LEVELS: usize = 200;
+const MAX_LEVELS: usize = 100;
 /// How many operators of a chain such as `a + b + c` count as one level: a chain is a deep tree too.
-const LINKS_A_LEVEL: usize = 8;
+const LINKS_A_LEVEL: usize = 3;
 
 /// Reads words one after the other.
 pub(super) struct Parser<'a> {
@@ -36,7 +36,16 @@ impl<'a> Parser<'a> {
         if self.peek() == &TokenKind::End {
             return Err((Span::default(), "no expression found in input".to_owned()));
         }
-        let parsed = self.expression(0).and_then(|expr| match self.peek() {
+        self.whole_of(|parser| parser.expression(0))
+    }
+
+    /// A selector with nothing behind it.
+    pub(super) fn whole_selector(&mut self) -> Result<Expr, Told> {
+        self.whole_of(Self::selector)
+    }
+
+    fn whole_of(&mut self, read: impl FnOnce(&mut Self) -> Parsed<Expr>) -> Result<Expr, Told> {
+        let parsed = read(self).and_then(|expr| match self.peek() {
             TokenKind::End => Ok(expr),
             _ => Err(Fault::Unexpected),
         });
@@ -305,9 +314,8 @@ impl<'a> Parser<'a> {
         let span = self.span();
         self.advance();
         let args = self.arguments()?;
-        let function = function(name).ok_or_else(|| {
-            Fault::Told((span, format!("unknown function with name {}", quoted(name))))
-        })?;
+        let function = function(name)
+            .ok_or_else(|| Fault::Told((span, format!("unknown function with name {}", quoted(name)))))?;
         Ok(Expr { kind: Kind::Call(Call { function, args }), span: span.to(self.last_span()) })
     }
 

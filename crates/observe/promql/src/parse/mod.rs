@@ -68,10 +68,11 @@ pub fn parse(query: &str) -> Result<Expr, ParseError> {
 /// # Errors
 /// The first thing that is wrong, with its place.
 pub fn parse_selector(query: &str) -> Result<Vec<Matcher>, ParseError> {
-    let expr = parse(query)?;
-    match expr.kind {
-        Kind::Vector(Selector { matchers, offset: None, at: None, .. }) => Ok(matchers),
-        _ => Err(located(query, (expr.span, "expected a series selector".to_owned()))),
+    let mut parser = Parser::new(query);
+    let parsed = parser.whole_selector().and_then(|mut expr| check::check(&mut expr, query).map(|_| expr));
+    match parsed.map_err(|told| located(query, told))?.kind {
+        Kind::Vector(Selector { matchers, .. }) => Ok(matchers),
+        _ => Ok(Vec::new()),
     }
 }
 

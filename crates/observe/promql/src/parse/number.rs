@@ -111,8 +111,7 @@ fn integer(text: &str) -> Option<i64> {
 fn underscores_separate_digits(text: &str) -> bool {
     let behind_prefix = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
     let (digits, mut behind_digit) = behind_prefix.map_or((text, false), |digits| (digits, true));
-    let is_digit =
-        |b: u8| if behind_prefix.is_some() { b.is_ascii_hexdigit() } else { b.is_ascii_digit() };
+    let is_digit = |b: u8| if behind_prefix.is_some() { b.is_ascii_hexdigit() } else { b.is_ascii_digit() };
     let mut bytes = digits.bytes().peekable();
     while let Some(byte) = bytes.next() {
         if byte == b'_' && !(behind_digit && bytes.peek().is_some_and(|next| is_digit(*next))) {
@@ -198,8 +197,7 @@ mod tests {
             ("0xffffffffffffffffffffff", "invalid syntax"),
             ("1_.5", "invalid syntax"),
         ] {
-            let expected =
-                format!("error parsing number: strconv.ParseFloat: parsing \"{text}\": {reason}");
+            let expected = format!("error parsing number: strconv.ParseFloat: parsing \"{text}\": {reason}");
             assert_eq!(float(text), Err(expected));
         }
     }

@@ -3,8 +3,8 @@
 use super::expression::{Parsed, Parser};
 use super::token::{Keyword, Punctuation, TokenKind};
 use super::{Fault, duration};
-use crate::quote::quoted;
 use crate::ast::{At, BinaryOp, Boundary, Duration, Expr, Kind, Matrix, Selector, Span, Subquery};
+use crate::quote::quoted;
 use kandela_config::matcher::{MatchOp, Matcher};
 
 const NAME: &str = kandela_model::METRIC_NAME;
@@ -117,17 +117,27 @@ impl Parser<'_> {
 
     pub(super) fn offset(&mut self, mut expr: Expr) -> Parsed<Expr> {
         self.advance();
-        let offset = self.within("offset", duration::WANTED, duration::offset)?;
-        let place: &mut Option<Duration> = match &mut expr.kind {
-            Kind::Vector(selector) => &mut selector.offset,
-            Kind::Matrix(matrix) => &mut matrix.selector.offset,
-            Kind::Subquery(subquery) => &mut subquery.offset,
-            _ => return Err(self.fault_before_next(expr.span, misplaced("offset"))),
+        let (offset, ends) = self.within("offset", duration::WANTED, duration::offset)?;
+        let place: Option<&mut Option<Duration>> = match &mut expr.kind {
+            Kind::Vector(selector) => Some(&mut selector.offset),
+            Kind::Matrix(matrix) => Some(&mut matrix.selector.offset),
+            Kind::Subquery(subquery) => Some(&mut subquery.offset),
+            _ => None,
         };
-        if place.is_some() {
-            return Err(self.fault_before_next(expr.span, "offset may not be set multiple times"));
+        let message = match place {
+            Some(place) if place.is_none() => {
+                *place = Some(offset).filter(|offset| !duration::is_nothing(offset));
+                None
+            }
+            Some(_) => Some("offset may not be set multiple times".to_owned()),
+            None => Some(misplaced("offset")),
+        };
+        if let Some(message) = message {
+            return Err(match ends {
+                true => Fault::Told((expr.span, message)),
+                false => self.fault_before_next(expr.span, message),
+            });
         }
-        *place = Some(offset).filter(|offset| !duration::is_nothing(offset));
         expr.span = expr.span.to(self.last_span());
         Ok(expr)
     }

@@ -29,7 +29,10 @@ impl Prometheus {
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", folder.join(name).display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .args(["--web.enable-remote-write-receiver", "--enable-feature=native-histograms"]);
+            .args([
+                "--web.enable-remote-write-receiver",
+                "--enable-feature=native-histograms,promql-experimental-functions",
+            ]);
         let running = Running::start(command, &folder.join(format!("{name}.log")));
         let url = format!("http://127.0.0.1:{port}");
         let ready = format!("{url}/-/ready");

@@ -99,6 +99,7 @@ impl From<EvalError> for ApiError {
             EvalError::Bad(why) => Self::invalid("query", why),
             EvalError::Timeout => Self::timeout(message),
             EvalError::Cancelled => Self::canceled(message),
+            EvalError::MemoryTaken => Self::unavailable(message),
             EvalError::Source(source) => match source.cause {
                 SourceCause::Limit => Self::execution(message),
                 SourceCause::Unavailable => Self::unavailable(message),

@@ -117,7 +117,7 @@ fn read(
     let mut reader = found.reader();
     let mut histograms = Vec::new();
     for index in 0..found.len() {
-        let Some(labels) = found.labels(index) else { continue };
+        let labels = found.labels(index);
         let (times, values) = reader.samples(index)?;
         let float = times.last().copied().zip(values.last().map(|value| Point::Float(*value)));
         reader.histograms(index, &mut histograms)?;

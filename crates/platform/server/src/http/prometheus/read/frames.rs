@@ -25,7 +25,7 @@ fn write(pen: &mut Pen, found: &Found) -> Result<(), ApiError> {
         let mut reader = query.reader();
         let mut histograms = Vec::new();
         for index in by_labels(query) {
-            let Some(own) = query.labels(index) else { continue };
+            let own = query.labels(index);
             reader.histograms(index, &mut histograms).map_err(unreadable)?;
             let (times, values) = reader.samples(index).map_err(unreadable)?;
             let mut chunks = Chunks::new((times, values), &histograms);

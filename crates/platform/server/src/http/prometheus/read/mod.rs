@@ -132,11 +132,7 @@ impl Found {
 /// The numbers of a query's series, in order of their labels.
 fn by_labels(found: &FoundSeries) -> Vec<usize> {
     let mut order: Vec<usize> = (0..found.len()).collect();
-    let compare = |a: &usize, b: &usize| match (found.labels(*a), found.labels(*b)) {
-        (Some(a), Some(b)) => a.iter().cmp(b.iter()),
-        _ => std::cmp::Ordering::Equal,
-    };
-    order.sort_unstable_by(compare);
+    order.sort_unstable_by(|a, b| found.labels(*a).iter().cmp(found.labels(*b).iter()));
     order
 }
 

@@ -34,7 +34,7 @@ fn result(found: &Found, query: &FoundSeries, left: usize, limit: usize) -> Resu
     let mut reader = query.reader();
     let mut histograms = Vec::new();
     for index in by_labels(query) {
-        let Some(own) = query.labels(index) else { continue };
+        let own = query.labels(index);
         let mut series = TimeSeries::default();
         let (times, values) = reader.samples(index).map_err(unreadable)?;
         let samples = times.iter().zip(values);

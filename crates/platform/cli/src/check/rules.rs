@@ -1,0 +1,158 @@
+//! `kandela check rules`: look at rule files before a server reads them.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use kandela_config::rules::{ExpressionError, RuleFile, read_checked};
+use kandela_config::{ConfigError, NameValidation, Place, Warning};
+use kandela_promql::parse;
+use serde::Serialize;
+
+use crate::output::{Format, Outcome, State, line};
+
+#[derive(Args)]
+pub(crate) struct CheckRules {
+    /// The files
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Rules that give the same series are an error
+    #[arg(long)]
+    strict: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What was found in one file. Where it has errors, its rules are not counted.
+#[derive(Debug, Serialize)]
+struct Report {
+    file: PathBuf,
+    state: State,
+    groups: usize,
+    rules: usize,
+    errors: Vec<Told>,
+    warnings: Vec<Told>,
+}
+
+/// A sentence about a place in a file.
+#[derive(Debug, Serialize)]
+struct Told {
+    line: usize,
+    column: usize,
+    /// The key path, such as `groups[0].rules[1].expr`.
+    path: String,
+    message: String,
+}
+
+impl CheckRules {
+    pub(crate) fn run(self) -> anyhow::Result<Outcome> {
+        let mut reports = Vec::new();
+        for file in &self.files {
+            let text =
+                std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+            reports.push(report(file.clone(), &text, self.strict));
+        }
+        match self.format {
+            Format::Json => line(&serde_json::to_string_pretty(&reports)?),
+            Format::Table => reports.iter().for_each(print),
+        }
+        let failed = reports.iter().any(|report| report.state == State::Fail);
+        Ok(if failed { Outcome::CheckFailed } else { Outcome::Done })
+    }
+}
+
+/// Reads a rule file with its expressions checked.
+///
+/// # Errors
+/// With all that is wrong in it.
+pub(super) fn read(text: &str, file: &str) -> Result<(RuleFile, Vec<Warning>), kandela_config::ConfigErrors> {
+    read_checked(text, file, NameValidation::Utf8, &|expression| match parse(expression) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ExpressionError { offset: error.span.start, message: error.message }),
+    })
+}
+
+fn report(file: PathBuf, text: &str, strict: bool) -> Report {
+    match read(text, &file.display().to_string()) {
+        Ok((rules, warnings)) => {
+            let told: Vec<Told> = warnings.iter().map(warned).collect();
+            let state = match told.is_empty() {
+                true => State::Ok,
+                false if strict => State::Fail,
+                false => State::Warn,
+            };
+            let (errors, warnings) = if strict { (told, Vec::new()) } else { (Vec::new(), told) };
+            let count = rules.groups.iter().map(|group| group.rules.len()).sum();
+            Report { file, state, groups: rules.groups.len(), rules: count, errors, warnings }
+        }
+        Err(errors) => {
+            let errors = errors.iter().map(erred).collect();
+            Report { file, state: State::Fail, groups: 0, rules: 0, errors, warnings: Vec::new() }
+        }
+    }
+}
+
+fn erred(error: &ConfigError) -> Told {
+    told(error.place, &error.path, error.problem.to_string())
+}
+
+fn warned(warning: &Warning) -> Told {
+    told(warning.place, &warning.path, warning.reason.to_string())
+}
+
+fn told(place: Place, path: &str, message: String) -> Told {
+    Told { line: place.line, column: place.column, path: path.to_owned(), message }
+}
+
+fn print(report: &Report) {
+    let file = report.file.display();
+    let plural = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let summary = match report.errors.len() {
+        0 => format!("{} in {}", plural(report.rules, "rule"), plural(report.groups, "group")),
+        errors => format!("{errors} to mend"),
+    };
+    line(&format!("{} {file}: {summary}", report.state.marked()));
+    for Told { line: at, column, path, message } in report.errors.iter().chain(&report.warnings) {
+        let separator = if path.is_empty() { "" } else { ": " };
+        line(&format!("  {file}:{at}:{column}: {path}{separator}{message}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reported(text: &str, strict: bool) -> Report {
+        report("rules.yml".into(), text, strict)
+    }
+
+    const TWICE: &str = "groups: [{name: g, rules: [{record: a, expr: b}, {record: a, expr: c}]}]";
+
+    #[test]
+    fn rules_and_groups_are_counted() {
+        let report =
+            reported("groups: [{name: g, rules: [{record: a, expr: b}]}, {name: h, rules: []}]", false);
+        assert_eq!((report.state, report.groups, report.rules), (State::Ok, 2, 1), "{report:?}");
+    }
+
+    #[test]
+    fn errors_of_expressions_stand_beside_those_of_the_file_each_at_its_place() {
+        let report = reported(
+            "groups:\n- name: g\n  rules:\n  - record: a\n    expr: |\n      sum(\n        rate(b))\n  - alert: x\n",
+            false,
+        );
+        let places: Vec<_> = report.errors.iter().map(|told| (told.line, told.column)).collect();
+        assert_eq!(places, [(7, 14), (8, 5)], "{report:?}");
+        assert_eq!(report.errors[0].path, "groups[0].rules[0].expr");
+        assert_eq!(report.state, State::Fail);
+    }
+
+    #[test]
+    fn rules_that_give_the_same_series_are_an_error_only_when_strict() {
+        let lax = reported(TWICE, false);
+        assert_eq!((lax.state, lax.rules, lax.warnings.len(), lax.errors.len()), (State::Warn, 2, 1, 0));
+        let strict = reported(TWICE, true);
+        assert_eq!((strict.state, strict.errors.len()), (State::Fail, 1));
+    }
+}

@@ -1,0 +1,6 @@
+//! PromQL over the lake: series for the evaluator, and queries within their limits.
+
+mod run;
+mod source;
+
+pub(crate) use run::{Asked, PromQl, PromQlLimits};

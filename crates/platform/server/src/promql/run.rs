@@ -1,0 +1,169 @@
+//! Running queries: each waits for its turn, computes on threads apart from those that receive and answer, and ends when its
+//! time is up or nobody waits for it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kandela_lake::Lake;
+use kandela_promql::{
+    Answer, Answered, Control, EvalError, Limits, Options, SourceCause, SourceError, When, prepare,
+};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::source::{LakeMemory, LakeSource};
+use crate::telemetry::Telemetry;
+use crate::telemetry::events::QueryFinished;
+
+/// How much longer than its timeout a query gets to end by itself.
+const OVERTIME: Duration = Duration::from_millis(200);
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub query: String,
+    pub when: When,
+    /// How old the newest sample of a series may be; `None` for the configured time.
+    pub lookback: Option<Duration>,
+    /// How long the answer may take, at most as long as configured; `None` for that.
+    pub timeout: Option<Duration>,
+}
+
+/// What one query may cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PromQlLimits {
+    pub timeout: Duration,
+    pub limits: Limits,
+}
+
+/// Runs queries.
+pub(crate) struct PromQl {
+    threads: Handle,
+    slots: Arc<Semaphore>,
+    limits: PromQlLimits,
+    options: Options,
+    telemetry: Telemetry,
+}
+
+impl PromQl {
+    /// Queries on `threads`, each on up to `cores` of them.
+    pub(crate) fn new(
+        threads: Handle,
+        cores: usize,
+        limits: PromQlLimits,
+        evaluation_interval: Duration,
+        telemetry: Telemetry,
+    ) -> Self {
+        let options =
+            Options { subquery_step: micros(evaluation_interval), threads: cores, ..Options::default() };
+        // While one reads a file another computes; more at a time only share the cores.
+        let slots = Arc::new(Semaphore::new(cores * 2));
+        Self { threads, slots, limits, options, telemetry }
+    }
+
+    /// The answer to a query. Dropping the future ends the query.
+    ///
+    /// # Errors
+    /// As [`prepare`] and [`kandela_promql::Prepared::run`].
+    pub(crate) async fn answer(&self, lake: Lake, asked: Asked) -> Result<Answered, EvalError> {
+        let began = Instant::now();
+        let timeout = asked.timeout.unwrap_or(self.limits.timeout).min(self.limits.timeout);
+        let control = Control::new(Some(began + timeout), self.limits.limits);
+        let control = Arc::new(control.sharing(LakeMemory(lake.query_memory())));
+        let mut ending = Ending {
+            control: control.clone(),
+            telemetry: self.telemetry.clone(),
+            began,
+            outcome: "cancelled",
+            rows: 0,
+        };
+        let options =
+            Options { lookback: asked.lookback.map_or(self.options.lookback, micros), ..self.options };
+        let slots = self.slots.clone();
+        let work = self.threads.spawn(work(lake, asked, options, control, slots));
+        let answer = tokio::select! {
+            ended = work => ended.unwrap_or_else(|panic| Err(defect(&panic.to_string()))),
+            () = tokio::time::sleep(timeout + OVERTIME) => Err(EvalError::Timeout),
+        };
+        ending.outcome = match &answer {
+            Ok(_) => "ok",
+            Err(EvalError::Timeout) => "timeout",
+            Err(_) => "error",
+        };
+        ending.rows = answer.as_ref().map_or(0, rows);
+        answer
+    }
+}
+
+async fn work(
+    lake: Lake,
+    asked: Asked,
+    options: Options,
+    control: Arc<Control>,
+    slots: Arc<Semaphore>,
+) -> Result<Answered, EvalError> {
+    let mut turn = slots.acquire_owned().await.map_err(|closed| defect(&closed.to_string()))?;
+    let source = LakeSource(lake.clone());
+    loop {
+        let answer;
+        (turn, answer) = once(&source, &asked, options, &control, turn).await?;
+        let Err(EvalError::Source(error)) = answer else { return answer };
+        // A file that turned out to be damaged leaves its table, and the rest answers.
+        if !matches!(lake.put_damaged_aside().await, Ok(true)) {
+            return Err(EvalError::Source(error));
+        }
+    }
+}
+
+type Ended = (OwnedSemaphorePermit, Result<Answered, EvalError>);
+
+/// The turn goes along with the computation, which may outlive whoever asked.
+async fn once(
+    source: &LakeSource,
+    asked: &Asked,
+    options: Options,
+    control: &Arc<Control>,
+    turn: OwnedSemaphorePermit,
+) -> Result<Ended, EvalError> {
+    let prepared = match prepare(source, &asked.query, asked.when, options).await {
+        Ok(prepared) => prepared,
+        Err(error) => return Ok((turn, Err(error))),
+    };
+    let control = control.clone();
+    let computing = tokio::task::spawn_blocking(move || (turn, prepared.run(&control)));
+    computing.await.map_err(|panic| defect(&panic.to_string()))
+}
+
+fn defect(message: &str) -> EvalError {
+    let message = format!("the query ended without an answer: {message}; this is a defect, please report it");
+    EvalError::Source(SourceError { message, cause: SourceCause::Internal })
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn rows(answered: &Answered) -> u64 {
+    match &answered.answer {
+        Answer::Scalar(_) | Answer::String(_) => 1,
+        Answer::Vector(vector) => vector.len() as u64,
+        Answer::Matrix(matrix) => matrix.len() as u64,
+    }
+}
+
+/// Tells of a query's end, and ends its computation where that goes on.
+struct Ending {
+    control: Arc<Control>,
+    telemetry: Telemetry,
+    began: Instant,
+    outcome: &'static str,
+    rows: u64,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.control.cancel();
+        let Self { outcome, rows, began, .. } = *self;
+        self.telemetry.emit(QueryFinished { language: "promql", outcome, rows, took: began.elapsed() });
+    }
+}
