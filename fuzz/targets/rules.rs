@@ -7,7 +7,7 @@ fuzz_target!(|text: &str| {
     match kandela_config::rules::read(text, "fuzz.yaml") {
         Ok((file, warnings)) => {
             warnings.iter().for_each(|warning| drop(warning.to_string()));
-            let lines = text.lines().count().max(1);
+            let lines = text.split(['\n', '\r']).count();
             for rule in file.groups.iter().flat_map(|group| &group.rules) {
                 let expr = &rule.expr;
                 for offset in 0..=expr.text().len() {

@@ -16,7 +16,14 @@ pub(crate) struct SourceFile {
 impl SourceFile {
     pub(crate) fn new(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
-        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        // A carriage return alone ends a line too, in YAML.
+        let bytes = text.as_bytes();
+        let ends = |at: &usize| match bytes.get(*at) {
+            Some(b'\n') => true,
+            Some(b'\r') => bytes.get(at + 1) != Some(&b'\n'),
+            _ => false,
+        };
+        let lines = std::iter::once(0).chain((0..bytes.len()).filter(ends).map(|at| at + 1)).collect();
         Self { text, lines }
     }
 
@@ -101,6 +108,9 @@ impl Source<'_> {
         self.rest = self.rest.get(c.len_utf8()..).unwrap_or_default();
         match c {
             '\n' => self.place = Place { line: self.place.line + 1, column: 1 },
+            '\r' if self.peek() != Some('\n') => {
+                self.place = Place { line: self.place.line + 1, column: 1 };
+            }
             _ => self.place.column += 1,
         }
         Some(c)
@@ -202,6 +212,13 @@ mod tests {
         assert_eq!(found(file, (1, 7), ScalarStyle::DoubleQuoted, "a{b=\"c\"} x", "x"), (1, 19));
         let file = "expr: &e !!str é == x\n";
         assert_eq!(found(file, (1, 7), ScalarStyle::Plain, "é == x", "x"), (1, 21));
+    }
+
+    #[test]
+    fn a_carriage_return_ends_a_line() {
+        let file = "a: b\rexpr: sum(x)\r  by (y)\r\nfor: 5m\n";
+        assert_eq!(found(file, (2, 7), ScalarStyle::Plain, "sum(x) by (y)", "x"), (2, 11));
+        assert_eq!(found(file, (2, 7), ScalarStyle::Plain, "sum(x) by (y)", "(y"), (3, 6));
     }
 
     #[test]

@@ -98,7 +98,8 @@ impl Member {
     fn sample(&mut self, first_ms: i64, first: u64, step: usize) -> Sample {
         self.value = if self.counts {
             let scrape = first + step as u64;
-            let restarts = mix(pod_of(self.index) as u64, 11 + scrape) % SCRAPES_BETWEEN_RESTARTS == 0;
+            let chance = mix(pod_of(self.index) as u64, 11 + scrape);
+            let restarts = chance.is_multiple_of(SCRAPES_BETWEEN_RESTARTS);
             let grown = mix(self.index as u64, 12 + scrape) % (MOST_BYTES + 1);
             if restarts { 0.0 } else { self.value + grown as f64 }
         } else {

@@ -24,8 +24,9 @@ const LONGEST_SETTLING: Duration = Duration::from_secs(120);
 pub(super) struct Instance {
     pub(super) system: System,
     program: PathBuf,
-    home: TempDir,
+    // Before its folder, which it may write to until it has ended.
     running: Running,
+    home: TempDir,
 }
 
 struct Running {
@@ -46,7 +47,7 @@ impl Instance {
     pub(super) fn start(system: System, program: &Path, bench: &Bench<'_>) -> anyhow::Result<Self> {
         let home = tempfile::Builder::new().prefix(system.name()).tempdir_in(bench.folder)?;
         let running = running(system, program, home.path(), bench.interrupt)?;
-        Ok(Self { system, program: program.to_owned(), home, running })
+        Ok(Self { system, program: program.to_owned(), running, home })
     }
 
     /// Address of its HTTP API.

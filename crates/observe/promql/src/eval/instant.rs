@@ -180,13 +180,19 @@ fn at(values: &[f64], n: usize) -> f64 {
     values.get(n).copied().unwrap_or(f64::NAN)
 }
 
-/// As Go's `math.Max`: NaN if either is.
+/// As Go's `math.Max`: NaN if either is, unless the other is infinite.
 fn most(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    if a == f64::INFINITY || b == f64::INFINITY {
+        f64::INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else {
+        a.max(b)
+    }
 }
 
 fn least(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    -most(-a, -b)
 }
 
 /// What a function does to a column.

@@ -1,8 +1,9 @@
-//! The list of queries, as its head describes it.
+//! The lists of queries, as the head of queries.txt describes them.
 
 use std::path::PathBuf;
 
 const LIST: &str = include_str!("queries.txt");
+const OTHER_ANSWERS: &str = include_str!("other_answers.txt");
 
 /// What Prometheus 3.5 makes of a query over the series of `data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +25,20 @@ pub(super) fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/parity/queries.txt")
 }
 
+/// What Kandela is to answer alike.
 pub(super) fn queries() -> Vec<Query> {
+    read(LIST)
+}
+
+/// What only Prometheus is asked.
+pub(super) fn other_answers() -> Vec<Query> {
+    read(OTHER_ANSWERS)
+}
+
+fn read(list: &'static str) -> Vec<Query> {
     let mut expected = Expected::Data;
     let mut queries = Vec::new();
-    for line in LIST.lines() {
+    for line in list.lines() {
         match line {
             "# expect: data" => expected = Expected::Data,
             "# expect: nothing" => expected = Expected::Nothing,

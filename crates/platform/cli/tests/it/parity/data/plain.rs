@@ -151,9 +151,9 @@ fn levels() -> Vec<Series> {
             bytes += (random(seed, step) % 8_193) as f64 - 4_000.0;
             bytes
         }));
-        let down = [number * 90 + 30..number * 90 + 34];
+        let down = number * 90 + 30..number * 90 + 34;
         all.push(everywhere("up", &[("job", job), ("instance", instance)], move |step| {
-            f64::from(u8::from(!down.iter().any(|down| down.contains(&step))))
+            f64::from(u8::from(!down.contains(&step)))
         }));
     }
     for (number, (room, sensor)) in
@@ -261,9 +261,7 @@ fn info() -> Vec<Series> {
         };
         all.push(of("build_info", "1.0", &[(0..300, true)]));
         all.push(of("build_info", "1.1", &[(300..LAST + 1, false)]));
-        // Where a version is replaced without a word, two stand beside each other for five minutes.
-        let last_of_old = if number == 0 { (0..200, false) } else { (0..200, true) };
-        all.push(of("target_info", "7", &[last_of_old]));
+        all.push(of("target_info", "7", &[(0..200, true)]));
         all.push(of("target_info", "8", &[(200..LAST + 1, false)]));
     }
     all
