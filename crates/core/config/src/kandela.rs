@@ -40,7 +40,7 @@ pub struct Kandela {
     /// Names that a request's `Host` may carry beside the listening address and loopback names; without a port.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed_hosts: Vec<String>,
-    /// Origins, such as `https://grafana.example.org`, from which a web page may change state.
+    /// Origins, such as `https://grafana.example.org`, whose web pages may read answers and change state.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed_origins: Vec<String>,
     /// Tenants that `X-Scope-OrgID` may name beside `default`.

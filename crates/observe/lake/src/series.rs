@@ -44,11 +44,23 @@ impl SeriesSets {
         Self { registry, store, cache: Mutex::default(), cache_bytes }
     }
 
-    /// The indexes of the days' files; files whose series are all alive in the head are left out.
-    async fn of_days(&self, view: &View, days: RangeInclusive<i32>) -> Result<Vec<Arc<SeriesIndex>>> {
+    /// Whether living series are series of these days: memory may hold samples of them. Where it holds none, the days' files
+    /// say who had some.
+    fn head_counts(view: &View, days: &RangeInclusive<i32>) -> bool {
+        view.days_in_memory()
+            .is_none_or(|memory| days.start() <= memory.end() && memory.start() <= days.end())
+    }
+
+    /// The indexes of the days' files; where the head counts, files whose series are all alive there are left out.
+    async fn of_days(
+        &self,
+        view: &View,
+        days: RangeInclusive<i32>,
+        head_counts: bool,
+    ) -> Result<Vec<Arc<SeriesIndex>>> {
         let Some(state) = view.tables.get(SERIES.name) else { return Ok(Vec::new()) };
         let mut indexes = Vec::new();
-        let covered = self.registry.covers_from();
+        let covered = if head_counts { self.registry.covers_from() } else { u64::MAX };
         for file in state.files.iter().filter(|file| days.contains(&file.day) && file.seq < covered) {
             indexes.push(self.of_file(file).await?);
         }
@@ -88,7 +100,7 @@ impl SeriesSets {
         matchers: &[Matcher],
     ) -> Result<LabelsById> {
         let mut found = LabelsById::new();
-        for index in self.of_days(view, days).await? {
+        for index in self.of_days(view, days, true).await? {
             for number in index.select(matchers) {
                 if let Some(id) = index.id(number) {
                     found.insert(id, (index.clone(), number));
@@ -129,8 +141,11 @@ impl SeriesSets {
             found.dedup_by_key(|series| series.id);
             found.truncate(limit);
         };
-        self.registry.with_index(&mut add);
-        for index in self.of_days(view, days).await? {
+        let head_counts = Self::head_counts(view, &days);
+        if head_counts {
+            self.registry.with_index(&mut add);
+        }
+        for index in self.of_days(view, days, head_counts).await? {
             add(&index);
         }
         Ok(found)
@@ -151,8 +166,11 @@ impl SeriesSets {
                 names.extend(index.label_names_of(&index.select(matchers)));
             }
         };
-        self.registry.with_index(&mut add);
-        for index in self.of_days(view, days).await? {
+        let head_counts = Self::head_counts(view, &days);
+        if head_counts {
+            self.registry.with_index(&mut add);
+        }
+        for index in self.of_days(view, days, head_counts).await? {
             add(&index);
         }
         Ok(names.into_iter().collect())
@@ -175,8 +193,11 @@ impl SeriesSets {
                 index.label_values_of(name, &index.select(matchers))
             });
         };
-        self.registry.with_index(&mut add);
-        for index in self.of_days(view, days).await? {
+        let head_counts = Self::head_counts(view, &days);
+        if head_counts {
+            self.registry.with_index(&mut add);
+        }
+        for index in self.of_days(view, days, head_counts).await? {
             add(&index);
         }
         let mut values = match lists.len() {

@@ -22,6 +22,27 @@ async fn a_sample_is_visible_before_and_after_its_flush() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_day_has_the_series_that_had_samples_on_it() {
+    const DAY: i64 = 86_400_000;
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    lake.import(&samples(UP, &[(-3 * DAY, 1.0)])).unwrap();
+    lake.flush().await.unwrap();
+    lake.append(&samples(&[("__name__", "later"), ("job", "stock")], &[(0, 1.0)])).unwrap();
+    let jobs_on = async |days: i64| {
+        let at = (NOON as i64 + days * DAY) * 1_000;
+        let series = lake.series(&[], at..=at, 10).await.unwrap();
+        let values = lake.label_values("job", &[], at..=at, 10).await.unwrap();
+        assert_eq!(series.len(), values.len());
+        values.iter().map(|value| value.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(jobs_on(-3).await, ["shop"]);
+    assert_eq!(jobs_on(-2).await, [""; 0]);
+    assert_eq!(jobs_on(5).await, [""; 0]);
+    assert!(jobs_on(0).await.contains(&"stock".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_first_acknowledged_value_stays() {
     let folder = tempfile::tempdir().unwrap();
     let lake = open(folder.path()).await;

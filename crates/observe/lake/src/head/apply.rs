@@ -19,7 +19,8 @@ pub(crate) struct Row {
 /// that now defines their series.
 pub(crate) fn apply(registry: &Registry, memtable: &Memtable, rows: &[Row], segment: u64) -> (usize, usize) {
     let flushed_through = registry.flushed_through();
-    let (mut taken, mut duplicates, mut newest) = (0, 0, i64::MIN);
+    let (mut taken, mut duplicates) = (0, 0);
+    let (mut oldest, mut newest) = (i64::MAX, i64::MIN);
     for group in rows.chunk_by(|a, b| a.slot.shard == b.slot.shard) {
         let Some(number_of_shard) = group.first().map(|row| row.slot.shard as usize) else { continue };
         let (Some(mut shard), Some(mut memory)) =
@@ -36,6 +37,7 @@ pub(crate) fn apply(registry: &Registry, memtable: &Memtable, rows: &[Row], segm
                 continue;
             }
             taken += 1;
+            oldest = oldest.min(row.ts);
             newest = newest.max(row.ts);
             note_day(live, row.ts, &mut memory.new_days);
             let in_order = row.ts > live.last_ts.max(flushed_through);
@@ -51,7 +53,7 @@ pub(crate) fn apply(registry: &Registry, memtable: &Memtable, rows: &[Row], segm
         let after = memory.arena.heap_bytes() + memory.late.capacity() * 24;
         memtable.grew(after - before);
     }
-    memtable.took(taken, newest);
+    memtable.took(taken, oldest, newest);
     (taken, duplicates)
 }
 
@@ -84,7 +86,7 @@ pub(crate) fn apply_histogram(
     let rows = if in_order { &mut memory.histograms } else { &mut memory.late_histograms };
     rows.push((live.id, ts, histogram));
     memtable.grew(bytes);
-    memtable.took(1, micros);
+    memtable.took(1, micros, micros);
     true
 }
 

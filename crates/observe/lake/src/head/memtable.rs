@@ -51,6 +51,7 @@ pub(crate) struct Memtable {
     bytes: AtomicUsize,
     samples: AtomicU64,
     last_seq: AtomicU64,
+    min_ts: AtomicI64,
     max_ts: AtomicI64,
     closed: OnceLock<Rotated>,
 }
@@ -107,6 +108,7 @@ impl Memtable {
             bytes: AtomicUsize::new(0),
             samples: AtomicU64::new(0),
             last_seq: AtomicU64::new(0),
+            min_ts: AtomicI64::new(i64::MAX),
             max_ts: AtomicI64::new(i64::MIN),
             closed: OnceLock::new(),
         }
@@ -144,8 +146,9 @@ impl Memtable {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(crate) fn took(&self, samples: usize, newest: i64) {
+    pub(crate) fn took(&self, samples: usize, oldest: i64, newest: i64) {
         self.samples.fetch_add(samples as u64, Ordering::Relaxed);
+        self.min_ts.fetch_min(oldest, Ordering::Relaxed);
         self.max_ts.fetch_max(newest, Ordering::Relaxed);
     }
 
@@ -161,6 +164,11 @@ impl Memtable {
     /// Samples and histograms that it took.
     pub(crate) fn samples(&self) -> u64 {
         self.samples.load(Ordering::Relaxed)
+    }
+
+    /// The oldest time of a sample, in microseconds; `i64::MAX` before the first.
+    pub(crate) fn min_ts(&self) -> i64 {
+        self.min_ts.load(Ordering::Relaxed)
     }
 
     /// The newest time of a sample, in microseconds; `i64::MIN` before the first.

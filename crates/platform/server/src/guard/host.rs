@@ -41,9 +41,14 @@ impl HostRules {
         inherent || self.names.contains(&name)
     }
 
+    /// Whether `origin` is a configured one.
+    pub(crate) fn is_trusted_origin(&self, origin: &str) -> bool {
+        self.origins.contains(&origin.to_ascii_lowercase())
+    }
+
     /// Whether `origin` is the page's own server, which is the host and port that the request names, or a configured one.
     pub(crate) fn is_own_origin(&self, origin: &str, host: &str) -> bool {
-        if self.origins.contains(&origin.to_ascii_lowercase()) {
+        if self.is_trusted_origin(origin) {
             return true;
         }
         let Ok(uri) = origin.parse::<Uri>() else { return false };

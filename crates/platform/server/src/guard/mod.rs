@@ -1,5 +1,6 @@
 //! The door: which requests get in at all, and as whom.
 
+mod cors;
 mod credentials;
 mod host;
 
@@ -104,6 +105,12 @@ impl Rules {
         Ok(())
     }
 
+    /// The origin of a page that the config trusts.
+    fn trusted_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let origin = headers.get(ORIGIN)?;
+        origin.to_str().is_ok_and(|name| self.hosts.is_trusted_origin(name)).then(|| origin.clone())
+    }
+
     async fn check_credentials(&self, authorization: Option<HeaderValue>) -> Result<Role, Turned> {
         let proven = self.credentials.authenticate(authorization.as_ref().map(HeaderValue::as_bytes)).await;
         proven.map_err(|error| ("credentials", Refusal::new(StatusCode::UNAUTHORIZED, error.to_string())))
@@ -140,13 +147,25 @@ fn is_foreign(headers: &HeaderMap, host: &str, rules: &HostRules) -> bool {
 }
 
 /// Middleware: refuses foreign hosts and origins and unknown credentials, and marks the request with its role.
-pub(crate) async fn stand(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn stand(State(door): State<Door>, request: Request, next: Next) -> Response {
     let rules = door.guard.rules();
     let authorization = request.headers().get(AUTHORIZATION).cloned();
-    let admitted = match rules.check_names(&request) {
-        Ok(()) => rules.check_credentials(authorization).await,
-        Err(turned) => Err(turned),
+    let trusted = rules.trusted_origin(request.headers());
+    let mut response = match rules.check_names(&request) {
+        Ok(()) if cors::is_preflight(&request) => cors::preflight(),
+        Ok(()) => {
+            let admitted = rules.check_credentials(authorization).await;
+            admit(&door, admitted, request, next).await
+        }
+        Err(turned) => admit(&door, Err(turned), request, next).await,
     };
+    if let Some(origin) = trusted {
+        cors::allow(response.headers_mut(), origin);
+    }
+    response
+}
+
+async fn admit(door: &Door, admitted: Result<Role, Turned>, mut request: Request, next: Next) -> Response {
     match admitted {
         Ok(role) => {
             request.extensions_mut().insert(role);

@@ -6,6 +6,7 @@ mod forwarding;
 mod health;
 mod otlp;
 mod own_telemetry;
+mod prometheus_api;
 mod redaction;
 mod remote_write;
 mod scraping;

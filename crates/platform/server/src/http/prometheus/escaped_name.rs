@@ -26,6 +26,8 @@ fn read(escaped: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -38,6 +40,14 @@ mod tests {
             ("job", "job"),
         ] {
             assert_eq!(unescape(escaped), name);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_is_read_or_stays(name in "(U__)?[_a-fA-F0-9zé]{0,30}|\\PC{0,30}") {
+            let read = unescape(&name);
+            prop_assert!(name.starts_with("U__") || read == name);
         }
     }
 

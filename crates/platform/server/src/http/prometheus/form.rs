@@ -87,6 +87,9 @@ fn unescape(text: &[u8]) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -102,6 +105,14 @@ mod tests {
         assert_eq!(form.get("query"), "a b+c=é");
         assert_eq!((form.get("flag"), form.get("empty"), form.get("none")), ("", "", ""));
         assert!(form.check().is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_make_a_form(bytes in vec(any::<u8>(), 0..200), query in "[a-z%&;=+0-9]{0,60}") {
+            let form = Form::new(Some(&bytes), Some(&query));
+            prop_assert!(form.get("a").len() <= 3 * (bytes.len() + query.len()));
+        }
     }
 
     #[test]

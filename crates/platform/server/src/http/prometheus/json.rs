@@ -43,6 +43,21 @@ fn push_quoted(out: &mut Vec<u8>, text: &str, for_pages: bool) {
     out.push(b'"');
 }
 
+/// Appends a document, its texts escaped as [`push_text`] does.
+pub(super) fn push_document(out: &mut Vec<u8>, document: &serde_json::Value) {
+    let text = document.to_string();
+    let mut written = 0;
+    // What is escaped stands nowhere but in texts.
+    for (at, found) in text.match_indices(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+        out.extend_from_slice(text.get(written..at).unwrap_or_default().as_bytes());
+        for c in found.chars() {
+            out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes());
+        }
+        written = at + found.len();
+    }
+    out.extend_from_slice(text.get(written..).unwrap_or_default().as_bytes());
+}
+
 /// Appends labels as an object, in ascending order of names.
 pub(super) fn push_labels(out: &mut Vec<u8>, labels: LabelsRef<'_>) {
     out.push(b'{');
@@ -171,6 +186,14 @@ mod tests {
         let pushed = written(|out| push_labels(out, labels.as_ref()));
         assert_eq!(pushed, "{\"a\":\"<&>\u{2028}\\\"\\\\\\u0001\\n\"}");
         assert_eq!(written(|out| push_text(out, "<&>\u{2028}é")), r#""\u003c\u0026\u003e\u2028é""#);
+    }
+
+    #[test]
+    fn documents_are_escaped_for_pages_too() {
+        let document = serde_json::json!({"op": ">", "of": ["a&<\u{2028}\"", 1]});
+        let pushed = written(|out| push_document(out, &document));
+        assert_eq!(pushed, r#"{"of":["a\u0026\u003c\u2028\"",1],"op":"\u003e"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&pushed).unwrap(), document);
     }
 
     proptest! {

@@ -5,6 +5,7 @@ use kandela_promql::{format, parse, tree_json};
 
 use super::call::Call;
 use super::error::ApiError;
+use super::json::push_document;
 use super::reply::Reply;
 
 pub(super) async fn format_query(call: Call) -> Result<Reply, ApiError> {
@@ -13,7 +14,7 @@ pub(super) async fn format_query(call: Call) -> Result<Reply, ApiError> {
 
 pub(super) async fn parse_query(call: Call) -> Result<Reply, ApiError> {
     let tree = tree_json(&parsed(&call)?);
-    Ok(Reply::new(|out| out.extend_from_slice(tree.to_string().as_bytes())))
+    Ok(Reply::new(|out| push_document(out, &tree)))
 }
 
 fn parsed(call: &Call) -> Result<Expr, ApiError> {

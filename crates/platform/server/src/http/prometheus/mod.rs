@@ -16,6 +16,7 @@ mod go;
 mod json;
 mod language;
 mod matchers;
+mod memory;
 mod metadata;
 mod query;
 mod read;

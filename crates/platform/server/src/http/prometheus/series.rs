@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::escaped_name::unescape;
 use super::json::{push_labels, push_text, separate};
 use super::matchers::matcher_sets;
+use super::memory::Held;
 use super::reply::{Notes, large};
 use super::time::{Range, TRUNCATED, limit_of};
 
@@ -31,7 +32,12 @@ pub(super) async fn series(call: Call) -> Result<Response, ApiError> {
     };
     let mut notes = Notes::default();
     cut(&mut found, limit, &mut notes);
+    let held = Held::of(&lake);
+    held.take(
+        found.iter().map(|series| size_of_val(series) + series.labels.as_ref().as_bytes().len()).sum(),
+    )?;
     large(&call.headers, notes, move |pen| {
+        let _held = held;
         pen.out().push(b'[');
         for (place, series) in found.iter().enumerate() {
             let out = pen.out();

@@ -122,6 +122,8 @@ pub(super) const TRUNCATED: &str = "results truncated due to limit";
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -141,6 +143,13 @@ mod tests {
         }
         assert_eq!(parse_time("now").unwrap_err(), "cannot parse \"now\" to a valid timestamp");
         assert!(parse_time("NaN").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "[-+0-9a-zA-Z:.,]{0,40}|\\PC{0,40}") {
+            let _ = (parse_time(&text), parse_duration(&text));
+        }
     }
 
     #[test]

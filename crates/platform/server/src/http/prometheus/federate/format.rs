@@ -15,40 +15,44 @@ pub(super) struct Format {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wire {
-    Text0,
-    Text1,
+    Text,
     Protobuf,
 }
 
+impl Wire {
+    fn of(clause: &str) -> Option<Self> {
+        let (kind, _) = clause.split_once(';').unwrap_or((clause, ""));
+        match kind.trim() {
+            "application/vnd.google.protobuf"
+                if parameter(clause, "proto") == Some("io.prometheus.client.MetricFamily")
+                    && parameter(clause, "encoding") == Some("delimited") =>
+            {
+                Some(Self::Protobuf)
+            }
+            "text/plain" if matches!(parameter(clause, "version"), None | Some("" | "0.0.4")) => {
+                Some(Self::Text)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Format {
-    /// The first format that `Accept` names, in the order of its preference.
+    /// The first format that `Accept` names, in the order of its preference; names are escaped as the clauses up to there say last.
     pub(super) fn negotiate(request: &HeaderMap) -> Self {
         let accept = request.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let mut clauses: Vec<(&str, f32)> =
             accept.flat_map(|value| value.split(',')).map(|clause| (clause, quality(clause))).collect();
         // Stable: of two that are liked as much the first stays first.
         clauses.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-        clauses.into_iter().find_map(|(clause, _)| Self::of(clause)).unwrap_or_default()
-    }
-
-    fn of(clause: &str) -> Option<Self> {
-        let (kind, _) = clause.split_once(';').unwrap_or((clause, ""));
-        let escaping = parameter(clause, "escaping").and_then(Escaping::named).unwrap_or_default();
-        let wire = match kind.trim() {
-            "application/vnd.google.protobuf"
-                if parameter(clause, "proto") == Some("io.prometheus.client.MetricFamily")
-                    && parameter(clause, "encoding") == Some("delimited") =>
-            {
-                Wire::Protobuf
+        let mut escaping = Escaping::default();
+        for (clause, _) in clauses {
+            escaping = parameter(clause, "escaping").and_then(Escaping::named).unwrap_or(escaping);
+            if let Some(wire) = Wire::of(clause) {
+                return Self { wire, escaping };
             }
-            "text/plain" => match parameter(clause, "version") {
-                None | Some("" | "0.0.4") => Wire::Text0,
-                Some("1.0.0") => Wire::Text1,
-                Some(_) => return None,
-            },
-            _ => return None,
-        };
-        Some(Self { wire, escaping })
+        }
+        Self { wire: Wire::Text, escaping }
     }
 
     pub(super) fn is_protobuf(self) -> bool {
@@ -57,8 +61,7 @@ impl Format {
 
     pub(super) fn content_type(self) -> String {
         let kind = match self.wire {
-            Wire::Text0 => "text/plain; version=0.0.4; charset=utf-8",
-            Wire::Text1 => "text/plain; version=1.0.0; charset=utf-8",
+            Wire::Text => "text/plain; version=0.0.4; charset=utf-8",
             Wire::Protobuf => {
                 "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
             }
@@ -70,14 +73,8 @@ impl Format {
     pub(super) fn push_family(self, out: &mut Vec<u8>, family: &[Newest]) {
         match self.wire {
             Wire::Protobuf => protobuf::push_family(out, family, self.escaping),
-            Wire::Text0 | Wire::Text1 => text::push_family(out, family, self.escaping),
+            Wire::Text => text::push_family(out, family, self.escaping),
         }
-    }
-}
-
-impl Default for Format {
-    fn default() -> Self {
-        Self { wire: Wire::Text0, escaping: Escaping::default() }
     }
 }
 
@@ -114,15 +111,14 @@ mod tests {
         );
         assert_eq!(
             negotiated(
-                "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,application/vnd.google.protobuf;\
+                "text/plain;version=0.0.4;escaping=allow-utf-8;q=0.4,application/vnd.google.protobuf;\
                  proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6"
             ),
             "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; \
              escaping=underscores"
         );
-        assert_eq!(
-            negotiated("text/plain;version=1.0.0;escaping=allow-utf-8"),
-            "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
-        );
+        let utf8 = "text/plain; version=0.0.4; charset=utf-8; escaping=allow-utf-8";
+        assert_eq!(negotiated("application/openmetrics-text;escaping=allow-utf-8,text/plain"), utf8);
+        assert_eq!(negotiated("text/plain;version=1.0.0;escaping=allow-utf-8"), utf8);
     }
 }

@@ -17,6 +17,7 @@ use kandela_promql::Point;
 use super::call::Call;
 use super::error::ApiError;
 use super::matchers::federated_sets;
+use super::memory::Held;
 use super::stream::{Encoding, stream};
 use super::time::now;
 use format::Format;
@@ -75,10 +76,11 @@ async fn answer(call: &Call) -> Result<Response, ApiError> {
     let found = find(&lake, &sets).await?;
     let external: Vec<(String, String)> =
         call.app.settings.load().config.global.external_labels.clone().into_iter().collect();
+    let held = Held::of(&lake);
     let mut response = stream(Encoding::accepted(&call.headers), move |pen| {
         let mut newest = Vec::new();
         for one in &found {
-            read(one, &external, &mut newest)?;
+            read(one, &external, &held, &mut newest)?;
         }
         drop(turn);
         newest.sort_by(|a, b| (&a.metric, &a.labels).cmp(&(&b.metric, &b.labels)));
@@ -125,15 +127,16 @@ fn read(
         let point = float.into_iter().chain(histogram).max_by_key(|(at, _)| *at);
         let Some((at, point)) = point.filter(|(_, point)| !ends(point)) else { continue };
         if let Some(metric) = labels.get(METRIC_NAME) {
-            newest.push(Newest {
-                metric: metric.to_owned(),
-                labels: with_external(labels, external),
-                millis: at.div_euclid(1_000),
-                point,
-            });
+            let labels = with_external(labels, external);
+            held.take(size_of::<Newest>() + labels.iter().map(heap_bytes).sum::<usize>())?;
+            newest.push(Newest { metric: metric.to_owned(), labels, millis: at.div_euclid(1_000), point });
         }
     }
     Ok(())
+}
+
+fn heap_bytes((name, value): &(String, String)) -> usize {
+    size_of::<(String, String)>() + name.len() + value.len()
 }
 
 /// Whether it is a marker: no exposition format knows those, and whoever scrapes sees the series missing.

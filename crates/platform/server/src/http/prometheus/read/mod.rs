@@ -23,11 +23,15 @@ use prost::Message as _;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::ApiError;
+use super::memory::Held;
 use crate::app::App;
-use crate::net::body;
+use crate::net::body::{self, BodyLimits};
 use crate::refusal::Refusal;
 use crate::tenants::Tenants;
 use message::{Query, ReadRequest, ResponseType};
+
+/// Bytes that a request may have, before and after decompression.
+const MAX_REQUEST: usize = 1 << 20;
 
 /// Labels that every series of an answer carries besides its own.
 type External = BTreeMap<String, String>;
@@ -51,8 +55,9 @@ async fn answer(app: &App, request: Request) -> Result<Response, ApiError> {
     let tenant = Tenants::named_by(&head.headers)?;
     let lake = app.lake(&tenant).await?;
     let mut room = app.admission.room();
-    let body = body::read(&head.headers, body, &app.body_limits, &mut room).await?;
-    let request = decode(&body, app.body_limits.decompressed)?;
+    let limits = BodyLimits { wire: MAX_REQUEST, ..app.body_limits };
+    let body = body::read(&head.headers, body, &limits, &mut room).await?;
+    let request = decode(&body)?;
     let kind = negotiate(&request.accepted_response_types)?;
     let external = app.settings.load().config.global.external_labels.clone();
     let turn = app.queries.turn().await?;
@@ -62,12 +67,12 @@ async fn answer(app: &App, request: Request) -> Result<Response, ApiError> {
     }
     let found = Found { queries, external, _turn: turn };
     match kind {
-        ResponseType::Samples => samples::respond(found, app.options.memory_limit() / 16).await,
+        ResponseType::Samples => samples::respond(found, Held::of(&lake)).await,
         ResponseType::StreamedXorChunks => frames::respond(found).await,
     }
 }
 
-fn decode(body: &[u8], limit: usize) -> Result<ReadRequest, ApiError> {
+fn decode(body: &[u8]) -> Result<ReadRequest, ApiError> {
     let length =
         snap::raw::decompress_len(body).map_err(|error| ApiError::bad_data(format!("snappy: {error}")))?;
     if length > limit {

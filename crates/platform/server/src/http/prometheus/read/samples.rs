@@ -9,15 +9,16 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use super::message::{Sample, TimeSeries, WireHistogram, labels};
 use super::{Found, by_labels, typed, unreadable};
 use crate::http::prometheus::error::ApiError;
+use crate::http::prometheus::memory::Held;
 
 const CONTENT_TYPE: &str = "application/x-protobuf";
 
-/// The answer; it may have `limit` bytes before compression.
-pub(super) async fn respond(found: Found, limit: usize) -> Result<Response, ApiError> {
+/// The answer, which is in `held` until it is compressed.
+pub(super) async fn respond(found: Found, held: Held) -> Result<Response, ApiError> {
     let written = tokio::task::spawn_blocking(move || {
         let mut message = Vec::new();
         for query in &found.queries {
-            let result = result(&found, query, limit.saturating_sub(message.len()), limit)?;
+            let result = result(&found, query, &held)?;
             put_message(&mut message, &result);
         }
         snap::raw::Encoder::new()
@@ -28,8 +29,8 @@ pub(super) async fn respond(found: Found, limit: usize) -> Result<Response, ApiE
     Ok(typed((StatusCode::OK, body).into_response(), CONTENT_TYPE, Some("snappy")))
 }
 
-/// A `QueryResult` of at most `left` bytes.
-fn result(found: &Found, query: &FoundSeries, left: usize, limit: usize) -> Result<Vec<u8>, ApiError> {
+/// A `QueryResult`.
+fn result(found: &Found, query: &FoundSeries, held: &Held) -> Result<Vec<u8>, ApiError> {
     let mut out = Vec::new();
     let mut reader = query.reader();
     let mut histograms = Vec::new();
@@ -47,15 +48,18 @@ fn result(found: &Found, query: &FoundSeries, left: usize, limit: usize) -> Resu
             continue;
         }
         series.labels = labels(&found.labels(own));
-        put_message(&mut out, &series.encode_to_vec());
-        if out.len() > left {
-            return Err(ApiError::bad_data(format!(
-                "the answer would have more than {limit} bytes; ask for less at once, or for streamed chunks \
-                 (STREAMED_XOR_CHUNKS)"
-            )));
-        }
+        let encoded = series.encode_to_vec();
+        held.take(encoded.len()).map_err(|_| too_large())?;
+        put_message(&mut out, &encoded);
     }
     Ok(out)
+}
+
+fn too_large() -> ApiError {
+    ApiError::bad_data(
+        "the answer would hold more memory than queries have left (--memory-limit): ask for less at once, or for \
+         streamed chunks (STREAMED_XOR_CHUNKS)",
+    )
 }
 
 /// Appends an embedded message as field 1.
