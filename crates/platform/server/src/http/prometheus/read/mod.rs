@@ -75,9 +75,10 @@ async fn answer(app: &App, request: Request) -> Result<Response, ApiError> {
 fn decode(body: &[u8]) -> Result<ReadRequest, ApiError> {
     let length =
         snap::raw::decompress_len(body).map_err(|error| ApiError::bad_data(format!("snappy: {error}")))?;
-    if length > limit {
-        let message =
-            format!("the request decompresses to {length} bytes, more than {limit}; ask for less at once");
+    if length > MAX_REQUEST {
+        let message = format!(
+            "the request decompresses to {length} bytes, more than {MAX_REQUEST}; ask for less at once"
+        );
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message).into());
     }
     let message = snap::raw::Decoder::new().decompress_vec(body);
