@@ -120,7 +120,8 @@ pub(super) fn push_timestamp(out: &mut Vec<u8>, micros: i64) {
     if fraction == 0 {
         return;
     }
-    let (width, mut fraction) = if fraction % 1_000 == 0 { (3, fraction / 1_000) } else { (6, fraction) };
+    let (width, mut fraction) =
+        if fraction.is_multiple_of(1_000) { (3, fraction / 1_000) } else { (6, fraction) };
     out.push(b'.');
     let start = out.len();
     out.resize(start + width, b'0');

@@ -6,6 +6,7 @@
 
 mod admin;
 mod call;
+mod damage;
 mod error;
 mod escaped_name;
 mod exemplars;

@@ -15,6 +15,7 @@ use kandela_model::{CUSTOM_BOUNDS_SCHEMA, Histogram, Labels, METRIC_NAME, ResetH
 use kandela_promql::Point;
 
 use super::call::Call;
+use super::damage::put_aside_later;
 use super::error::ApiError;
 use super::matchers::federated_sets;
 use super::memory::Held;
@@ -80,7 +81,7 @@ async fn answer(call: &Call) -> Result<Response, ApiError> {
     let mut response = stream(Encoding::accepted(&call.headers), move |pen| {
         let mut newest = Vec::new();
         for one in &found {
-            read(one, &external, &held, &mut newest)?;
+            read(one, &external, &held, &mut newest).inspect_err(|_| put_aside_later(&lake))?;
         }
         drop(turn);
         newest.sort_by(|a, b| (&a.metric, &a.labels).cmp(&(&b.metric, &b.labels)));

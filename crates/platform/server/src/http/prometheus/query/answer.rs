@@ -28,7 +28,7 @@ pub(super) fn write(pen: &mut Pen, answer: &Answer, at: i64) {
         }),
         Answer::String(text) => single(out, at, |out| push_text(out, text)),
         Answer::Vector(vector) => {
-            write_all(pen, vector, |out, (labels, point)| sample(out, labels, at, point))
+            write_all(pen, vector, |out, (labels, point)| sample(out, labels, at, point));
         }
         Answer::Matrix(matrix) => write_all(pen, matrix, |out, (labels, points)| series(out, labels, points)),
     }

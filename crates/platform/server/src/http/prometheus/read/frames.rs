@@ -6,7 +6,8 @@ use prost::encoding::encode_varint;
 
 use super::chunk::{Chunks, EncodedChunk};
 use super::message::{Chunk, ChunkedReadResponse, ChunkedSeries, labels};
-use super::{Found, by_labels, typed, unreadable};
+use super::{Found, by_labels, typed};
+use crate::http::prometheus::damage::put_aside_later;
 use crate::http::prometheus::error::ApiError;
 use crate::http::prometheus::stream::{Encoding, Pen, stream};
 
@@ -16,7 +17,10 @@ const CONTENT_TYPE: &str = "application/x-streamed-protobuf; proto=prometheus.Ch
 const FRAME: usize = 1 << 20;
 
 pub(super) async fn respond(found: Found) -> Result<Response, ApiError> {
-    let response = stream(Encoding::Identity, move |pen| write(pen, &found)).await?;
+    let response = stream(Encoding::Identity, move |pen| {
+        write(pen, &found).inspect_err(|_| put_aside_later(&found.lake))
+    })
+    .await?;
     Ok(typed(response, CONTENT_TYPE, None))
 }
 
@@ -26,8 +30,8 @@ fn write(pen: &mut Pen, found: &Found) -> Result<(), ApiError> {
         let mut histograms = Vec::new();
         for index in by_labels(query) {
             let own = query.labels(index);
-            reader.histograms(index, &mut histograms).map_err(unreadable)?;
-            let (times, values) = reader.samples(index).map_err(unreadable)?;
+            reader.histograms(index, &mut histograms)?;
+            let (times, values) = reader.samples(index)?;
             let mut chunks = Chunks::new((times, values), &histograms);
             loop {
                 let frame = next_frame(&mut chunks);

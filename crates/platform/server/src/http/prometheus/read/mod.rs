@@ -16,14 +16,13 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
-use kandela_lake::{FoundSeries, Lake, LakeError};
+use kandela_lake::{FoundSeries, Lake};
 use kandela_model::Labels;
 use kandela_promql::{MatchOp, Matcher};
 use prost::Message as _;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::ApiError;
-use super::memory::Held;
 use crate::app::App;
 use crate::net::body::{self, BodyLimits};
 use crate::refusal::Refusal;
@@ -40,6 +39,7 @@ type External = BTreeMap<String, String>;
 struct Found {
     queries: Vec<FoundSeries>,
     external: External,
+    lake: Lake,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -65,9 +65,9 @@ async fn answer(app: &App, request: Request) -> Result<Response, ApiError> {
     for query in &request.queries {
         queries.push(find(&lake, query, &external).await?);
     }
-    let found = Found { queries, external, _turn: turn };
+    let found = Found { queries, external, lake, _turn: turn };
     match kind {
-        ResponseType::Samples => samples::respond(found, Held::of(&lake)).await,
+        ResponseType::Samples => samples::respond(found).await,
         ResponseType::StreamedXorChunks => frames::respond(found).await,
     }
 }
@@ -149,11 +149,6 @@ fn typed(mut response: Response, content_type: &'static str, encoding: Option<&'
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
     response
-}
-
-/// What a reader of points says in the middle of an answer.
-fn unreadable(error: LakeError) -> ApiError {
-    ApiError::internal(error.to_string())
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub(crate) async fn runtime_info(call: Call) -> Result<Reply, ApiError> {
     let now = now();
     let uptime = i64::try_from(app.started.elapsed().as_micros()).unwrap_or(i64::MAX);
     let folder = std::env::current_dir().unwrap_or_default().display().to_string();
-    let configured = app.configured.lock().clone();
+    let configured = *app.configured.lock();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let retention = app.options.kandela().retention.metrics;
     Ok(Reply::new(|out| {
