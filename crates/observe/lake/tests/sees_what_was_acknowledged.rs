@@ -30,7 +30,7 @@ async fn a_day_has_the_series_that_had_samples_on_it() {
     lake.flush().await.unwrap();
     lake.append(&samples(&[("__name__", "later"), ("job", "stock")], &[(0, 1.0)])).unwrap();
     let jobs_on = async |days: i64| {
-        let at = (NOON as i64 + days * DAY) * 1_000;
+        let at = (NOON + days * DAY) * 1_000;
         let series = lake.series(&[], at..=at, 10).await.unwrap();
         let values = lake.label_values("job", &[], at..=at, 10).await.unwrap();
         assert_eq!(series.len(), values.len());
