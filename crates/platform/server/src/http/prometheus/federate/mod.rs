@@ -114,6 +114,7 @@ async fn find(lake: &Lake, sets: &[Vec<kandela_promql::Matcher>]) -> Result<Vec<
 fn read(
     found: &FoundSeries,
     external: &[(String, String)],
+    held: &Held,
     newest: &mut Vec<Newest>,
 ) -> Result<(), ApiError> {
     let mut reader = found.reader();
