@@ -57,7 +57,7 @@ async fn answer(app: &App, request: Request) -> Result<Response, ApiError> {
     let mut room = app.admission.room();
     let limits = BodyLimits { wire: MAX_REQUEST, ..app.body_limits };
     let body = body::read(&head.headers, body, &limits, &mut room).await?;
-    let request = decode(&body, limits.decompressed)?;
+    let request = decode(&body)?;
     let kind = negotiate(&request.accepted_response_types)?;
     let external = app.settings.load().config.global.external_labels.clone();
     let turn = app.queries.turn().await?;
@@ -72,7 +72,7 @@ async fn answer(app: &App, request: Request) -> Result<Response, ApiError> {
     }
 }
 
-fn decode(body: &[u8], limit: usize) -> Result<ReadRequest, ApiError> {
+fn decode(body: &[u8]) -> Result<ReadRequest, ApiError> {
     let length =
         snap::raw::decompress_len(body).map_err(|error| ApiError::bad_data(format!("snappy: {error}")))?;
     if length > MAX_REQUEST {
