@@ -209,7 +209,7 @@ fn change_of(name: &str, scalars: Vec<Vec<f64>>, grid: Grid) -> Change<'static> 
         "clamp" => Box::new(move |column, _| {
             mapped(column, |n, value| {
                 let (low, high) = (scalar(0, n)?, scalar(1, n)?);
-                if high < low { None } else { Some(least(high, most(low, value))) }
+                if high < low { None } else { Some(most(low, least(high, value))) }
             })
         }),
         "clamp_min" => Box::new(move |column, _| mapped(column, |n, value| Some(most(scalar(0, n)?, value)))),
