@@ -41,7 +41,7 @@ impl Counters {
             let mut value = 0.0;
             let next = |at: usize| {
                 // Each counter begins again now and then.
-                value = if (at + n) % 997 == 0 { 0.0 } else { value + ((at * 7 + n) % 13) as f64 };
+                value = if (at + n).is_multiple_of(997) { 0.0 } else { value + ((at * 7 + n) % 13) as f64 };
                 value
             };
             (0..samples).map(next).collect()
