@@ -69,7 +69,7 @@ impl Evaluator {
     fn reference(&self, expr: &Expr, fixed: Option<i64>, offset: i64) -> Evaluated<(Option<i64>, i64)> {
         let moved = |at: Option<At>, by: Option<&Duration>| {
             let (inner, by) = self.moved(at, by)?;
-            Ok(if inner.is_some() { (inner, by) } else { (fixed, offset + by) })
+            Ok(if inner.is_some() { (inner, by) } else { (fixed, offset.saturating_add(by)) })
         };
         match &expr.kind {
             Kind::Vector(selector) => moved(selector.at, selector.offset.as_ref()),
@@ -100,8 +100,8 @@ impl Evaluator {
             let samples = reader.read(index)?;
             let mut newest = Vec::with_capacity(grid.count);
             for at in grid.times() {
-                let end = fixed.unwrap_or(at) - offset;
-                let in_time = |time: &i64| *time > end - self.options.lookback;
+                let end = fixed.unwrap_or(at).saturating_sub(offset);
+                let in_time = |time: &i64| *time > end.saturating_sub(self.options.lookback);
                 let histogram = samples.histograms.partition_point(|(time, _)| *time <= end).checked_sub(1);
                 let histogram = histogram.and_then(|at| samples.histograms.get(at));
                 if histogram.is_some_and(|(time, histogram)| in_time(time) && !histogram.is_stale()) {

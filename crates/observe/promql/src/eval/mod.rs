@@ -162,7 +162,7 @@ pub async fn prepare(
             Grid { start: from, step, count: count.unwrap_or(0) }
         }
     };
-    let known = Known { step: step as f64 / 1e6, range: (end - start) as f64 / 1e6 };
+    let known = Known { step: step as f64 / 1e6, range: end.saturating_sub(start) as f64 / 1e6 };
     let mut plan = select::Plan { known, start, end, options, wanted: Vec::new() };
     plan.visit(&expr, grid.start, grid.end())?;
     let mut sets = HashMap::new();

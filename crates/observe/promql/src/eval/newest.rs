@@ -97,7 +97,7 @@ impl Newest {
         let (mut floats, mut histograms) = (0, 0);
         let mut any = false;
         for n in 0..self.grid.count {
-            let end = self.fixed.unwrap_or_else(|| self.grid.time(n)) - self.offset;
+            let end = self.fixed.unwrap_or_else(|| self.grid.time(n)).saturating_sub(self.offset);
             while samples.times.get(floats).is_some_and(|at| *at <= end) {
                 floats += 1;
             }
@@ -109,7 +109,7 @@ impl Newest {
             let histogram = histograms.checked_sub(1).and_then(|at| samples.histograms.get(at));
             let histogram_at = histogram.map_or(i64::MIN, |(at, _)| *at);
             let newest = float_at.max(histogram_at);
-            if newest == i64::MIN || newest <= end - self.lookback {
+            if newest == i64::MIN || newest <= end.saturating_sub(self.lookback) {
                 continue;
             }
             let point = match (float, histogram) {
@@ -140,7 +140,9 @@ impl Newest {
             Asked::Start => seconds(samples.starts.get(at).copied().unwrap_or_default()),
             Asked::Value if self.is_smoothed && time < end => {
                 let next = samples.times.get(at + 1).zip(samples.values.get(at + 1));
-                let next = next.filter(|(next, value)| **next <= end + self.lookback && !is_stale(**value));
+                let next = next.filter(|(next, value)| {
+                    **next <= end.saturating_add(self.lookback) && !is_stale(**value)
+                });
                 Point::Float(
                     next.map_or(value, |(next, after)| interpolated((time, value), (*next, *after), end)),
                 )

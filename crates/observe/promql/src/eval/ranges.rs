@@ -30,8 +30,8 @@ enum Origin<'a> {
 impl Ranges<'_> {
     /// The ends of the window at an evaluation's time; the first is not in it.
     pub(super) fn window(&self, at: i64) -> (i64, i64) {
-        let end = self.fixed.unwrap_or(at) - self.offset;
-        (end - self.range, end)
+        let end = self.fixed.unwrap_or(at).saturating_sub(self.offset);
+        (end.saturating_sub(self.range), end)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -177,14 +177,13 @@ impl Evaluator {
                     None => self.options.subquery_step,
                 };
                 let (fixed, offset) = self.moved(subquery.at, subquery.offset.as_ref())?;
-                let first = fixed.unwrap_or(grid.start) - offset - range;
-                let last = fixed.unwrap_or(grid.end()) - offset;
+                let first = fixed.unwrap_or(grid.start).saturating_sub(offset).saturating_sub(range);
+                let last = fixed.unwrap_or(grid.end()).saturating_sub(offset);
                 // Steps are multiples of the step since the epoch, and a window has no start.
-                let mut start = step * first.div_euclid(step);
-                if start <= first {
-                    start += step;
-                }
-                let count = if last < start { 0 } else { ((last - start) / step + 1) as usize };
+                let start = first.saturating_sub(first.rem_euclid(step)).saturating_add(step);
+                let steps = last.saturating_sub(start) / step;
+                let count =
+                    if last < start { 0 } else { usize::try_from(steps).unwrap_or(usize::MAX - 1) + 1 };
                 let inner = Grid { start, step, count };
                 self.control.room_for(count)?;
                 let stream: Box<dyn Stream + 'a> = match count {

@@ -43,7 +43,7 @@ impl Plan {
                 let of_base = self.wanted.get(before..).unwrap_or_default().iter().map(|(_, select)| select);
                 let from = of_base.clone().map(|select| select.from).min().unwrap_or(first);
                 let through = of_base.map(|select| select.through).max().unwrap_or(last);
-                let from = from.min(first) - self.options.lookback;
+                let from = from.min(first).saturating_sub(self.options.lookback);
                 self.wanted.push((place, Select { matchers, from, through: through.max(last) }));
                 Ok(())
             }
@@ -56,7 +56,7 @@ impl Plan {
             Kind::Subquery(subquery) => {
                 let range = durations::positive(&subquery.range, self.known)?;
                 let (first, last) = self.moved(subquery.at, subquery.offset.as_ref(), first, last)?;
-                self.visit(&subquery.expr, first - range, last)
+                self.visit(&subquery.expr, first.saturating_sub(range), last)
             }
         }
     }
@@ -75,7 +75,7 @@ impl Plan {
             None => (first, last),
         };
         let offset = offset.map_or(Ok(0), |offset| durations::any(offset, self.known))?;
-        Ok((first - offset, last - offset))
+        Ok((first.saturating_sub(offset), last.saturating_sub(offset)))
     }
 
     fn want(
@@ -93,7 +93,8 @@ impl Plan {
             Boundary::Anchored => (lookback, 0),
             Boundary::Smoothed => (lookback, lookback),
         };
-        let (from, through) = (first - back - before, last + behind);
+        let from = first.saturating_sub(back).saturating_sub(before);
+        let through = last.saturating_add(behind);
         let wanted = Select { matchers: selector.matchers.clone(), from, through };
         self.wanted.push((span.start, wanted));
         Ok(())

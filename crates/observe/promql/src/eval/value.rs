@@ -26,7 +26,7 @@ impl Grid {
     }
 
     pub(crate) const fn time(self, n: usize) -> i64 {
-        self.start + self.step * n as i64
+        self.start.saturating_add(self.step.saturating_mul(n as i64))
     }
 
     pub(crate) const fn end(self) -> i64 {

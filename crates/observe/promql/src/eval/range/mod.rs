@@ -240,8 +240,8 @@ fn check_factors(scalars: &[Argument]) -> Evaluated<()> {
 fn around<'a>(ranges: &Ranges<'_>, samples: Samples<'a>, at: i64, lookback: i64) -> Around<'a> {
     let (from, through) = ranges.window(at);
     let behind = if ranges.boundary == Boundary::Smoothed { lookback } else { 0 };
-    let low = samples.times.partition_point(|time| *time <= from - lookback);
-    let high = samples.times.partition_point(|time| *time <= through + behind);
+    let low = samples.times.partition_point(|time| *time <= from.saturating_sub(lookback));
+    let high = samples.times.partition_point(|time| *time <= through.saturating_add(behind));
     Around {
         times: samples.times.get(low..high).unwrap_or_default(),
         values: samples.values.get(low..high).unwrap_or_default(),
