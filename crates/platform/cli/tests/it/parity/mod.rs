@@ -137,7 +137,7 @@ async fn kandela_answers_each_query_as_prometheus_does() {
         "--to",
         &end,
         "--step",
-        "1m",
+        "4m",
         "--strict",
     ]);
     assert!(
