@@ -13,6 +13,7 @@ use super::value::{Grid, Point, Series, Value};
 use super::{Evaluated, Evaluator, failed, ranked};
 use crate::ast::{Aggregate, AggregateOp, Grouping, Span};
 use crate::histogram;
+use crate::quote::quoted;
 
 /// A mean: of the sum, or a running one once the sum would be infinite.
 #[derive(Clone, Copy, Debug, Default)]
@@ -205,7 +206,7 @@ impl Evaluator {
         let label = match &param.unwrapped().kind {
             crate::ast::Kind::String(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) if !text.is_empty() => text.to_owned(),
-                _ => return failed(format!("invalid label name {}", crate::eval::instant::quoted(bytes))),
+                _ => return failed(format!("invalid label name {}", quoted(bytes))),
             },
             _ => return failed("expected a string"),
         };

@@ -11,6 +11,7 @@ use super::stream::{Changed, Stream};
 use super::value::{Column, Grid, Point, Series, Value, is_absent, present};
 use super::{ABSENT, Evaluated, Evaluator, failed};
 use crate::ast::{Binary, BinaryOp, Cardinality, Matching, Span, ValueType};
+use crate::quote::quoted;
 
 impl Evaluator {
     pub(super) fn binary(&mut self, binary: &Binary, span: Span, grid: Grid) -> Evaluated {
@@ -356,7 +357,7 @@ fn result_labels(binary: &Binary, many: &Series, one: Option<&Series>) -> (Label
 }
 
 fn braced(labels: &Labels) -> String {
-    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
     format!("{{{}}}", pairs.join(", "))
 }
 

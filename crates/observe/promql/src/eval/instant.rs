@@ -21,18 +21,6 @@ pub(crate) fn shown(value: f64) -> String {
     format!("{value}")
 }
 
-/// Bytes as Go quotes them.
-pub(crate) fn quoted(bytes: &[u8]) -> String {
-    let mut out = String::from("\"");
-    for chunk in bytes.utf8_chunks() {
-        let text = format!("{:?}", chunk.valid());
-        out.push_str(text.get(1..text.len() - 1).unwrap_or_default());
-        chunk.invalid().iter().for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
-    }
-    out.push('"');
-    out
-}
-
 fn simple(name: &str) -> Option<fn(f64) -> f64> {
     Some(match name {
         "abs" => f64::abs,

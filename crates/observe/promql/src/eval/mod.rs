@@ -34,6 +34,7 @@ use kandela_model::{Histogram, Labels};
 use crate::answer::{Answer, Answered, Point};
 use crate::ast::{Aggregate, AggregateOp, At, Duration, Expr, Kind, Span, ValueType};
 use crate::parse::parse;
+use crate::quote::quoted;
 use crate::source::{Select, SeriesSet, SeriesSource, SourceError};
 use annotations::{Annotations, Note};
 use durations::Known;
@@ -365,7 +366,7 @@ impl Evaluator {
         match &expr.unwrapped().kind {
             Kind::String(text) => match std::str::from_utf8(text) {
                 Ok(text) => Ok(text.to_owned()),
-                Err(_) => failed(format!("invalid label name or text {}", instant::quoted(text))),
+                Err(_) => failed(format!("invalid label name or text {}", quoted(text))),
             },
             _ => failed("expected a string"),
         }

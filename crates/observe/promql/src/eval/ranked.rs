@@ -10,7 +10,7 @@ use super::groups::Groups;
 use super::instant::shown;
 use super::stream::Stream;
 use super::value::{Column, Grid, Series, Value, is_absent};
-use super::{Evaluated, Evaluator, failed};
+use super::{Evaluated, Evaluator, failed, labels};
 use crate::ast::{Aggregate, AggregateOp};
 
 /// Candidates beyond those wanted, after which the worst are dropped.
@@ -28,7 +28,7 @@ struct Order<'a> {
 impl Order<'_> {
     fn compare(&self, (a, of_a): &Candidate, (b, of_b): &Candidate) -> Ordering {
         let by_value = if self.is_top { b.partial_cmp(a) } else { a.partial_cmp(b) };
-        let by_labels = || self.stream.labels(*of_a).iter().cmp(self.stream.labels(*of_b).iter());
+        let by_labels = || labels::compare(self.stream.labels(*of_a), self.stream.labels(*of_b));
         a.is_nan().cmp(&b.is_nan()).then(by_value.unwrap_or(Ordering::Equal)).then_with(by_labels)
     }
 }
