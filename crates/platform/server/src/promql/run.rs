@@ -46,9 +46,10 @@ pub(crate) struct PromQl {
 }
 
 impl PromQl {
-    /// Queries on `threads`, each on up to `cores` of them.
+    /// Queries on `threads`, each on up to `cores` of them, as many at a time as `slots` have place for.
     pub(crate) fn new(
         threads: Handle,
+        slots: Arc<Semaphore>,
         cores: usize,
         limits: PromQlLimits,
         evaluation_interval: Duration,
@@ -56,8 +57,6 @@ impl PromQl {
     ) -> Self {
         let options =
             Options { subquery_step: micros(evaluation_interval), threads: cores, ..Options::default() };
-        // While one reads a file another computes; more at a time only share the cores.
-        let slots = Arc::new(Semaphore::new(cores * 2));
         Self { threads, slots, limits, options, telemetry }
     }
 

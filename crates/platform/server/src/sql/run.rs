@@ -61,6 +61,11 @@ impl Queries {
         self.threads.clone()
     }
 
+    /// Places for queries of any language that run at a time.
+    pub(crate) fn slots(&self) -> Arc<Semaphore> {
+        self.slots.clone()
+    }
+
     /// Starts a query. It waits for its turn within its timeout, and ends when nobody reads its answer any more.
     pub(crate) fn start(&self, lake: Lake, sql: String, format: RowFormat) -> Answer {
         let (sender, pieces) = mpsc::channel(WAITING);
