@@ -59,7 +59,8 @@ impl Labels {
         N: AsRef<str>,
         V: AsRef<str>,
     {
-        let mut bytes = Vec::new();
+        // Room for nearly all label sets: to cut off what is left costs less than to grow.
+        let mut bytes = Vec::with_capacity(256);
         encode_into(&mut bytes, pairs)?;
         Ok(Self(bytes.into_boxed_slice()))
     }

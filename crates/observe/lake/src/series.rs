@@ -135,9 +135,17 @@ impl SeriesSets {
     ) -> Result<Vec<IndexedSeries>> {
         let mut found: Vec<IndexedSeries> = Vec::new();
         let mut add = |index: &SeriesIndex| {
-            let numbers = index.select(matchers);
-            found.extend(numbers.into_iter().take(limit).filter_map(|number| index.get(number)));
-            found.sort_by_key(|series| series.id);
+            // The index and a day's files mostly know the same series.
+            let known = found.len();
+            let is_new = |number: &u32| {
+                let known = found.get(..known).unwrap_or_default();
+                index
+                    .id(*number)
+                    .is_some_and(|id| known.binary_search_by_key(&id, |series| series.id).is_err())
+            };
+            let numbers: Vec<u32> = index.select(matchers).into_iter().filter(is_new).take(limit).collect();
+            found.extend(numbers.into_iter().filter_map(|number| index.get(number)));
+            found.sort_unstable_by_key(|series| series.id);
             found.dedup_by_key(|series| series.id);
             found.truncate(limit);
         };

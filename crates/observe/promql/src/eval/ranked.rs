@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use kandela_model::Labels;
 
@@ -23,13 +24,45 @@ type Candidate = (f64, usize);
 struct Order<'a> {
     stream: &'a dyn Stream,
     is_top: bool,
+    /// The place of each series among all by labels, from the first equal values on. Few steps are cheaper without.
+    places: Option<OnceLock<Vec<u32>>>,
 }
 
-impl Order<'_> {
+/// Steps from which it pays to sort all labels once.
+const WORTH_SORTING: usize = 16;
+
+impl<'a> Order<'a> {
+    fn new(stream: &'a dyn Stream, op: AggregateOp, steps: usize) -> Self {
+        let places = (steps >= WORTH_SORTING).then(OnceLock::new);
+        Self { stream, is_top: op == AggregateOp::Topk, places }
+    }
+
     fn compare(&self, (a, of_a): &Candidate, (b, of_b): &Candidate) -> Ordering {
         let by_value = if self.is_top { b.partial_cmp(a) } else { a.partial_cmp(b) };
-        let by_labels = || labels::compare(self.stream.labels(*of_a), self.stream.labels(*of_b));
+        let by_labels = || match &self.places {
+            Some(places) => {
+                let places = places.get_or_init(|| self.sorted());
+                places.get(*of_a).cmp(&places.get(*of_b))
+            }
+            None => self.labels(*of_a, *of_b),
+        };
         a.is_nan().cmp(&b.is_nan()).then(by_value.unwrap_or(Ordering::Equal)).then_with(by_labels)
+    }
+
+    fn labels(&self, a: usize, b: usize) -> Ordering {
+        labels::compare(self.stream.labels(a), self.stream.labels(b))
+    }
+
+    fn sorted(&self) -> Vec<u32> {
+        let mut in_order: Vec<usize> = (0..self.stream.len()).collect();
+        in_order.sort_unstable_by(|a, b| self.labels(*a, *b));
+        let mut places = vec![0; in_order.len()];
+        for (place, index) in in_order.into_iter().enumerate() {
+            if let Some(of_index) = places.get_mut(index) {
+                *of_index = place as u32;
+            }
+        }
+        places
     }
 }
 
@@ -76,7 +109,7 @@ impl Evaluator {
         let Aggregate { op, expr, grouping, .. } = aggregate;
         let wanted = params.iter().map(|param| count(*param)).collect::<Evaluated<Vec<usize>>>()?;
         let stream = self.stream(expr, grid)?;
-        let order = Order { stream: &*stream, is_top: *op == AggregateOp::Topk };
+        let order = Order::new(&*stream, *op, grid.count);
         let control = self.control.clone();
         let pieces = self.fold(
             &*stream,

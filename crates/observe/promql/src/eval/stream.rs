@@ -43,7 +43,7 @@ pub(super) struct Run<'a> {
 }
 
 /// Pieces of a stream for each thread, so that a slow one does not keep the others waiting.
-const PIECES: usize = 8;
+const PIECES: usize = 4;
 /// Columns times steps below which another thread costs more than it brings.
 const WORTH_A_THREAD: usize = 20_000;
 /// What reading a series costs at least, in steps.

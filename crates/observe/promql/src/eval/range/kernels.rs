@@ -3,10 +3,12 @@
 //! Neighbouring windows share most of their samples. What can be carried from one to the next is; so the cost of a series is
 //! that of its samples and steps, not that of its windows.
 
-use kandela_algebra::merge::{FloatSum, TwoStacks, Window as _};
+use std::hint::select_unpredictable;
+
+use kandela_algebra::merge::{FloatSum, Merge as _, Summary as _};
 
 use super::bounds::Bounds;
-use super::rate::{self, Counted, Shape};
+use super::rate::{self, Counted, Shape, Stretch};
 use crate::eval::aggregate::Mean;
 use crate::eval::ranges::Ranges;
 use crate::eval::value::{Grid, present};
@@ -32,8 +34,8 @@ pub(super) fn kernel(name: &str) -> Option<Kernel> {
             |s, out| steps(s, out, |before, after| before != after && !(before.is_nan() && after.is_nan()))
         }
         "resets" => |s, out| steps(s, out, |before, after| after < before),
-        "max_over_time" => |s, out| extreme(s, out, |new, old| new >= old),
-        "min_over_time" => |s, out| extreme(s, out, |new, old| new <= old),
+        "max_over_time" => |s, out| extreme(s, out, |new, old| new > old),
+        "min_over_time" => |s, out| extreme(s, out, |new, old| new < old),
         "sum_over_time" => |s, out| sum(s, out, |sum, _| sum),
         "avg_over_time" => average,
         "count_over_time" => |s, out| each(s, out, |_, low, high| Some((high - low) as f64)),
@@ -66,21 +68,24 @@ fn each(
 fn change(sliding: &Sliding<'_>, out: &mut [f64], kind: rate::Kind) -> bool {
     let Sliding { times, values, bounds, grid, ranges } = sliding;
     let is_counter = kind != rate::Kind::Delta;
-    // Where a counter began again: few samples, or none.
-    let resets: Vec<usize> = match is_counter {
-        true => {
-            values.windows(2).enumerate().filter(|(_, pair)| pair[1] < pair[0]).map(|(n, _)| n + 1).collect()
-        }
-        false => Vec::new(),
+    let resets = if is_counter { resets(values) } else { Vec::new() };
+    let shape = |(low, high): (usize, usize), to_zero| {
+        let (first, last) = (*times.get(low)?, *times.get(high.checked_sub(1)?)?);
+        Some(Shape { first: Counted { at: first, since: 0 }, last, count: high - low, to_zero })
     };
+    let window = |n| ranges.window(grid.time(n));
+    let stretches = bounds.stretches(|(n, ends)| match shape(ends, None) {
+        Some(shape) => Stretch::of(window(n), &shape, kind),
+        None => Stretch::default(),
+    });
     let (mut first_reset, mut past_reset) = (0, 0);
     let mut any = false;
-    for ((n, out), (low, high)) in out.iter_mut().enumerate().zip(bounds.windows()) {
+    let windows = bounds.windows().iter().zip(stretches);
+    for ((n, out), ((low, high), stretch)) in out.iter_mut().enumerate().zip(windows) {
         if high - low < 2 {
             continue;
         }
         let (Some(first), Some(last)) = (values.get(*low), values.get(high - 1)) else { continue };
-        let (Some(first_at), Some(last_at)) = (times.get(*low), times.get(high - 1)) else { continue };
         let mut result = last - first;
         while resets.get(first_reset).is_some_and(|at| at <= low) {
             first_reset += 1;
@@ -91,14 +96,31 @@ fn change(sliding: &Sliding<'_>, out: &mut [f64], kind: rate::Kind) -> bool {
         for at in resets.get(first_reset..past_reset).unwrap_or_default() {
             result += values.get(at - 1).copied().unwrap_or_default();
         }
-        let to_zero = (is_counter && result > 0.0 && *first >= 0.0).then(|| first / result);
-        let shape =
-            Shape { first: Counted { at: *first_at, since: 0 }, last: *last_at, count: high - low, to_zero };
-        let window = ranges.window(grid.time(n));
-        *out = present(result * rate::factor(window, &shape, None, kind));
+        let near_zero = is_counter && result > 0.0 && *first >= 0.0 && stretch.may_pass_zero(*first, result);
+        let exactly =
+            || Some(rate::factor(window(n), &shape((*low, *high), Some(first / result))?, None, kind));
+        let factor = if near_zero { exactly() } else { None }.unwrap_or(stretch.factor);
+        *out = present(result * factor);
         any = true;
     }
     any
+}
+
+/// How many values are looked at before it is asked whether any of them was of the kind that is looked for.
+const AT_ONCE: usize = 64;
+
+/// Where a counter began again: few samples, or none.
+fn resets(values: &[f64]) -> Vec<usize> {
+    let mut resets = Vec::new();
+    let after = values.get(1..).unwrap_or_default();
+    for (piece, (before, after)) in values.chunks(AT_ONCE).zip(after.chunks(AT_ONCE)).enumerate() {
+        let falls = || before.iter().zip(after).map(|(before, after)| after < before);
+        if falls().fold(false, |any, falls| any | falls) {
+            let at = piece * AT_ONCE + 1;
+            resets.extend(falls().enumerate().filter(|(_, falls)| *falls).map(|(n, _)| at + n));
+        }
+    }
+    resets
 }
 
 /// How often neighbours in a window stand in a relation.
@@ -114,27 +136,10 @@ fn steps(sliding: &Sliding<'_>, out: &mut [f64], is_step: impl Fn(f64, f64) -> b
     each(sliding, out, |_, low, high| Some(f64::from(so_far.get(high - 1)? - so_far.get(low)?)))
 }
 
-/// The largest or smallest value: a queue holds those that may still become it, the present one in front.
+/// The largest or smallest value; of equal ones the first, and NaN only of NaNs alone.
 fn extreme(sliding: &Sliding<'_>, out: &mut [f64], beats: impl Fn(f64, f64) -> bool) -> bool {
-    let mut queue: Vec<(usize, f64)> = Vec::new();
-    let (mut front, mut taken) = (0, 0);
-    each(sliding, out, |values, low, high| {
-        taken = low.max(taken);
-        for (at, new) in values.iter().enumerate().take(high).skip(taken) {
-            // Any number takes the place of NaN.
-            while queue.len() > front
-                && queue.last().is_some_and(|(_, old)| old.is_nan() || beats(*new, *old))
-            {
-                queue.pop();
-            }
-            queue.push((at, *new));
-        }
-        taken = high;
-        while queue.get(front).is_some_and(|(at, _)| *at < low) {
-            front += 1;
-        }
-        queue.get(front).map(|(_, value)| *value)
-    })
+    let join = |first: f64, then: f64| select_unpredictable(beats(then, first) | first.is_nan(), then, first);
+    totals(sliding, out, f64::NAN, |value| value, join, |extreme, _| extreme)
 }
 
 /// How many samples a window must share with its neighbour for a sliding sum to pay.
@@ -149,23 +154,45 @@ fn sum(sliding: &Sliding<'_>, out: &mut [f64], finish: impl Fn(f64, (usize, usiz
             Some(finish(sum.value(), (low, high)))
         });
     }
-    let mut window = TwoStacks::new(&FloatSum::default());
-    let (mut first, mut past) = (0, 0);
+    let join = |mut first: FloatSum, then: FloatSum| {
+        first.merge_from(&then);
+        first
+    };
+    let zero = FloatSum::default();
+    totals(sliding, out, zero, |value| zero.lift(value), join, |sum, ends| finish(sum.value(), ends))
+}
+
+/// What each window's samples, each as `one` makes it, join to.
+///
+/// The samples lie in a row, and a place splits them: before it stands, for each, the total from it to there; from there on one
+/// total grows. When no window reaches before that place any more, the next is the end of the window at hand. So each sample is
+/// joined twice at most, in order, however many windows share it: the two stacks of [`kandela_algebra::merge::TwoStacks`] without
+/// a copy of the samples.
+fn totals<T: Copy>(
+    sliding: &Sliding<'_>,
+    out: &mut [f64],
+    empty: T,
+    one: impl Fn(f64) -> T,
+    join: impl Fn(T, T) -> T,
+    finish: impl Fn(T, (usize, usize)) -> f64,
+) -> bool {
+    let mut onwards: Vec<T> = Vec::new();
+    let (mut split, mut past, mut since) = (0, 0, empty);
     each(sliding, out, |values, low, high| {
-        if low >= past {
-            window = TwoStacks::new(&FloatSum::default());
-            (first, past) = (low, low);
+        if low >= split {
+            let mut total = empty;
+            let from_each = values.get(low..high)?.iter().rev().map(|value| {
+                total = join(one(*value), total);
+                total
+            });
+            onwards.clear();
+            onwards.extend(from_each);
+            (split, past, since) = (high, high, empty);
         }
-        while first < low && window.pop() {
-            first += 1;
-        }
-        for value in values.get(past..high)? {
-            let mut one = FloatSum::default();
-            one.add(*value);
-            window.push(one);
-        }
+        since = values.get(past..high)?.iter().fold(since, |since, value| join(since, one(*value)));
         past = high;
-        Some(finish(window.total().value(), (low, high)))
+        let before = *onwards.get(split - low - 1)?;
+        Some(finish(join(before, since), (low, high)))
     })
 }
 

@@ -145,6 +145,29 @@ pub(super) fn factor((from, through): (i64, i64), shape: &Shape, zero: Option<i6
     if kind == Kind::Rate { factor / seconds(through - from) } else { factor }
 }
 
+/// What a change in a window is multiplied by, as far as the window's times tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stretch {
+    /// Where no counter was zero in the window.
+    pub(super) factor: f64,
+    /// From the window's start to its first sample, in parts of the sampled time.
+    gap: f64,
+}
+
+impl Stretch {
+    /// Of a window whose samples count since nobody knows when.
+    pub(super) fn of((from, through): (i64, i64), shape: &Shape, kind: Kind) -> Self {
+        let gap = (shape.first.at - from) as f64 / (shape.last - shape.first.at) as f64;
+        Self { factor: factor((from, through), shape, None, kind), gap }
+    }
+
+    /// Whether a counter that grew by `change` from `first` may have been zero between the window's start and its first sample.
+    pub(super) fn may_pass_zero(&self, first: f64, change: f64) -> bool {
+        let cannot = first > self.gap * change;
+        !cannot
+    }
+}
+
 fn histogram_change(
     points: &[(i64, Arc<Histogram>)],
     is_counter: bool,
