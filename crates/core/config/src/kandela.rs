@@ -63,6 +63,8 @@ pub struct Kandela {
     pub limits: Limits,
     /// The machine's own metrics.
     pub host_metrics: HostMetrics,
+    /// Whether the server writes its own metrics and spans beside what it is sent.
+    pub own_telemetry: bool,
     /// What is hidden in attributes and log bodies before anything is stored; rules apply in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub redact: Vec<RedactRule>,
@@ -131,6 +133,7 @@ impl Default for Kandela {
             retention: Retention::default(),
             limits: Limits::default(),
             host_metrics: HostMetrics::default(),
+            own_telemetry: true,
             redact: Vec::new(),
             redact_metric_labels: false,
             redact_hash_secret_file: None,
@@ -176,6 +179,7 @@ impl Kandela {
             retention: fields.section("retention", Retention::read).unwrap_or_default(),
             limits: fields.section("limits", Limits::read).unwrap_or_default(),
             host_metrics: fields.section("host_metrics", host_metrics).unwrap_or_default(),
+            own_telemetry: fields.boolean("own_telemetry", true),
             redact: redact::rules(&mut fields),
             redact_metric_labels: fields.boolean("redact_metric_labels", false),
             redact_hash_secret_file: fields.word("redact_hash_secret_file").map(PathBuf::from),

@@ -49,6 +49,9 @@ pub(crate) struct Up {
     /// Leave this machine's own metrics out
     #[arg(long)]
     no_host_metrics: bool,
+    /// Leave the server's own metrics and spans out; /metrics has them still
+    #[arg(long)]
+    no_own_telemetry: bool,
 }
 
 fn memory(text: &str) -> Result<u64, String> {
@@ -119,6 +122,7 @@ impl Up {
         kandela.listen.otlp_http = self.otlp_http.unwrap_or(kandela.listen.otlp_http);
         kandela.memory_limit = self.memory_limit.unwrap_or(kandela.memory_limit);
         kandela.host_metrics.enabled &= !self.no_host_metrics;
+        kandela.own_telemetry &= !self.no_own_telemetry;
         Ok(Options { config, data, insecure: self.insecure })
     }
 }

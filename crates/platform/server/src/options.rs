@@ -78,6 +78,7 @@ impl Options {
             ("kandela.limits.body_size", limits.body_size != old_limits.body_size),
             ("kandela.limits.query", limits.query != old_limits.query),
             ("kandela.host_metrics", new.host_metrics != old.host_metrics),
+            ("kandela.own_telemetry", new.own_telemetry != old.own_telemetry),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }

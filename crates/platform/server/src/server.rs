@@ -177,7 +177,9 @@ impl Server {
     async fn recover(&mut self) -> Result<(), StartError> {
         self.app.tenants.open_once(&TenantId::default()).await?;
         self.app.ready.store(true, Ordering::Release);
-        self.background("own telemetry", background::tell(self.app.clone(), self.shutdown.clone()));
+        if self.app.options.kandela().own_telemetry {
+            self.background("own telemetry", background::tell(self.app.clone(), self.shutdown.clone()));
+        }
         let scrapes = self.app.scrapes.get_or_init(|| background::scraping(&self.app));
         scrapes.apply(&self.app.options.config.scrape_configs).await;
         for (place, receiver) in self.app.options.config.remote_write.clone().into_iter().enumerate() {
@@ -236,7 +238,9 @@ impl Server {
             scrapes.shutdown().await;
         }
         while self.loops.join_next().await.is_some() {}
-        background::tell_now(&self.app).await;
+        if self.app.options.kandela().own_telemetry {
+            background::tell_now(&self.app).await;
+        }
         for (tenant, lake) in self.app.tenants.all() {
             if let Err(error) = lake.close().await {
                 let tenant = tenant.as_str();

@@ -29,7 +29,7 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kandela"));
         command.arg("up").arg("--config").arg(&file).arg("--data").arg(folder.join("data"));
         command.args(["--listen", &http, "--otlp-grpc", &otlp_grpc, "--otlp-http", &otlp_http]);
-        command.args(["--strict", "--no-host-metrics"]);
+        command.args(["--strict", "--no-host-metrics", "--no-own-telemetry"]);
         let running = Running::start(command, &folder.join("kandela.log"));
         let server = Self {
             running,

@@ -1,6 +1,8 @@
 //! The binary with the real systems around it.
 #![allow(clippy::unwrap_used, reason = "a scenario that cannot be set up has failed")]
 
+mod beside;
+mod clients;
 mod full_disk;
 mod imports_history;
 mod kandela;

@@ -1,23 +1,7 @@
 //! OpenTelemetry's own SDK for Python sends all three signals, over gRPC and over HTTP.
 
-use std::path::PathBuf;
-use std::process::Command;
-
 use super::kandela::Server;
-
-/// The Python of `KANDELA_VENV`, else of where `peers/install` puts it.
-fn python() -> Option<PathBuf> {
-    let asked = std::env::var_os("KANDELA_VENV").map(PathBuf::from);
-    let usual = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/kandela/venv"));
-    let found =
-        asked.into_iter().chain(usual).map(|folder| folder.join("bin/python")).find(|it| it.is_file());
-    if found.is_none() {
-        eprintln!(
-            "SKIPPED: no OpenTelemetry SDK; `peers/install clients` fetches it, KANDELA_VENV names its folder"
-        );
-    }
-    found
-}
+use super::peer::python;
 
 async fn three_signals(protocol: &str) {
     let Some(python) = python() else { return };
@@ -25,7 +9,7 @@ async fn three_signals(protocol: &str) {
     let kandela = Server::start(folder.path(), "").await;
     let endpoint = if protocol == "grpc" { &kandela.otlp_grpc } else { &kandela.otlp_http };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/send_every_signal.py");
-    let sent = Command::new(python).args([script, protocol, endpoint]).output().unwrap();
+    let sent = python().args([script, protocol, endpoint]).output().unwrap();
     eprintln!("with {}", String::from_utf8_lossy(&sent.stdout).trim());
     assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
 

@@ -47,6 +47,33 @@ pub(crate) fn find(name: &str, version: &[&str]) -> Option<PathBuf> {
     Some(binary)
 }
 
+/// Starts the Python of `KANDELA_VENV`, else of where `peers/install` puts it.
+pub(crate) fn python() -> Option<impl Fn() -> Command> {
+    let python = installed("KANDELA_VENV", "venv", "bin/python")?;
+    Some(move || Command::new(&python))
+}
+
+/// Starts a Node that finds the packages of `KANDELA_NODE`, else those of where `peers/install` puts them.
+pub(crate) fn node() -> Option<impl Fn() -> Command> {
+    let packages = installed("KANDELA_NODE", "node", "node_modules")?;
+    Some(move || {
+        let mut node = Command::new("node");
+        node.env("NODE_PATH", &packages);
+        node
+    })
+}
+
+/// What `peers/install clients` puts into the folder that `variable` names, or its usual one.
+fn installed(variable: &str, usual: &str, what: &str) -> Option<PathBuf> {
+    let asked = std::env::var_os(variable).map(PathBuf::from);
+    let usual = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/kandela").join(usual));
+    let found = asked.into_iter().chain(usual).map(|folder| folder.join(what)).find(|it| it.exists());
+    if found.is_none() {
+        eprintln!("SKIPPED: no {what}; `peers/install clients` fetches it, {variable} names its folder");
+    }
+    found
+}
+
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()

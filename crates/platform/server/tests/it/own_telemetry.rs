@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Running, start};
+use crate::support::{Running, now_nanos, start};
 
 /// Asks until the answer is there.
 async fn until(running: &Running, query: &str, want: impl Fn(&serde_json::Value) -> bool) {
@@ -50,4 +50,23 @@ async fn a_bare_machine_shows_its_own_metrics_at_once() {
     let host = sources.iter().find(|source| source["protocol"] == "host").expect("the host is a source");
     assert!(host["samples"].as_u64() >= Some(100), "{host}");
     assert!(status["lake"]["active_series"].as_u64() >= Some(100), "{status}");
+}
+
+#[tokio::test]
+async fn what_is_queried_is_only_what_was_sent_where_own_telemetry_is_off() {
+    let running = start(|options| options.config.kandela.own_telemetry = false).await;
+    let page = reqwest::get(running.url("/metrics")).await.unwrap().text().await.unwrap();
+    assert!(page.contains("kandela_uptime_seconds"), "{page}");
+    // A stop is what else writes it; the server after it has its own to tell, all of it younger.
+    let before = i64::try_from(now_nanos() / 1_000).unwrap();
+    let running = running.restart().await;
+    let old = format!("ts < to_timestamp_micros({before})");
+    let rows = running.rows(&format!("SELECT count(*) AS n FROM samples WHERE {old}")).await;
+    assert_eq!(rows[0]["n"], 0, "{rows:?}");
+    let rows = running
+        .rows(&format!(
+            "SELECT count(*) AS n FROM spans WHERE name = 'GET /metrics' AND start_unix_nano < {before}000"
+        ))
+        .await;
+    assert_eq!(rows[0]["n"], 0, "{rows:?}");
 }

@@ -1,51 +1,19 @@
 //! Kandela beside a real Prometheus 3.5: the same series, the same questions, the same answers.
 
 mod coverage;
-mod data;
 mod list;
 
-use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use kandela_ingest::remote_write::{Encoder, Message};
 use reqwest::{Client, StatusCode, Url};
 use serde_json::Value;
 
-use super::kandela::{Server, kandela};
-use super::peer::until;
+use super::beside::{both, end, write};
+use super::kandela::kandela;
 use super::prometheus::Prometheus;
 use list::{Expected, Query, other_answers, queries};
 
 /// How much of the data is compared: before, some windows are not full. Then Prometheus 3.5 lets a native
 /// histogram grow from below zero, and 3.14 does not.
 const STRETCH: &str = "100m";
-
-/// When the data end, in seconds since 1970: at the beginning of this minute.
-fn end() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64 / 60 * 60
-}
-
-/// Writes all series to each of `servers`, and gives how many points there are. Prometheus does not forward what is older than
-/// its own start, so both get the data from here.
-async fn write(servers: &[&str], end: i64) -> usize {
-    let (mut encoder, client, mut points) = (Encoder::default(), Client::new(), 0);
-    for batch in data::batches(end * 1_000) {
-        points += batch.points();
-        let body = encoder.encode(Message::V2, &batch);
-        for server in servers {
-            let request = client
-                .post(format!("{server}/api/v1/write"))
-                .header("content-type", Message::V2.content_type())
-                .header("content-encoding", "snappy")
-                .header("x-prometheus-remote-write-version", Message::V2.version())
-                .body(body.clone());
-            let answer = request.send().await.unwrap();
-            let status = answer.status();
-            assert!(status.is_success(), "{server}: {status}: {}", answer.text().await.unwrap());
-        }
-    }
-    points
-}
 
 /// Asks a path of Prometheus' API; gives the status and the document.
 async fn ask(client: &Client, server: &str, path: &str, parameters: &[(&str, &str)]) -> (StatusCode, Value) {
@@ -100,22 +68,6 @@ async fn prometheus_answers_each_query_as_the_list_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// Both servers with the same data, and when these end.
-async fn both(folder: &Path) -> Option<(Prometheus, Server, i64)> {
-    let prometheus = Prometheus::start(folder, "prometheus", "").await?;
-    let kandela = Server::start(folder, "").await;
-    let end = end();
-    let points = write(&[&prometheus.url, &kandela.http], end).await;
-    let until_end = format!("ts <= to_timestamp_millis({})", end * 1_000);
-    until("waited for all points", async || {
-        let samples = kandela.number(&format!("SELECT count(*) FROM samples WHERE {until_end}")).await;
-        let histograms = kandela.number(&format!("SELECT count(*) FROM histograms WHERE {until_end}")).await;
-        (samples + histograms == points as f64).then_some(())
-    })
-    .await;
-    Some((prometheus, kandela, end))
 }
 
 #[tokio::test]
