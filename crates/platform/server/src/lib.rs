@@ -33,6 +33,7 @@ mod sources;
 mod sql;
 mod telemetry;
 mod tenants;
+mod turns;
 
 pub use app::{Addresses, OptionsSource};
 pub use guard::CredentialError;

@@ -132,7 +132,6 @@ impl Server {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let promql = PromQl::new(
             queries.handle(),
-            queries.slots(),
             cores,
             options.promql_limits(),
             options.config.global.evaluation_interval,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
@@ -60,11 +60,23 @@ impl std::error::Error for LimitHit {}
 
 /// Memory that a query holds outside the SQL engine, of the share that all queries have. Dropping it gives it back.
 #[derive(Debug)]
-pub struct QueryMemory(Mutex<MemoryReservation>);
+pub struct QueryMemory {
+    reservation: Mutex<MemoryReservation>,
+    limit: usize,
+}
 
 impl QueryMemory {
     pub(crate) fn new(pool: &Arc<dyn MemoryPool>, what: &'static str) -> Self {
-        Self(Mutex::new(MemoryConsumer::new(what).register(pool)))
+        let limit = match pool.memory_limit() {
+            MemoryLimit::Finite(bytes) => bytes,
+            MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
+        };
+        Self { reservation: Mutex::new(MemoryConsumer::new(what).register(pool)), limit }
+    }
+
+    /// How many bytes the share has in all.
+    pub fn limit(&self) -> usize {
+        self.limit
     }
 
     /// Takes so many bytes more; `false` where the share has not so many.
@@ -74,14 +86,14 @@ impl QueryMemory {
 
     /// Gives so many bytes back, of those that were taken.
     pub fn shrink(&self, bytes: usize) {
-        let reservation = self.0.lock();
+        let reservation = self.reservation.lock();
         let held = reservation.size();
         reservation.shrink(bytes.min(held));
     }
 
     /// Takes `bytes` more, or fails with the pool's limit.
     pub(crate) fn grow(&self, bytes: usize) -> Result<()> {
-        self.0.lock().try_grow(bytes)
+        self.reservation.lock().try_grow(bytes)
     }
 }
 

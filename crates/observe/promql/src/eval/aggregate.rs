@@ -1,7 +1,5 @@
 //! Aggregations over series.
 
-use std::collections::HashMap;
-
 use kandela_algebra::merge::{FloatSum, Merge as _};
 use kandela_model::Labels;
 
@@ -9,6 +7,7 @@ use super::annotations::Note;
 use super::groups::Groups;
 use super::instant::shown;
 use super::labels;
+use super::results::Results;
 use super::value::{Grid, Point, Series, Value};
 use super::{Evaluated, Evaluator, failed, ranked};
 use crate::ast::{Aggregate, AggregateOp, Grouping, Span};
@@ -142,7 +141,7 @@ impl Evaluator {
         for (labels, members) in groups.found {
             let members: Vec<&Series> = members.iter().filter_map(|at| series.get(*at)).collect();
             let drop_name = members.iter().any(|one| one.drop_name);
-            let mut out = Series::new(labels, drop_name, grid.count);
+            let mut out = self.control.series(labels, drop_name, grid.count)?;
             let mut floats: Vec<f64> = Vec::with_capacity(members.len());
             for n in 0..grid.count {
                 floats.clear();
@@ -211,9 +210,9 @@ impl Evaluator {
             _ => return failed("expected a string"),
         };
         let series = self.vector(&aggregate.expr, grid)?;
-        let mut result: Vec<Series> = Vec::new();
-        let mut places: HashMap<Labels, usize> = HashMap::new();
+        let mut results = Results::new(&self.control, grid.count);
         for n in 0..grid.count {
+            self.control.check()?;
             for one in &series {
                 let value = match one.point(n) {
                     Some(Point::Float(value)) => shown(value),
@@ -221,17 +220,13 @@ impl Evaluator {
                     None => continue,
                 };
                 let labels = labels::with(&group_labels(&one.labels, &aggregate.grouping), &label, &value);
-                let place = *places.entry(labels.clone()).or_insert_with(|| {
-                    result.push(Series::new(labels, false, grid.count));
-                    result.len() - 1
-                });
-                if let Some(out) = result.get_mut(place) {
-                    let count = out.float(n).unwrap_or(0.0);
-                    out.set(n, Point::Float(count + 1.0));
-                }
+                let place = results.place(labels, false)?;
+                let out = results.at(place);
+                let before = out.float(n).unwrap_or(0.0);
+                out.set_float(n, before + 1.0);
             }
         }
-        Ok(Value::Vector(result))
+        Ok(Value::Vector(results.present()))
     }
 }
 

@@ -7,6 +7,7 @@ use kandela_model::{Labels, METRIC_NAME};
 use super::annotations::Annotations;
 use super::labels;
 use super::operators::{Operator, holds, of_scalars};
+use super::results::Results;
 use super::stream::{Changed, Stream};
 use super::value::{Column, Grid, Point, Series, Value, is_absent, present};
 use super::{ABSENT, Evaluated, Evaluator, failed};
@@ -100,7 +101,7 @@ impl Evaluator {
             }
         }
         let mut operator = Operator { binary, span, notes: &mut self.notes };
-        let mut results = Results::default();
+        let mut results = PairResults { all: Results::new(&self.control, grid.count) };
         for (series, group) in many.iter().zip(of_many) {
             self.control.check()?;
             let MatchGroup { ones, taken, .. } = &mut groups.all[group];
@@ -128,7 +129,7 @@ impl Evaluator {
                 results.add(&mut operator, &mut pair, n, &point, &filled)?;
             }
         }
-        let Some(fill) = fill_many else { return Ok(Value::Vector(results.series)) };
+        let Some(fill) = fill_many else { return Ok(Value::Vector(results.all.present())) };
         let filled = Point::Float(fill);
         for group in &groups.all {
             let stand_in = Series::new(group.labels.clone(), true, 0);
@@ -140,7 +141,7 @@ impl Evaluator {
                 }
             }
         }
-        Ok(Value::Vector(results.series))
+        Ok(Value::Vector(results.all.present()))
     }
 }
 
@@ -226,26 +227,22 @@ struct Pair<'a> {
     place: Option<usize>,
 }
 
-/// The series of a result.
-#[derive(Default)]
-struct Results {
-    series: Vec<Series>,
-    places: HashMap<Labels, usize>,
+/// The results of pairs.
+struct PairResults {
+    all: Results,
 }
 
-impl Results {
+impl PairResults {
     /// The series that the results of a pair go to.
-    fn of(&mut self, binary: &Binary, pair: &mut Pair<'_>, steps: usize) -> &mut Series {
-        let place = *pair.place.get_or_insert_with(|| {
-            let (labels, drop_name) = result_labels(binary, pair.many, pair.one);
-            let place = *self.places.entry(labels.clone()).or_insert_with(|| {
-                self.series.push(Series::new(labels, drop_name, steps));
-                self.series.len() - 1
-            });
-            self.series[place].drop_name |= drop_name;
-            place
-        });
-        &mut self.series[place]
+    fn of(&mut self, binary: &Binary, pair: &mut Pair<'_>) -> Evaluated<&mut Series> {
+        if let Some(place) = pair.place {
+            return Ok(self.all.at(place));
+        }
+        let (labels, drop_name) = result_labels(binary, pair.many, pair.one);
+        let place = *pair.place.insert(self.all.place(labels, drop_name)?);
+        let series = self.all.at(place);
+        series.drop_name |= drop_name;
+        Ok(series)
     }
 
     fn add(
@@ -258,8 +255,7 @@ impl Results {
     ) -> Evaluated<()> {
         let (left, right) = if pair.swapped { (of_one, of_many) } else { (of_many, of_one) };
         let Some(value) = operator.apply(left, right, left) else { return Ok(()) };
-        let steps = pair.many.floats.len().max(pair.one.map_or(0, |one| one.floats.len()));
-        let out = self.of(operator.binary, pair, steps);
+        let out = self.of(operator.binary, pair)?;
         if out.has(n) {
             return failed(MANY_RESULTS);
         }
@@ -285,7 +281,7 @@ impl Results {
             if is_absent(value) {
                 continue;
             }
-            let out = self.of(binary, pair, pair.many.floats.len());
+            let out = self.of(binary, pair)?;
             if out.has(n) {
                 return failed(MANY_RESULTS);
             }

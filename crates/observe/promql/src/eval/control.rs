@@ -29,6 +29,9 @@ pub trait SharedMemory: Send + Sync + Debug {
 
     /// Gives so many bytes back.
     fn shrink(&self, bytes: usize);
+
+    /// How many bytes one could take with no other there.
+    fn limit(&self) -> usize;
 }
 
 /// The reins of one running query; several threads may hold them.
@@ -98,6 +101,9 @@ impl Control {
 
     fn take(&self, bytes: usize) -> Result<(), EvalError> {
         let Some(shared) = self.shared.as_ref().filter(|_| bytes > 0) else { return Ok(()) };
+        if self.taken.load(Ordering::Relaxed).saturating_add(bytes) > shared.limit() {
+            return Err(EvalError::TooMuchMemory { limit: shared.limit() });
+        }
         if !shared.grow(bytes) {
             return Err(EvalError::MemoryTaken);
         }

@@ -163,7 +163,7 @@ impl Evaluator {
         }
         let mut result = Vec::with_capacity(groups.found.len());
         for (labels, folded) in groups.found {
-            let mut series = Series::new(labels, folded.drop_name, grid.count);
+            let mut series = control.series(labels, folded.drop_name, grid.count)?;
             self.finish(*op, folded, &mut series, expr.span);
             if !series.is_empty() {
                 result.push(series);

@@ -7,7 +7,8 @@ use kandela_model::Labels;
 use super::annotations::Note;
 use super::instant::shown;
 use super::labels;
-use super::value::{Grid, Point, Series, Value};
+use super::results::Results;
+use super::value::{Grid, Series, Value};
 use super::{Evaluated, Evaluator, failed};
 use crate::ast::{Call, Expr};
 use crate::histogram::{self, ClassicBucket};
@@ -64,9 +65,8 @@ impl Evaluator {
         label: Option<(&str, &str)>,
         native: impl Fn(&mut Self, usize, &kandela_model::Histogram, &str) -> f64,
         classic: impl Fn(&mut Self, usize, &[ClassicBucket], &str) -> f64,
-    ) -> Vec<Series> {
-        let mut result: Vec<Series> = Vec::new();
-        let mut places: HashMap<Labels, usize> = HashMap::new();
+    ) -> Evaluated<Vec<Series>> {
+        let mut results = Results::new(&self.control, grid.count);
         let named = |labels: &Labels| match label {
             Some((name, value)) => labels::with(labels, name, value),
             None => labels.clone(),
@@ -79,13 +79,8 @@ impl Evaluator {
                 if let (None, Some(h)) = (one.float(n), one.histogram(n)) {
                     let value = native(self, n, h, &name);
                     let labels = named(&one.labels);
-                    let place = *places.entry(labels.clone()).or_insert_with(|| {
-                        result.push(Series::new(labels, true, grid.count));
-                        result.len() - 1
-                    });
-                    if let Some(out) = result.get_mut(place) {
-                        out.set(n, Point::Float(value));
-                    }
+                    let place = results.place(labels, true)?;
+                    results.at(place).set_float(n, value);
                 }
             }
             if one.floats.iter().all(|value| super::is_absent(*value)) {
@@ -114,10 +109,7 @@ impl Evaluator {
         for (labels, members) in groups {
             let name = labels::metric_name(&labels).to_owned();
             let out_labels = named(&labels);
-            let place = *places.entry(out_labels.clone()).or_insert_with(|| {
-                result.push(Series::new(out_labels, true, grid.count));
-                result.len() - 1
-            });
+            let place = results.place(out_labels, true)?;
             for n in 0..grid.count {
                 let found: Vec<ClassicBucket> = members
                     .iter()
@@ -126,22 +118,16 @@ impl Evaluator {
                 if found.is_empty() {
                     continue;
                 }
-                let native_too = result.get(place).is_some_and(|out| out.has(n));
-                if native_too {
+                if results.at(place).has(n) {
                     self.note(Note::MixedClassicNative(name.clone()), arg.span);
-                    if let Some(out) = result.get_mut(place) {
-                        out.remove(n);
-                    }
+                    results.at(place).remove(n);
                     continue;
                 }
                 let value = classic(self, n, &found, &name);
-                if let Some(out) = result.get_mut(place) {
-                    out.set(n, Point::Float(value));
-                }
+                results.at(place).set_float(n, value);
             }
         }
-        result.retain(|one| !one.is_empty());
-        result
+        Ok(results.present())
     }
 
     fn quantiles(
@@ -154,7 +140,7 @@ impl Evaluator {
     ) -> Evaluated<Vec<Series>> {
         let at = |n: usize| quantiles.get(n).copied().unwrap_or(f64::NAN);
         let span = arg.span;
-        Ok(self.each_histogram(
+        self.each_histogram(
             series,
             arg,
             grid,
@@ -179,7 +165,7 @@ impl Evaluator {
                 }
                 quantile.value
             },
-        ))
+        )
     }
 
     fn fractions(
@@ -192,7 +178,7 @@ impl Evaluator {
     ) -> Evaluated<Vec<Series>> {
         let at = |values: &[f64], n: usize| values.get(n).copied().unwrap_or(f64::NAN);
         let span = arg.span;
-        Ok(self.each_histogram(
+        self.each_histogram(
             series,
             arg,
             grid,
@@ -205,6 +191,6 @@ impl Evaluator {
                 value
             },
             |_, n, buckets, _| histogram::classic_fraction(at(low, n), at(high, n), buckets),
-        ))
+        )
     }
 }

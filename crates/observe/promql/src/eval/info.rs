@@ -1,5 +1,6 @@
 //! `info`: labels of info metrics on the series of the same target.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use kandela_model::{Labels, METRIC_NAME, is_stale};
@@ -53,10 +54,13 @@ impl Evaluator {
                     continue;
                 }
                 let enriched = enriched(&one.labels, &chosen, &wanted)?;
-                let place = *places.entry((enriched.clone(), one.drop_name)).or_insert_with(|| {
-                    result.push(Series::new(enriched, one.drop_name, grid.count));
-                    result.len() - 1
-                });
+                let place = match places.entry((enriched.clone(), one.drop_name)) {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(new) => {
+                        result.push(self.control.series(enriched, one.drop_name, grid.count)?);
+                        *new.insert(result.len() - 1)
+                    }
+                };
                 if let Some(out) = result.get_mut(place) {
                     out.set(n, point);
                 }

@@ -22,6 +22,7 @@ mod operators;
 mod range;
 mod ranges;
 mod ranked;
+mod results;
 mod select;
 mod stream;
 mod value;

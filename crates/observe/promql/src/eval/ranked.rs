@@ -2,11 +2,13 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::OnceLock;
 
 use kandela_model::Labels;
 
 use super::annotations::Note;
+use super::control::Control;
 use super::groups::Groups;
 use super::instant::shown;
 use super::stream::Stream;
@@ -140,30 +142,38 @@ impl Evaluator {
         if saw_histograms {
             self.note(Note::HistogramIgnoredInAggregation(op.name()), expr.span);
         }
-        Ok(Value::Vector(chosen(groups.found, &wanted, &order, grid)))
+        chosen(groups.found, &wanted, &order, (grid, &control)).map(Value::Vector)
     }
 }
 
 /// The candidates that are chosen, as series in the order of their first choice.
-fn chosen(groups: Vec<(Labels, Vec<Best>)>, wanted: &[usize], order: &Order<'_>, grid: Grid) -> Vec<Series> {
+fn chosen(
+    groups: Vec<(Labels, Vec<Best>)>,
+    wanted: &[usize],
+    order: &Order<'_>,
+    (grid, control): (Grid, &Control),
+) -> Evaluated<Vec<Series>> {
     let mut series: Vec<Series> = Vec::new();
     let mut places: HashMap<usize, usize> = HashMap::new();
     for (_, at_steps) in groups {
         for ((n, mut best), k) in at_steps.into_iter().enumerate().zip(wanted) {
             best.candidates.sort_unstable_by(|a, b| order.compare(a, b));
             for (value, index) in best.candidates.into_iter().take(*k) {
-                let place = *places.entry(index).or_insert_with(|| {
-                    let labels = order.stream.labels(index).clone();
-                    series.push(Series::new(labels, order.stream.drops_name(index), grid.count));
-                    series.len() - 1
-                });
+                let place = match places.entry(index) {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(new) => {
+                        let labels = order.stream.labels(index).clone();
+                        series.push(control.series(labels, order.stream.drops_name(index), grid.count)?);
+                        *new.insert(series.len() - 1)
+                    }
+                };
                 if let Some(out) = series.get_mut(place) {
                     out.set_float(n, value);
                 }
             }
         }
     }
-    series
+    Ok(series)
 }
 
 /// How many are wanted.

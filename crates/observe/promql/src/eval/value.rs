@@ -54,6 +54,11 @@ impl Column {
         Self { floats: vec![ABSENT; count], histograms: Vec::new() }
     }
 
+    /// How many bytes a column of floats takes.
+    pub(crate) const fn bytes_of(count: usize) -> usize {
+        count * size_of::<f64>()
+    }
+
     /// Takes all values out and keeps the room.
     pub(crate) fn clear(&mut self) {
         self.floats.fill(ABSENT);
@@ -113,7 +118,7 @@ impl Column {
     pub(crate) fn held(&self) -> Held {
         let floats = self.floats.iter().filter(|value| !is_absent(**value)).count();
         let histograms = self.histograms.iter().flatten();
-        let (mut samples, mut bytes) = (floats, self.floats.len() * 8 + self.histograms.len() * 8);
+        let (mut samples, mut bytes) = (floats, Self::bytes_of(self.floats.len() + self.histograms.len()));
         for histogram in histograms {
             samples += 1;
             bytes += size_of::<Histogram>() + histogram.heap_bytes();
@@ -139,6 +144,12 @@ pub(crate) struct Series {
 impl Series {
     pub(crate) fn new(labels: Labels, drop_name: bool, count: usize) -> Self {
         Self { labels, drop_name, column: Column::new(count) }
+    }
+
+    /// As [`Column::held`], with its labels.
+    pub(crate) fn held(&self) -> Held {
+        let Held { samples, bytes } = self.column.held();
+        Held { samples, bytes: bytes + self.labels.as_ref().as_bytes().len() }
     }
 }
 
@@ -169,7 +180,7 @@ impl Value {
         match self {
             Self::Scalar(values) => Held { samples: values.len(), bytes: values.len() * 8 },
             Self::String(text) => Held { samples: 0, bytes: text.len() },
-            Self::Vector(series) => series.iter().map(|one| one.held()).fold(Held::default(), Held::add),
+            Self::Vector(series) => series.iter().map(Series::held).fold(Held::default(), Held::add),
         }
     }
 }

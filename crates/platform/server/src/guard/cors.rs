@@ -3,24 +3,16 @@
 //! Prometheus lets every page read by default. Here a page that the user happens to look at would read what stands on the user's
 //! own machine, so an origin must be named in `kandela.allowed_origins` (Fetch standard, "CORS protocol").
 
-use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, VARY,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-/// Whether a browser asks if it may send something. It sends no credentials with that.
-pub(super) fn is_preflight(request: &Request) -> bool {
-    let headers = request.headers();
-    request.method() == Method::OPTIONS
-        && headers.contains_key(ORIGIN)
-        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
-}
-
-/// The answer to a preflight; without the origin's name in it, the browser sends nothing.
-pub(super) fn preflight() -> Response {
+/// The answer to whoever asks what may be sent, as browsers do before some requests and without credentials; without the
+/// origin's name in it, a browser sends nothing.
+pub(super) fn options() -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     response.headers_mut().append(VARY, HeaderValue::from_static("Origin"));
     response

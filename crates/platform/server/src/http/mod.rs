@@ -14,9 +14,10 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state, map_response};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use http::{HeaderValue, StatusCode};
+use http::header::LOCATION;
+use http::{HeaderValue, StatusCode, Uri};
 use kandela_config::kandela::Role;
 
 use crate::app::App;
@@ -56,12 +57,26 @@ impl Routes {
     pub(crate) fn finish(self, app: Arc<App>) -> Router {
         let dialect = self.door.dialect;
         let unknown = move |request: Request| async move {
+            if let Some(place) = without_empty_parts(request.uri()) {
+                return (StatusCode::PERMANENT_REDIRECT, [(LOCATION, place)]).into_response();
+            }
             let message = format!("there is nothing at {}", request.uri().path());
             Refusal::new(StatusCode::NOT_FOUND, message).into_response_in(dialect, request.headers())
         };
         let telemetry = app.telemetry.clone();
         behind(self.door, &telemetry, self.router.fallback(unknown).with_state(app))
     }
+}
+
+/// Where the same path lies without empty parts, if it has any: a client's base address may end with a slash.
+fn without_empty_parts(uri: &Uri) -> Option<String> {
+    if !uri.path().contains("//") {
+        return None;
+    }
+    let parts = uri.path().split('/').filter(|part| !part.is_empty());
+    let path: String = parts.flat_map(|part| ["/", part]).collect();
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Some(format!("{}{query}", if path.is_empty() { "/" } else { &path }))
 }
 
 /// Puts the door before all that a router serves, and counts what goes through.

@@ -98,10 +98,8 @@ async fn collect(body: Body, limits: &BodyLimits, room: &mut Room) -> Result<Byt
 }
 
 fn too_large(limits: &BodyLimits) -> Refusal {
-    let message = format!(
-        "the body is larger than {} bytes (kandela.limits.body_size; of a query 1 MiB); send less at once",
-        limits.wire
-    );
+    let key = if limits.wire == limits.decompressed { " (kandela.limits.body_size)" } else { "" };
+    let message = format!("the body is larger than {} bytes{key}; send less at once", limits.wire);
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 

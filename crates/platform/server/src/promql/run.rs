@@ -4,17 +4,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kandela_lake::Lake;
+use kandela_lake::{Lake, LakeError};
 use kandela_promql::{
     Answer, Answered, Control, EvalError, Limits, Options, SourceCause, SourceError, When, prepare,
 };
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::source::{LakeMemory, LakeSource};
 use crate::telemetry::Telemetry;
 use crate::telemetry::events::QueryFinished;
+use crate::turns::{Turn, Turns};
 
+/// Queries that run at a time, as in Prometheus; more wait within their timeout. Many, so that short ones get their share of
+/// the cores beside long ones.
+const CONCURRENT: usize = 20;
 /// How much longer than its timeout a query gets to end by itself.
 const OVERTIME: Duration = Duration::from_millis(200);
 
@@ -39,17 +42,16 @@ pub(crate) struct PromQlLimits {
 /// Runs queries.
 pub(crate) struct PromQl {
     threads: Handle,
-    slots: Arc<Semaphore>,
+    turns: Turns,
     limits: PromQlLimits,
     options: Options,
     telemetry: Telemetry,
 }
 
 impl PromQl {
-    /// Queries on `threads`, each on up to `cores` of them, as many at a time as `slots` have place for.
+    /// Queries on `threads`, a runtime of several, each with up to `cores` that compute.
     pub(crate) fn new(
         threads: Handle,
-        slots: Arc<Semaphore>,
         cores: usize,
         limits: PromQlLimits,
         evaluation_interval: Duration,
@@ -57,7 +59,16 @@ impl PromQl {
     ) -> Self {
         let options =
             Options { subquery_step: micros(evaluation_interval), threads: cores, ..Options::default() };
-        Self { threads, slots, limits, options, telemetry }
+        let turns = Turns::new(CONCURRENT, limits.timeout);
+        Self { threads, turns, limits, options, telemetry }
+    }
+
+    /// A place among the queries that run at a time, for a reader of series that is no query.
+    ///
+    /// # Errors
+    /// As [`Turns::take`].
+    pub(crate) async fn turn(&self) -> Result<Turn, LakeError> {
+        self.turns.take().await
     }
 
     /// The answer to a query. Dropping the future ends the query.
@@ -78,8 +89,7 @@ impl PromQl {
         };
         let options =
             Options { lookback: asked.lookback.map_or(self.options.lookback, micros), ..self.options };
-        let slots = self.slots.clone();
-        let work = self.threads.spawn(work(lake, asked, options, control, slots));
+        let work = self.threads.spawn(work(lake, asked, options, control, self.turns.clone()));
         let answer = tokio::select! {
             ended = work => ended.unwrap_or_else(|panic| Err(defect(&panic.to_string()))),
             () = tokio::time::sleep(timeout + OVERTIME) => Err(EvalError::Timeout),
@@ -99,38 +109,20 @@ async fn work(
     asked: Asked,
     options: Options,
     control: Arc<Control>,
-    slots: Arc<Semaphore>,
+    turns: Turns,
 ) -> Result<Answered, EvalError> {
-    let mut turn = slots.acquire_owned().await.map_err(|closed| defect(&closed.to_string()))?;
+    // Held by the computation, which may outlive whoever asked.
+    let _turn = turns.take().await.map_err(|_| EvalError::Timeout)?;
     let source = LakeSource(lake.clone());
     loop {
-        let answer;
-        (turn, answer) = once(&source, &asked, options, &control, turn).await?;
+        let prepared = prepare(&source, &asked.query, asked.when, options).await?;
+        let answer = tokio::task::block_in_place(|| prepared.run(&control));
         let Err(EvalError::Source(error)) = answer else { return answer };
         // A file that turned out to be damaged leaves its table, and the rest answers.
         if !matches!(lake.put_damaged_aside().await, Ok(true)) {
             return Err(EvalError::Source(error));
         }
     }
-}
-
-type Ended = (OwnedSemaphorePermit, Result<Answered, EvalError>);
-
-/// The turn goes along with the computation, which may outlive whoever asked.
-async fn once(
-    source: &LakeSource,
-    asked: &Asked,
-    options: Options,
-    control: &Arc<Control>,
-    turn: OwnedSemaphorePermit,
-) -> Result<Ended, EvalError> {
-    let prepared = match prepare(source, &asked.query, asked.when, options).await {
-        Ok(prepared) => prepared,
-        Err(error) => return Ok((turn, Err(error))),
-    };
-    let control = control.clone();
-    let computing = tokio::task::spawn_blocking(move || (turn, prepared.run(&control)));
-    computing.await.map_err(|panic| defect(&panic.to_string()))
 }
 
 fn defect(message: &str) -> EvalError {

@@ -82,4 +82,8 @@ impl SharedMemory for LakeMemory {
     fn shrink(&self, bytes: usize) {
         self.0.shrink(bytes);
     }
+
+    fn limit(&self) -> usize {
+        self.0.limit()
+    }
 }

@@ -11,14 +11,15 @@ use futures::StreamExt as _;
 use kandela_lake::{Lake, LakeError, QUERY_STACK, QueryLimits};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::encode::{RowEncoder, RowFormat};
 use crate::telemetry::Telemetry;
 use crate::telemetry::events::QueryFinished;
+use crate::turns::Turns;
 
-/// Queries that run at a time; more wait within their timeout.
+/// SQL queries that run at a time: each may take all of the memory that queries share.
 const CONCURRENT: usize = 4;
 /// Pieces of an answer that wait for a slow reader.
 const WAITING: usize = 4;
@@ -30,7 +31,7 @@ pub(crate) struct Queries {
     /// There until it is dropped.
     runtime: Option<Runtime>,
     threads: Handle,
-    slots: Arc<Semaphore>,
+    turns: Turns,
     limits: QueryLimits,
     telemetry: Telemetry,
 }
@@ -51,19 +52,14 @@ impl Queries {
             .thread_stack_size(QUERY_STACK)
             .enable_all()
             .build()?;
-        let slots = Arc::new(Semaphore::new(CONCURRENT));
+        let turns = Turns::new(CONCURRENT, limits.timeout);
         let threads = runtime.handle().clone();
-        Ok(Self { runtime: Some(runtime), threads, slots, limits, telemetry })
+        Ok(Self { runtime: Some(runtime), threads, turns, limits, telemetry })
     }
 
     /// The threads, for upkeep that computes.
     pub(crate) fn handle(&self) -> Handle {
         self.threads.clone()
-    }
-
-    /// Places for queries of any language that run at a time.
-    pub(crate) fn slots(&self) -> Arc<Semaphore> {
-        self.slots.clone()
     }
 
     /// Starts a query. It waits for its turn within its timeout, and ends when nobody reads its answer any more.
@@ -76,7 +72,7 @@ impl Queries {
             sql,
             format,
             teller: teller.clone(),
-            slots: self.slots.clone(),
+            turns: self.turns.clone(),
             limits: self.limits,
             rows: Arc::default(),
         };
@@ -86,17 +82,6 @@ impl Queries {
 }
 
 impl Queries {
-    /// A place among the queries that run at a time, given back when dropped.
-    ///
-    /// # Errors
-    /// [`LakeError::QueryTimeout`] where none comes free within a query's timeout.
-    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, LakeError> {
-        let timeout = self.limits.timeout;
-        let turn = tokio::time::timeout(timeout, self.slots.clone().acquire_owned()).await;
-        let timed_out = |_| LakeError::QueryTimeout { seconds: timeout.as_secs() };
-        turn.map_err(timed_out)?.map_err(|_| LakeError::Closed)
-    }
-
     /// Runs a query of the server's own on the queries' threads, within the limits of one query. It waits for its turn within its
     /// timeout, and ends when nobody waits for it any more. `language` names it in own metrics.
     ///
@@ -112,7 +97,7 @@ impl Queries {
         F: Future<Output = Result<T, LakeError>> + Send + 'static,
     {
         let began = Instant::now();
-        let turn = self.turn().await?;
+        let turn = self.turns.take().await?;
         let left = self.limits.timeout.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
         let work = work(QueryLimits { timeout: left, ..self.limits });
         let task = self.threads.spawn(async move {
@@ -215,7 +200,7 @@ struct Query {
     sql: String,
     format: RowFormat,
     teller: Teller,
-    slots: Arc<Semaphore>,
+    turns: Turns,
     limits: QueryLimits,
     /// How many it gave so far.
     rows: Arc<AtomicU64>,
@@ -225,8 +210,7 @@ impl Query {
     async fn answer(&self, began: Instant) -> Result<(), LakeError> {
         let timeout = self.limits.timeout;
         let timed_out = || LakeError::QueryTimeout { seconds: timeout.as_secs() };
-        let turn = tokio::time::timeout(timeout, self.slots.acquire()).await;
-        let _turn = turn.map_err(|_| timed_out())?.map_err(|_| LakeError::Closed)?;
+        let _turn = self.turns.take().await?;
         let left = timeout.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
         let named = |error| match error {
             LakeError::QueryTimeout { .. } => timed_out(),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use kandela_lake::{IndexedSeries, Lake, LakeError, TimeRange};
 use kandela_promql::Matcher;
@@ -82,8 +83,15 @@ pub(super) async fn label_names(call: Call) -> Result<Response, ApiError> {
     texts(&call, names, limit).await
 }
 
-pub(super) async fn label_values(Path(name): Path<String>, call: Call) -> Result<Response, ApiError> {
+pub(super) async fn label_values(
+    name: Result<Path<String>, PathRejection>,
+    call: Call,
+) -> Result<Response, ApiError> {
+    let Path(name) = name.map_err(|_| ApiError::bad_data("invalid label name: it is not UTF-8"))?;
     let name = unescape(&name);
+    if name.is_empty() {
+        return Err(ApiError::bad_data("invalid label name: \"\""));
+    }
     let limit = limit_of(&call.form)?;
     let range = Range::of(&call.form)?;
     let sets = any_set(matcher_sets(&call.form)?);

@@ -93,6 +93,28 @@ async fn a_preflight_needs_no_credentials_and_tells_nothing() {
     let foreign = preflight("https://evil.example").await;
     assert_eq!(foreign.status(), StatusCode::NO_CONTENT);
     assert!(foreign.headers().get(ALLOWED).is_none());
-    let bare = asked(&running, Method::OPTIONS, "/api/v1/query", &[("Origin", TRUSTED)]).await;
-    assert_eq!(bare.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn questions_that_come_through_the_proxy_of_a_dashboard_are_answered() {
+    let running = start(|_| ()).await;
+    let headers = [("Origin", TRUSTED), ("Sec-Fetch-Site", "same-origin")];
+    for path in ["query", "query_range", "labels", "series", "query_exemplars", "parse_query", "format_query"]
+    {
+        let answer = asked(&running, Method::POST, &format!("/api/v1/{path}"), &headers).await;
+        assert_ne!(answer.status(), StatusCode::FORBIDDEN, "{path}");
+        assert!(answer.headers().get(ALLOWED).is_none(), "{path}");
+    }
+    let write = asked(&running, Method::POST, "/api/v1/write", &headers).await;
+    assert_eq!(write.status(), StatusCode::FORBIDDEN);
+    assert!(write.text().await.unwrap().contains("kandela.allowed_origins"));
+}
+
+#[tokio::test]
+async fn options_are_told_anywhere() {
+    let running = start(|_| ()).await;
+    for path in ["/api/v1/query", "/-/healthy"] {
+        let answer = asked(&running, Method::OPTIONS, path, &[]).await;
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT, "{path}");
+    }
 }

@@ -59,3 +59,22 @@ async fn an_unknown_path_is_named() {
     let document: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((&document["status"], &document["errorType"]), (&"error".into(), &"not_found".into()));
 }
+
+#[tokio::test]
+async fn a_label_name_that_is_none_is_refused() {
+    for name in ["%ff", "U__"] {
+        let (status, body) = refused(&format!("/api/v1/label/{name}/values"), &[]).await;
+        assert_eq!(status, 400, "{name}: {body}");
+        assert!(body.contains(r#""errorType":"bad_data","error":"invalid label name: "#), "{name}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_with_empty_parts_leads_to_the_same_without() {
+    let running = start(|_| ()).await;
+    let url = running.url("//api//v1/query?query=1");
+    let answer = reqwest::Client::new().post(url).body("").send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.url().path()), (200, "/api/v1/query"));
+    let (status, _) = refused("//nowhere", &[]).await;
+    assert_eq!(status, 404);
+}

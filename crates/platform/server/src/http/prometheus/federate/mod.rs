@@ -73,7 +73,7 @@ async fn answer(call: &Call) -> Result<Response, ApiError> {
     let sets = federated_sets(&call.form)?;
     let format = Format::negotiate(&call.headers);
     let lake = call.lake().await?;
-    let turn = call.app.queries.turn().await?;
+    let turn = call.app.promql.turn().await?;
     let found = find(&lake, &sets).await?;
     let external: Vec<(String, String)> =
         call.app.settings.load().config.global.external_labels.clone().into_iter().collect();

@@ -12,6 +12,7 @@ mod samples;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::turns::Turn;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
@@ -20,7 +21,6 @@ use kandela_lake::{FoundSeries, Lake};
 use kandela_model::Labels;
 use kandela_promql::{MatchOp, Matcher};
 use prost::Message as _;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::ApiError;
 use crate::app::App;
@@ -40,7 +40,7 @@ struct Found {
     queries: Vec<FoundSeries>,
     external: External,
     lake: Lake,
-    _turn: OwnedSemaphorePermit,
+    _turn: Turn,
 }
 
 pub(super) async fn read(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -60,7 +60,7 @@ async fn answer(app: &App, request: Request) -> Result<Response, ApiError> {
     let request = decode(&body)?;
     let kind = negotiate(&request.accepted_response_types)?;
     let external = app.settings.load().config.global.external_labels.clone();
-    let turn = app.queries.turn().await?;
+    let turn = app.promql.turn().await?;
     let mut queries = Vec::new();
     for query in &request.queries {
         queries.push(find(&lake, query, &external).await?);
