@@ -7,11 +7,11 @@ use kandela_model::Labels;
 
 use super::annotations::Note;
 use super::groups::Groups;
-use super::instant::shown;
 use super::labels;
 use super::value::{Grid, Point, Series, Value};
 use super::{Evaluated, Evaluator, failed, ranked};
 use crate::ast::{Aggregate, AggregateOp, Grouping, Span};
+use crate::floats::{plain, shortest};
 use crate::histogram;
 use crate::quote::quoted;
 
@@ -78,6 +78,16 @@ fn scaled(mut sum: FloatSum, factor: f64) -> FloatSum {
     sum
 }
 
+/// The least and the greatest value, where they lie outside of `low` to `high`, with that bound; `None` where there is a NaN.
+fn outside(values: &[f64], low: f64, high: f64) -> Option<Vec<(f64, f64)>> {
+    if values.iter().any(|value| value.is_nan()) {
+        return None;
+    }
+    let above = values.iter().copied().reduce(f64::max).filter(|greatest| *greatest > high);
+    let below = values.iter().copied().reduce(f64::min).filter(|least| *least < low);
+    Some(above.map(|value| (value, high)).into_iter().chain(below.map(|value| (value, low))).collect())
+}
+
 /// The quantile of values, interpolated; NaN of none.
 pub(super) fn quantile_of(q: f64, values: &mut [f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
@@ -124,7 +134,7 @@ impl Evaluator {
         };
         let param_span = param.as_ref().map_or(span, |param| param.span);
         match op {
-            AggregateOp::Topk | AggregateOp::Bottomk => return self.ranked(aggregate, &params, grid),
+            AggregateOp::Topk | AggregateOp::Bottomk => return self.ranked(aggregate, &params, span, grid),
             AggregateOp::Limitk | AggregateOp::LimitRatio => {
                 return self.limited(aggregate, &params, param_span, grid);
             }
@@ -137,7 +147,9 @@ impl Evaluator {
                 members.push(at);
             }
         }
-        self.check_quantiles(&[(params.clone(), param_span)]);
+        for (q, _) in outside(&params, 0.0, 1.0).unwrap_or_else(|| vec![(f64::NAN, f64::NAN)]) {
+            self.note(Note::InvalidQuantile(shortest(q)), param_span);
+        }
         let mut result = Vec::with_capacity(groups.found.len());
         for (labels, members) in groups.found {
             let members: Vec<&Series> = members.iter().filter_map(|at| series.get(*at)).collect();
@@ -166,15 +178,11 @@ impl Evaluator {
     fn limited(&mut self, aggregate: &Aggregate, params: &[f64], param_span: Span, grid: Grid) -> Evaluated {
         let Aggregate { op, expr, grouping, .. } = aggregate;
         let is_ratio = *op == AggregateOp::LimitRatio;
-        let mut wanted: Vec<usize> = Vec::new();
-        for param in params {
-            if !is_ratio {
-                wanted.push(ranked::count(*param)?);
-            } else if param.is_nan() {
-                return failed("Ratio value is NaN");
-            } else if !(-1.0..=1.0).contains(param) {
-                let capped = shown(param.clamp(-1.0, 1.0));
-                self.note(Note::InvalidRatio(shown(*param), capped), param_span);
+        let wanted = if is_ratio { Vec::new() } else { ranked::counts(params)? };
+        if is_ratio {
+            let Some(outside) = outside(params, -1.0, 1.0) else { return failed("Ratio value is NaN") };
+            for (ratio, capped) in outside {
+                self.note(Note::InvalidRatio(shortest(ratio), shortest(capped)), param_span);
             }
         }
         let mut series = self.vector(expr, grid)?;
@@ -216,7 +224,7 @@ impl Evaluator {
         for n in 0..grid.count {
             for one in &series {
                 let value = match one.point(n) {
-                    Some(Point::Float(value)) => shown(value),
+                    Some(Point::Float(value)) => plain(value),
                     Some(Point::Histogram(histogram)) => histogram::text(&histogram),
                     None => continue,
                 };

@@ -32,6 +32,9 @@ pub(super) fn replace(mut series: Vec<Series>, texts: &[String], count: usize) -
 /// `label_join(v, to, separator, from…)`.
 pub(super) fn join(mut series: Vec<Series>, texts: &[String], count: usize) -> Evaluated<Vec<Series>> {
     let [to, separator, from @ ..] = texts else { return failed("label_join takes three arguments or more") };
+    if from.iter().any(String::is_empty) {
+        return failed("invalid source label name in label_join(): ");
+    }
     if to.is_empty() {
         return failed(format!("invalid destination label name in label_join(): {to}"));
     }

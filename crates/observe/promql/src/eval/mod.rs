@@ -312,7 +312,7 @@ impl Evaluator {
             Kind::Aggregate(aggregate) => self.aggregate(aggregate, expr.span, grid),
             Kind::Call(call) if call.function.name == "absent_over_time" => self.absent_over_time(call, grid),
             Kind::Call(call) if call.function.name == "info" => self.info_call(call, expr.span, grid),
-            Kind::Call(call) => self.instant_call(call, grid),
+            Kind::Call(call) => self.instant_call(call, expr.span, grid),
         }
     }
 
