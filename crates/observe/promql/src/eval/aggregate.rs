@@ -9,7 +9,7 @@ use super::annotations::Note;
 use super::groups::Groups;
 use super::labels;
 use super::value::{Grid, Point, Series, Value};
-use super::{Evaluated, Evaluator, failed, ranked};
+use super::{Evaluated, Evaluator, failed, ranked, sampling};
 use crate::ast::{Aggregate, AggregateOp, Grouping, Span};
 use crate::floats::{plain, shortest};
 use crate::histogram;
@@ -192,7 +192,7 @@ impl Evaluator {
             let Some(given) = given.of(&one.labels, || vec![0; grid.count]) else { continue };
             for n in 0..grid.count {
                 let stays = if is_ratio {
-                    in_ratio(&one.labels, params.get(n).copied().unwrap_or(f64::NAN).clamp(-1.0, 1.0))
+                    sampling::is_in_ratio(one, params.get(n).copied().unwrap_or(f64::NAN).clamp(-1.0, 1.0))
                 } else {
                     given.get(n) < wanted.get(n)
                 };
@@ -241,22 +241,4 @@ impl Evaluator {
         }
         Ok(Value::Vector(result))
     }
-}
-
-/// Whether a series is in the part of all that a ratio takes: by its hash, so the same ones each time.
-fn in_ratio(labels: &Labels, ratio: f64) -> bool {
-    let offset = hash(labels) as f64 / u64::MAX as f64;
-    if ratio >= 0.0 { offset < ratio } else { offset >= 1.0 + ratio }
-}
-
-/// Prometheus' hash of labels: xxHash of names and values, each followed by the byte 255.
-fn hash(labels: &Labels) -> u64 {
-    let mut bytes = Vec::new();
-    for (name, value) in labels.iter() {
-        for text in [name, value] {
-            bytes.extend_from_slice(text.as_bytes());
-            bytes.push(0xff);
-        }
-    }
-    xxhash_rust::xxh64::xxh64(&bytes, 0)
 }

@@ -6,7 +6,7 @@ use super::annotations::Note;
 use super::newest::Asked;
 use super::stream::{Change, Changed, Stream, There};
 use super::value::{Column, Grid, Point, Series, Value, is_absent, present};
-use super::{Evaluated, Evaluator, calendar, failed, labels};
+use super::{Evaluated, Evaluator, calendar, failed, hyperbolic, labels};
 use crate::ast::{Call, Expr, Kind, Span};
 use crate::histogram;
 use kandela_config::matcher::MatchOp;
@@ -15,9 +15,9 @@ fn simple(name: &str) -> Option<fn(f64) -> f64> {
     Some(match name {
         "abs" => f64::abs,
         "acos" => f64::acos,
-        "acosh" => f64::acosh,
+        "acosh" => hyperbolic::acosh,
         "asin" => f64::asin,
-        "asinh" => f64::asinh,
+        "asinh" => hyperbolic::asinh,
         "atan" => f64::atan,
         "atanh" => f64::atanh,
         "ceil" => f64::ceil,
