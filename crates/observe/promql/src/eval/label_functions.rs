@@ -1,6 +1,7 @@
 //! Functions that change labels, or sort by them.
 
 use kandela_config::re2;
+use kandela_config::relabel::Template;
 
 use super::labels;
 use super::value::Series;
@@ -15,15 +16,14 @@ pub(super) fn replace(mut series: Vec<Series>, texts: &[String], count: usize) -
     if to.is_empty() {
         return failed(format!("invalid destination label name in label_replace(): {to}"));
     }
+    let replacement = Template::new(replacement, &regex);
     for one in &mut series {
         let value = one.labels.get(from).unwrap_or_default().to_owned();
         if let Some(captures) = regex.captures(&value) {
-            let mut expanded = String::new();
-            captures.expand(replacement, &mut expanded);
             if to == kandela_model::METRIC_NAME {
                 one.drop_name = false;
             }
-            one.labels = labels::with(&one.labels, to, &expanded);
+            one.labels = labels::with(&one.labels, to, &replacement.expand(&captures));
         }
     }
     distinct(series, count)
