@@ -1,6 +1,7 @@
 //! Conditions on labels, with PromQL's meaning.
 
 use std::fmt;
+use std::sync::Arc;
 
 use kandela_model::LabelsRef;
 use regex::Regex;
@@ -41,7 +42,16 @@ pub struct Matcher {
     pub op: MatchOp,
     /// With what.
     pub value: String,
-    regex: Option<Regex>,
+    test: Test,
+}
+
+/// What a value is compared with.
+#[derive(Clone, Debug)]
+enum Test {
+    Value,
+    /// Ascending values, where a regular expression only lists some.
+    OneOf(Arc<[String]>),
+    Regex(Regex),
 }
 
 impl Matcher {
@@ -51,21 +61,32 @@ impl Matcher {
     /// When `value` should be a regular expression and is none: what the engine refused.
     pub fn new(name: impl Into<String>, op: MatchOp, value: impl Into<String>) -> Result<Self, String> {
         let value = value.into();
-        let regex = match op {
-            MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(re2::anchored(&value)?),
+        let test = match op {
+            MatchOp::Equal | MatchOp::NotEqual => Test::Value,
+            MatchOp::Regex | MatchOp::NotRegex => match re2::values(&value) {
+                Some(mut values) => {
+                    values.sort_unstable();
+                    values.dedup();
+                    Test::OneOf(values.into())
+                }
+                None => Test::Regex(re2::anchored(&value)?),
+            },
         };
-        Ok(Self { name: name.into(), op, value, regex })
+        Ok(Self { name: name.into(), op, value, test })
     }
 
     /// `name = value`.
     pub fn equal(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
+        Self { name: name.into(), op: MatchOp::Equal, value: value.into(), test: Test::Value }
     }
 
     /// Whether a value of the label satisfies the condition; the empty string stands for a missing label.
     pub fn matches(&self, value: &str) -> bool {
-        let hit = self.regex.as_ref().map_or_else(|| self.value == value, |regex| regex.is_match(value));
+        let hit = match &self.test {
+            Test::Value => self.value == value,
+            Test::OneOf(values) => values.binary_search_by(|one| one.as_str().cmp(value)).is_ok(),
+            Test::Regex(regex) => regex.is_match(value),
+        };
         match self.op {
             MatchOp::Equal | MatchOp::Regex => hit,
             MatchOp::NotEqual | MatchOp::NotRegex => !hit,
@@ -82,13 +103,11 @@ impl Matcher {
         self.matches(labels.get(&self.name).unwrap_or_default())
     }
 
-    /// The values it can only be, where that is a short list: an equality, or a regular expression of plain alternatives.
+    /// The values it can only be, where that is a list: an equality, or a regular expression of plain alternatives.
     pub fn literal_values(&self) -> Option<Vec<&str>> {
-        match self.op {
-            MatchOp::Equal => Some(vec![&self.value]),
-            MatchOp::Regex if !self.value.contains(|c: char| "\\.+*?()[]{}^$".contains(c)) => {
-                Some(self.value.split('|').collect())
-            }
+        match (self.op, &self.test) {
+            (MatchOp::Equal, _) => Some(vec![&self.value]),
+            (MatchOp::Regex, Test::OneOf(values)) => Some(values.iter().map(String::as_str).collect()),
             _ => None,
         }
     }
@@ -130,8 +149,29 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_values_is_compared_as_the_expression_would_be() {
+        for pattern in ["cart|stock", "(?:car|star)t", "^(cart|stock)$", "(?i)cart", "[a-c]art|"] {
+            let (is, is_not) = (matcher(MatchOp::Regex, pattern), matcher(MatchOp::NotRegex, pattern));
+            let regex = re2::anchored(pattern).unwrap();
+            for value in ["", "cart", "CART", "stock", "start", "stocks", "art"] {
+                assert_eq!(is.matches(value), regex.is_match(value), "{pattern} {value}");
+                assert_eq!(is_not.matches(value), !regex.is_match(value), "{pattern} {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn thousands_of_alternatives_are_a_list() {
+        let names: Vec<String> = (0..5_000).map(|n| format!("my-service-{n:05}\\.shop")).collect();
+        let is = matcher(MatchOp::Regex, &names.join("|"));
+        assert!(is.matches("my-service-04999.shop") && !is.matches("my-service-05000.shop"));
+        assert_eq!(is.literal_values().map(|values| values.len()), Some(5_000));
+    }
+
+    #[test]
     fn plain_alternatives_are_told_as_a_list() {
-        assert_eq!(matcher(MatchOp::Regex, "a|b").literal_values(), Some(vec!["a", "b"]));
+        assert_eq!(matcher(MatchOp::Regex, "b|a").literal_values(), Some(vec!["a", "b"]));
+        assert_eq!(matcher(MatchOp::NotRegex, "a|b").literal_values(), None);
         assert_eq!(matcher(MatchOp::Regex, "a.*").literal_values(), None);
     }
 }

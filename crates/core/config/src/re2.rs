@@ -4,12 +4,20 @@
 //! [`translate`] bridges: in RE2 `\d \s \w \b` mean ASCII only, `\Q…\E` quotes, a `{` that begins no repetition is a plain
 //! character, and so are `[`, `&&`, `--` and `~~` inside a character class. Source: <https://github.com/google/re2/wiki/Syntax>.
 
+mod values;
+
 use std::fmt::Write as _;
 
 use regex::{Regex, RegexBuilder};
 
-/// The most bytes that a compiled expression may take.
-const MAX_COMPILED: usize = 10 << 20;
+pub use values::values;
+
+/// The most bytes that a compiled expression may take. It runs in linear time however large it is; this bounds what
+/// compiling takes.
+const MAX_COMPILED: usize = 64 << 20;
+
+/// The most characters of an expression that an error shows.
+const MAX_SHOWN: usize = 200;
 
 /// Compiles `pattern` so that it matches whole texts only and `.` matches a line break too, as Prometheus does with every
 /// expression in its config and its selectors.
@@ -18,8 +26,8 @@ const MAX_COMPILED: usize = 10 << 20;
 /// With a sentence that names what the engine refused.
 pub fn anchored(pattern: &str) -> Result<Regex, String> {
     let translated = translate(pattern);
-    // Compiled alone first, so that `a)|(b` cannot leave the group that anchors it.
-    compile(pattern, &translated)?;
+    // Parsed alone first, so that `a)|(b` cannot leave the group that anchors it.
+    regex_syntax::ast::parse::Parser::new().parse(&translated).map_err(|e| refused(pattern, &e))?;
     compile(pattern, &format!("^(?s:{translated})$"))
 }
 
@@ -32,17 +40,26 @@ pub fn search(pattern: &str) -> Result<Regex, String> {
 }
 
 fn compile(pattern: &str, translated: &str) -> Result<Regex, String> {
-    RegexBuilder::new(translated).size_limit(MAX_COMPILED).build().map_err(|e| {
-        let reason = match &e {
-            regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
-            other => {
-                let text = other.to_string();
-                let last = text.lines().last().unwrap_or_default();
-                last.trim_start_matches("error:").trim().to_owned()
-            }
-        };
-        format!("regular expression {pattern:?} is not valid: {reason}")
+    RegexBuilder::new(translated).size_limit(MAX_COMPILED).build().map_err(|e| match &e {
+        regex::Error::CompiledTooBig(limit) => {
+            refused(pattern, &format!("it takes more than {} MiB when compiled", limit >> 20))
+        }
+        other => refused(pattern, other),
     })
+}
+
+/// What is wrong with a pattern, of which the middle is left out where it is long.
+fn refused(pattern: &str, reason: &dyn std::fmt::Display) -> String {
+    let reason = reason.to_string();
+    let last = reason.lines().last().unwrap_or_default();
+    let reason = last.trim_start_matches("error:").trim();
+    let length = pattern.chars().count();
+    if length <= MAX_SHOWN {
+        return format!("regular expression {pattern:?} is not valid: {reason}");
+    }
+    let front: String = pattern.chars().take(MAX_SHOWN / 2).collect();
+    let back: String = pattern.chars().skip(length - MAX_SHOWN / 2).collect();
+    format!("regular expression {:?} is not valid: {reason}", format!("{front}…{back}"))
 }
 
 /// `pattern`, written in RE2's syntax, in the syntax of the `regex` crate.
@@ -240,7 +257,13 @@ mod tests {
     fn what_the_engine_refuses_is_named() {
         let error = anchored("a(b").unwrap_err();
         assert!(error.contains("a(b") && error.contains("unclosed group"), "{error}");
-        assert!(anchored("(?:a{1000}){1000}").unwrap_err().contains("too large"));
+        assert!(anchored(&r"\pL{1000}".repeat(5)).unwrap_err().contains("more than 64 MiB"));
+    }
+
+    #[test]
+    fn a_long_pattern_that_is_refused_is_shown_without_its_middle() {
+        let error = anchored(&format!("{}({}", "a".repeat(5_000), "b".repeat(5_000))).unwrap_err();
+        assert!(error.len() < 300 && error.contains("a…b"), "{error}");
     }
 
     proptest! {

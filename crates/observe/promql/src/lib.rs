@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod ast;
 mod eval;
+mod floats;
 pub mod functions;
 pub mod histogram;
 mod parse;

@@ -6,16 +6,16 @@ use crate::ast::{
     Aggregate, At, Binary, Boundary, Call, Cardinality, Duration, DurationExpr, DurationOp, Expr, Kind,
     Matching, Selector, Subquery, Unary, ValueType,
 };
+use crate::floats::plain;
 use crate::functions::{Function, Variadic};
 use crate::print::duration::{bare, literal, symbol};
-use crate::print::number;
 use kandela_config::matcher::Matcher;
 
 /// A tree as Prometheus' `parse_query` shows it in `data`: every node has a `type`, durations are milliseconds, times
 /// milliseconds since the Unix epoch, numbers text.
 pub fn tree_json(expr: &Expr) -> Value {
     match &expr.kind {
-        Kind::Number(literal) => json!({"type": "numberLiteral", "val": number(literal.value)}),
+        Kind::Number(literal) => json!({"type": "numberLiteral", "val": plain(literal.value)}),
         Kind::String(value) => json!({"type": "stringLiteral", "val": text(value)}),
         Kind::Vector(selector) => selector_json("vectorSelector", selector),
         Kind::Matrix(matrix) => {
@@ -197,7 +197,7 @@ fn part(duration: &Duration) -> Value {
     if let Some(literal) = literal(duration) {
         return json!({
             "type": "numberLiteral",
-            "val": number(literal.value),
+            "val": plain(literal.value),
             "duration": literal.is_duration,
         });
     }

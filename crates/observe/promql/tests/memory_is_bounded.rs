@@ -50,7 +50,9 @@ fn source() -> MemorySource {
         let labels = Labels::new([("__name__", "x"), ("pod", &pod), ("le", &le)]).unwrap();
         for step in 0..STEPS {
             let value = ((n as i64 * STEPS + step) * 7_919 % 1_000_003) as f64 / 3.0;
-            source.append(&labels, Sample { time: step * MINUTE, start: 0, point: Point::Float(value) }).unwrap();
+            source
+                .append(&labels, Sample { time: step * MINUTE, start: 0, point: Point::Float(value) })
+                .unwrap();
         }
     }
     source

@@ -1,6 +1,7 @@
 //! Replacement templates in Go's syntax.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 use serde::{Serialize, Serializer};
@@ -22,7 +23,8 @@ enum Part {
 }
 
 impl Template {
-    pub(super) fn new(source: &str, regex: &Regex) -> Self {
+    /// `source` for matches of `regex`.
+    pub fn new(source: &str, regex: &Regex) -> Self {
         Self { source: source.to_owned(), parts: parts(source, regex) }
     }
 
@@ -40,17 +42,30 @@ impl Template {
     }
 
     /// The template with the groups of one match filled in.
-    pub(super) fn expand(&self, captures: &Captures<'_>) -> String {
-        let mut text = String::with_capacity(self.source.len());
-        for part in &self.parts {
-            text.push_str(match part {
-                Part::Text(part) => part,
-                Part::Group(group) => captures.get(*group).map_or("", |group| group.as_str()),
-            });
-        }
+    pub fn expand(&self, captures: &Captures<'_>) -> String {
+        let mut text = String::with_capacity(self.expanded_len(captures));
+        text.extend(self.filled(captures));
         text
     }
+
+    /// How many bytes [`Template::expand`] gives.
+    pub fn expanded_len(&self, captures: &Captures<'_>) -> usize {
+        self.filled(captures).map(str::len).sum()
+    }
+
+    fn filled<'a>(&'a self, captures: &'a Captures<'_>) -> impl Iterator<Item = &'a str> {
+        self.parts.iter().map(|part| match part {
+            Part::Text(part) => part,
+            Part::Group(group) => captures.get(*group).map_or("", |group| group.as_str()),
+        })
+    }
 }
+
+/// A run of what Go counts among letters and digits.
+static NAME: LazyLock<Regex> = LazyLock::new(|| {
+    #[allow(clippy::expect_used, reason = "the pattern is a constant, and tests compile it")]
+    Regex::new(r"^[\p{L}\p{Nd}_]+").expect("a name is a valid pattern")
+});
 
 fn parts(source: &str, regex: &Regex) -> Vec<Part> {
     let mut parts = Vec::new();
@@ -82,7 +97,7 @@ fn parts(source: &str, regex: &Regex) -> Vec<Part> {
 fn variable(text: &str) -> Option<(&str, &str)> {
     let in_braces = text.strip_prefix('{');
     let text = in_braces.unwrap_or(text);
-    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+    let end = NAME.find(text).map_or(0, |name| name.end());
     let (name, rest) = text.split_at(end);
     let rest = if in_braces.is_some() { rest.strip_prefix('}')? } else { rest };
     if name.is_empty() { None } else { Some((name, rest)) }
@@ -150,6 +165,10 @@ mod tests {
             ("$3|", "|"),
             ("$9|", "|"),
             ("$01|", "|"),
+            ("${01}|", "|"),
+            ("$äb|", "|"),
+            ("$1٣|", "|"),
+            ("$1²", "a²"),
             ("$$1", "$1"),
             ("100$", "100$"),
             ("$-", "$-"),

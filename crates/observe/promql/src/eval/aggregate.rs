@@ -5,12 +5,12 @@ use kandela_model::Labels;
 
 use super::annotations::Note;
 use super::groups::Groups;
-use super::instant::shown;
 use super::labels;
 use super::results::Results;
 use super::value::{Grid, Point, Series, Value};
-use super::{Evaluated, Evaluator, failed, ranked};
+use super::{Evaluated, Evaluator, failed, ranked, sampling};
 use crate::ast::{Aggregate, AggregateOp, Grouping, Span};
+use crate::floats::{plain, shortest};
 use crate::histogram;
 use crate::quote::quoted;
 
@@ -77,6 +77,16 @@ fn scaled(mut sum: FloatSum, factor: f64) -> FloatSum {
     sum
 }
 
+/// The least and the greatest value, where they lie outside of `low` to `high`, with that bound; `None` where there is a NaN.
+fn outside(values: &[f64], low: f64, high: f64) -> Option<Vec<(f64, f64)>> {
+    if values.iter().any(|value| value.is_nan()) {
+        return None;
+    }
+    let above = values.iter().copied().reduce(f64::max).filter(|greatest| *greatest > high);
+    let below = values.iter().copied().reduce(f64::min).filter(|least| *least < low);
+    Some(above.map(|value| (value, high)).into_iter().chain(below.map(|value| (value, low))).collect())
+}
+
 /// The quantile of values, interpolated; NaN of none.
 pub(super) fn quantile_of(q: f64, values: &mut [f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
@@ -123,7 +133,7 @@ impl Evaluator {
         };
         let param_span = param.as_ref().map_or(span, |param| param.span);
         match op {
-            AggregateOp::Topk | AggregateOp::Bottomk => return self.ranked(aggregate, &params, grid),
+            AggregateOp::Topk | AggregateOp::Bottomk => return self.ranked(aggregate, &params, span, grid),
             AggregateOp::Limitk | AggregateOp::LimitRatio => {
                 return self.limited(aggregate, &params, param_span, grid);
             }
@@ -136,7 +146,9 @@ impl Evaluator {
                 members.push(at);
             }
         }
-        self.check_quantiles(&[(params.clone(), param_span)]);
+        for (q, _) in outside(&params, 0.0, 1.0).unwrap_or_else(|| vec![(f64::NAN, f64::NAN)]) {
+            self.note(Note::InvalidQuantile(shortest(q)), param_span);
+        }
         let mut result = Vec::with_capacity(groups.found.len());
         for (labels, members) in groups.found {
             let members: Vec<&Series> = members.iter().filter_map(|at| series.get(*at)).collect();
@@ -165,15 +177,11 @@ impl Evaluator {
     fn limited(&mut self, aggregate: &Aggregate, params: &[f64], param_span: Span, grid: Grid) -> Evaluated {
         let Aggregate { op, expr, grouping, .. } = aggregate;
         let is_ratio = *op == AggregateOp::LimitRatio;
-        let mut wanted: Vec<usize> = Vec::new();
-        for param in params {
-            if !is_ratio {
-                wanted.push(ranked::count(*param)?);
-            } else if param.is_nan() {
-                return failed("Ratio value is NaN");
-            } else if !(-1.0..=1.0).contains(param) {
-                let capped = shown(param.clamp(-1.0, 1.0));
-                self.note(Note::InvalidRatio(shown(*param), capped), param_span);
+        let wanted = if is_ratio { Vec::new() } else { ranked::counts(params)? };
+        if is_ratio {
+            let Some(outside) = outside(params, -1.0, 1.0) else { return failed("Ratio value is NaN") };
+            for (ratio, capped) in outside {
+                self.note(Note::InvalidRatio(shortest(ratio), shortest(capped)), param_span);
             }
         }
         let mut series = self.vector(expr, grid)?;
@@ -183,7 +191,7 @@ impl Evaluator {
             let Some(given) = given.of(&one.labels, || vec![0; grid.count]) else { continue };
             for n in 0..grid.count {
                 let stays = if is_ratio {
-                    in_ratio(&one.labels, params.get(n).copied().unwrap_or(f64::NAN).clamp(-1.0, 1.0))
+                    sampling::is_in_ratio(one, params.get(n).copied().unwrap_or(f64::NAN).clamp(-1.0, 1.0))
                 } else {
                     given.get(n) < wanted.get(n)
                 };
@@ -215,7 +223,7 @@ impl Evaluator {
             self.control.check()?;
             for one in &series {
                 let value = match one.point(n) {
-                    Some(Point::Float(value)) => shown(value),
+                    Some(Point::Float(value)) => plain(value),
                     Some(Point::Histogram(histogram)) => histogram::text(&histogram),
                     None => continue,
                 };
@@ -228,22 +236,4 @@ impl Evaluator {
         }
         Ok(Value::Vector(results.present()))
     }
-}
-
-/// Whether a series is in the part of all that a ratio takes: by its hash, so the same ones each time.
-fn in_ratio(labels: &Labels, ratio: f64) -> bool {
-    let offset = hash(labels) as f64 / u64::MAX as f64;
-    if ratio >= 0.0 { offset < ratio } else { offset >= 1.0 + ratio }
-}
-
-/// Prometheus' hash of labels: xxHash of names and values, each followed by the byte 255.
-fn hash(labels: &Labels) -> u64 {
-    let mut bytes = Vec::new();
-    for (name, value) in labels.iter() {
-        for text in [name, value] {
-            bytes.extend_from_slice(text.as_bytes());
-            bytes.push(0xff);
-        }
-    }
-    xxhash_rust::xxh64::xxh64(&bytes, 0)
 }

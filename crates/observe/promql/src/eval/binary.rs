@@ -206,11 +206,12 @@ fn alone_at_each_step(
     for n in 0..grid.count {
         let mut present = group.ones.iter().filter_map(|at| one.get(*at)).filter(|series| series.has(n));
         if let (Some(first), Some(second)) = (present.next(), present.next()) {
+            let group = braced(&key(&first.labels, matching));
+            let mut duplicates = [braced(&first.labels), braced(&second.labels)];
+            duplicates.sort_unstable();
             return failed(format!(
-                "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
-                braced(&key(&first.labels, matching)),
-                braced(&first.labels),
-                braced(&second.labels),
+                "found duplicate series for the match group {group} on the {side} hand-side of the operation: [{}];many-to-many matching not allowed: matching labels must be unique on one side",
+                duplicates.join(", ")
             ));
         }
     }

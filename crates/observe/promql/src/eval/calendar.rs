@@ -32,6 +32,14 @@ fn of(at: f64, part: fn(i64) -> i64) -> f64 {
     if at.is_finite() { part(at as i64) as f64 } else { f64::NAN }
 }
 
+/// A time in microseconds as RFC 3339 writes it, in whole seconds.
+pub(super) fn rfc3339(micros: i64) -> String {
+    let seconds = micros.div_euclid(1_000_000);
+    let ((year, month, day), of_day) = (civil(seconds), seconds.rem_euclid(86_400));
+    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// Year, month and day (H. Hinnant, "chrono-compatible low-level date algorithms").
 fn civil(seconds: i64) -> (i64, i64, i64) {
     let days = seconds.div_euclid(86_400) + 719_468;

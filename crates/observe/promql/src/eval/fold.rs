@@ -8,6 +8,8 @@ use kandela_model::Histogram;
 use super::aggregate::Mean;
 use super::annotations::Note;
 use super::groups::Groups;
+use super::labels;
+use super::stream::Stream;
 use super::value::{ABSENT, Column, Grid, Point, Series, Value, is_absent};
 use super::{Evaluated, Evaluator};
 use crate::ast::{Aggregate, AggregateOp, Span};
@@ -92,25 +94,35 @@ impl Floats {
     }
 }
 
+/// A histogram of a group.
+struct Addend {
+    step: u32,
+    /// Which series of the stream has it.
+    of: usize,
+    histogram: Arc<Histogram>,
+}
+
 /// What is kept of one group.
 struct Folded {
     drop_name: bool,
     /// How many floats there are at each step.
     counts: Vec<u32>,
     floats: Floats,
-    /// Histograms with their steps. Their sum depends on their order, so they are added at the end.
-    histograms: Vec<(u32, Arc<Histogram>)>,
+    /// Their sum depends on their order, so they are added at the end.
+    histograms: Vec<Addend>,
 }
 
 impl Folded {
-    fn add(&mut self, column: &Column, drop_name: bool) {
+    fn add(&mut self, of: usize, column: &Column, drop_name: bool) {
         self.drop_name |= drop_name;
         for (count, value) in self.counts.iter_mut().zip(&column.floats) {
             *count += u32::from(!is_absent(*value));
         }
         self.floats.add(&column.floats);
         for (n, histogram) in column.histograms.iter().enumerate() {
-            self.histograms.extend(histogram.iter().map(|histogram| (n as u32, histogram.clone())));
+            let addend =
+                |histogram: &Arc<Histogram>| Addend { step: n as u32, of, histogram: histogram.clone() };
+            self.histograms.extend(histogram.iter().map(addend));
         }
     }
 
@@ -147,7 +159,7 @@ impl Evaluator {
                 });
                 let Some(folded) = folded else { return Ok(()) };
                 let (histograms, bytes) = (folded.histograms.len(), folded.floats.heap_bytes());
-                folded.add(column, stream.drops_name(index));
+                folded.add(index, column, stream.drops_name(index));
                 let (more, is_new) = (folded.histograms.len() - histograms, groups.found.len() > before);
                 if is_new || more > 0 {
                     let of_group =
@@ -164,7 +176,7 @@ impl Evaluator {
         let mut result = Vec::with_capacity(groups.found.len());
         for (labels, folded) in groups.found {
             let mut series = control.series(labels, folded.drop_name, grid.count)?;
-            self.finish(*op, folded, &mut series, expr.span);
+            self.finish(*op, folded, &*stream, &mut series, expr.span);
             if !series.is_empty() {
                 result.push(series);
             }
@@ -172,20 +184,22 @@ impl Evaluator {
         Ok(Value::Vector(result))
     }
 
-    fn finish(&mut self, op: AggregateOp, mut folded: Folded, series: &mut Series, span: Span) {
-        folded.histograms.sort_by_key(|(n, _)| *n);
+    fn finish(
+        &mut self,
+        op: AggregateOp,
+        mut folded: Folded,
+        stream: &dyn Stream,
+        series: &mut Series,
+        span: Span,
+    ) {
+        folded.histograms.sort_by_key(|addend| addend.step);
         let counts = matches!(op, AggregateOp::Count | AggregateOp::Group);
         let adds = matches!(op, AggregateOp::Sum | AggregateOp::Avg);
         for (n, count) in folded.counts.iter().enumerate() {
-            let of_step = folded.histograms.partition_point(|(step, _)| (*step as usize) < n);
-            let histograms: Vec<&Arc<Histogram>> = folded
-                .histograms
-                .get(of_step..)
-                .unwrap_or_default()
-                .iter()
-                .take_while(|(step, _)| *step as usize == n)
-                .map(|(_, histogram)| histogram)
-                .collect();
+            let (step, all) = (n as u32, &folded.histograms);
+            let of_step = all.partition_point(|addend| addend.step < step)
+                ..all.partition_point(|addend| addend.step <= step);
+            let histograms = all.get(of_step).unwrap_or_default();
             let count = *count as usize;
             if counts {
                 let all = count + histograms.len();
@@ -195,11 +209,11 @@ impl Evaluator {
                 continue;
             }
             if adds && count > 0 && !histograms.is_empty() {
-                self.note(Note::MixedFloatsHistograms(String::new()), span);
+                self.note(Note::MixedFloatsHistogramsInAggregation, span);
                 continue;
             }
             if adds && !histograms.is_empty() {
-                if let Some(sum) = self.fold_histograms(op, &histograms, span) {
+                if let Some(sum) = self.fold_histograms(op, histograms, stream, span) {
                     series.set(n, sum);
                 }
                 continue;
@@ -218,21 +232,28 @@ impl Evaluator {
     fn fold_histograms(
         &mut self,
         op: AggregateOp,
-        histograms: &[&Arc<Histogram>],
+        histograms: &[Addend],
+        stream: &dyn Stream,
         span: Span,
     ) -> Option<Point> {
         let (first, rest) = histograms.split_first()?;
-        let mut all = histogram::Addition::default();
-        let result = if op == AggregateOp::Sum {
-            let mut sum = HistogramSum::new(first);
-            rest.iter()
-                .try_for_each(|h| sum.add(h).map(|addition| all = all.and(addition)))
-                .map(|()| sum.finish())
+        let (mut all, mut is_mixed) = (histogram::Addition::default(), false);
+        let mut tell = |of: usize, added: Result<histogram::Addition, histogram::MixedSchemas>| match added {
+            Ok(addition) => all = all.and(addition),
+            Err(_) => {
+                is_mixed = true;
+                let name = labels::metric_name(stream.labels(of)).to_owned();
+                self.note(Note::MixedSchemas(name), span);
+            }
+        };
+        let mut result = if op == AggregateOp::Sum {
+            let mut sum = HistogramSum::new(&first.histogram);
+            rest.iter().for_each(|addend| tell(addend.of, sum.add(&addend.histogram)));
+            sum.finish()
         } else {
-            let mut mean = HistogramMean::new(first);
-            rest.iter()
-                .try_for_each(|h| mean.add(h).map(|addition| all = all.and(addition)))
-                .map(|()| mean.finish())
+            let mut mean = HistogramMean::new(&first.histogram);
+            rest.iter().for_each(|addend| tell(addend.of, mean.add(&addend.histogram)));
+            mean.finish()
         };
         if all.reset_conflict {
             self.note(Note::ResetConflict("aggregation"), span);
@@ -240,15 +261,10 @@ impl Evaluator {
         if all.bounds_reconciled {
             self.note(Note::BoundsReconciled("aggregation"), span);
         }
-        match result {
-            Ok(mut histogram) => {
-                histogram::compact(&mut histogram);
-                Some(Point::Histogram(Arc::new(histogram)))
-            }
-            Err(_) => {
-                self.note(Note::MixedSchemasInAggregation, span);
-                None
-            }
+        if is_mixed {
+            return None;
         }
+        histogram::compact(&mut result);
+        Some(Point::Histogram(Arc::new(result)))
     }
 }

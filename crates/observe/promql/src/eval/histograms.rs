@@ -5,18 +5,18 @@ use std::collections::HashMap;
 use kandela_model::Labels;
 
 use super::annotations::Note;
-use super::instant::shown;
 use super::labels;
 use super::results::Results;
 use super::value::{Grid, Series, Value};
 use super::{Evaluated, Evaluator, failed};
 use crate::ast::{Call, Expr};
+use crate::floats::shortest;
 use crate::histogram::{self, ClassicBucket};
 
-/// A float as OpenMetrics writes it: whole numbers with a fraction.
+/// A float as OpenMetrics writes it: whole numbers without an exponent have a fraction.
 fn open_metrics(value: f64) -> String {
-    let text = shown(value);
-    if value.is_finite() && !text.contains('.') { format!("{text}.0") } else { text }
+    let text = shortest(value);
+    if value.is_finite() && !text.contains(['e', '.']) { format!("{text}.0") } else { text }
 }
 
 /// The series of a classic histogram with their upper bounds.
@@ -93,7 +93,7 @@ impl Evaluator {
                 text => text.parse::<f64>().ok(),
             };
             let Some(bound) = bound else {
-                let note = Note::BadBucketLabel { label: "le".to_owned(), value: le.to_owned(), name };
+                let note = Note::BadBucketLabel { value: le.to_owned(), name };
                 self.note(note, arg.span);
                 continue;
             };
@@ -148,20 +148,14 @@ impl Evaluator {
             |evaluator, n, h, name| {
                 let (value, note) = histogram::quantile(at(n), h);
                 if let Some(note) = note {
-                    evaluator.note(Note::Quantile(note.to_string(), name.to_owned()), span);
+                    evaluator.note(Note::NanObservations(note, name.to_owned()), span);
                 }
                 value
             },
             |evaluator, n, buckets, name| {
                 let quantile = histogram::classic_quantile(at(n), buckets);
                 if let Some(forced) = quantile.forced {
-                    let detail = format!(
-                        ", from buckets {} to {}, with a max diff of {:.2}, over 1 samples",
-                        shown(forced.lowest),
-                        shown(forced.highest),
-                        forced.greatest_raise
-                    );
-                    evaluator.note(Note::ForcedMonotonicity { name: name.to_owned(), detail }, span);
+                    evaluator.notes.add_forced(name, forced, grid.time(n), span);
                 }
                 quantile.value
             },
@@ -186,7 +180,7 @@ impl Evaluator {
             |evaluator, n, h, name| {
                 let (value, note) = histogram::fraction(at(low, n), at(high, n), h);
                 if let Some(note) = note {
-                    evaluator.note(Note::Fraction(note.to_string(), name.to_owned()), span);
+                    evaluator.note(Note::NanObservations(note, name.to_owned()), span);
                 }
                 value
             },

@@ -109,7 +109,7 @@ impl Evaluator {
                 let histogram = samples.histograms.partition_point(|(time, _)| *time <= end).checked_sub(1);
                 let histogram = histogram.and_then(|at| samples.histograms.get(at));
                 if histogram.is_some_and(|(time, histogram)| in_time(time) && !histogram.is_stale()) {
-                    return failed("this should be an info metric, with float samples");
+                    return failed("info sample should be float");
                 }
                 let float = samples.times.partition_point(|time| *time <= end).checked_sub(1);
                 let time = float.and_then(|at| {
@@ -137,8 +137,11 @@ fn newest<'a>(infos: &[&'a Info], n: usize) -> Evaluated<Vec<&'a Info>> {
         match by_name.get(name) {
             Some((known, other)) if *known == time => {
                 return failed(format!(
-                    "found duplicate series for info metric: existing {} @ {known}, new {} @ {time}",
-                    other.labels, info.labels
+                    "found duplicate series for info metric: existing {} @ {}, new {} @ {}",
+                    other.labels,
+                    known / 1_000,
+                    info.labels,
+                    time / 1_000
                 ));
             }
             Some((known, _)) if *known > time => {}
@@ -161,7 +164,7 @@ fn enriched(base: &Labels, infos: &[&Info], wanted: &[&str]) -> Evaluated<Labels
             }
             match more.insert(name, value) {
                 Some(other) if other != value => {
-                    return failed(format!("conflicting label: {name} is {other:?} and {value:?}"));
+                    return failed(format!("conflicting label: {name}"));
                 }
                 _ => {}
             }

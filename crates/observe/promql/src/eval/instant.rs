@@ -2,32 +2,22 @@
 
 use kandela_model::{Histogram, Labels, METRIC_NAME};
 
+use super::annotations::Note;
 use super::newest::Asked;
 use super::stream::{Change, Changed, Stream, There};
 use super::value::{Column, Grid, Point, Series, Value, is_absent, present};
-use super::{Evaluated, Evaluator, calendar, failed, labels};
-use crate::ast::{Call, Expr, Kind};
+use super::{Evaluated, Evaluator, calendar, failed, hyperbolic, labels};
+use crate::ast::{Call, Expr, Kind, Span};
 use crate::histogram;
 use kandela_config::matcher::MatchOp;
-
-/// A float as Go prints it shortest.
-pub(crate) fn shown(value: f64) -> String {
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() };
-    }
-    format!("{value}")
-}
 
 fn simple(name: &str) -> Option<fn(f64) -> f64> {
     Some(match name {
         "abs" => f64::abs,
         "acos" => f64::acos,
-        "acosh" => f64::acosh,
+        "acosh" => hyperbolic::acosh,
         "asin" => f64::asin,
-        "asinh" => f64::asinh,
+        "asinh" => hyperbolic::asinh,
         "atan" => f64::atan,
         "atanh" => f64::atanh,
         "ceil" => f64::ceil,
@@ -88,8 +78,11 @@ impl Evaluator {
         Ok(Box::new(Changed { inner: inner?, drops_name: true, change: change_of(name, scalars, grid) }))
     }
 
-    pub(super) fn instant_call(&mut self, call: &Call, grid: Grid) -> Evaluated {
+    pub(super) fn instant_call(&mut self, call: &Call, span: Span, grid: Grid) -> Evaluated {
         let name = call.function.name;
+        if name.starts_with("sort") && grid.count > 1 {
+            self.note(Note::SortInRange, span);
+        }
         if let (Some(part), []) = (calendar::part(name), call.args.as_slice()) {
             let mut now = Series::new(Labels::default(), false, grid.count);
             let times = grid.times().enumerate();
@@ -150,13 +143,13 @@ impl Evaluator {
                 let series = self.vector(arg, grid)?;
                 let texts =
                     call.args.iter().skip(1).map(|text| self.text(text)).collect::<Evaluated<Vec<_>>>()?;
-                super::label_functions::replace(series, &texts, grid.count).map(Value::Vector)
+                super::label_functions::replace(series, &texts, grid.count, &self.control).map(Value::Vector)
             }
             ("label_join", [arg, ..]) => {
                 let series = self.vector(arg, grid)?;
                 let texts =
                     call.args.iter().skip(1).map(|text| self.text(text)).collect::<Evaluated<Vec<_>>>()?;
-                super::label_functions::join(series, &texts, grid.count).map(Value::Vector)
+                super::label_functions::join(series, &texts, grid.count, &self.control).map(Value::Vector)
             }
             _ if name.starts_with("histogram_") => self.histogram_call(call, grid),
             _ => failed(format!("the function {name} is not served yet")),

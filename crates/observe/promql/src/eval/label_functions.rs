@@ -1,13 +1,20 @@
 //! Functions that change labels, or sort by them.
 
 use kandela_config::re2;
+use kandela_config::relabel::Template;
 
+use super::control::Control;
 use super::labels;
 use super::value::Series;
 use super::{Evaluated, failed, named};
 
 /// `label_replace(v, to, replacement, from, regex)`.
-pub(super) fn replace(mut series: Vec<Series>, texts: &[String], count: usize) -> Evaluated<Vec<Series>> {
+pub(super) fn replace(
+    mut series: Vec<Series>,
+    texts: &[String],
+    count: usize,
+    control: &Control,
+) -> Evaluated<Vec<Series>> {
     let [to, replacement, from, pattern] = texts else { return failed("label_replace takes five arguments") };
     let Ok(regex) = re2::anchored(pattern) else {
         return failed(format!("invalid regular expression in label_replace(): {pattern}"));
@@ -15,28 +22,38 @@ pub(super) fn replace(mut series: Vec<Series>, texts: &[String], count: usize) -
     if to.is_empty() {
         return failed(format!("invalid destination label name in label_replace(): {to}"));
     }
+    let replacement = Template::new(replacement, &regex);
     for one in &mut series {
         let value = one.labels.get(from).unwrap_or_default().to_owned();
         if let Some(captures) = regex.captures(&value) {
-            let mut expanded = String::new();
-            captures.expand(replacement, &mut expanded);
+            room_for(replacement.expanded_len(&captures), control)?;
             if to == kandela_model::METRIC_NAME {
                 one.drop_name = false;
             }
-            one.labels = labels::with(&one.labels, to, &expanded);
+            one.labels = labels::with(&one.labels, to, &replacement.expand(&captures));
         }
     }
     distinct(series, count)
 }
 
 /// `label_join(v, to, separator, from…)`.
-pub(super) fn join(mut series: Vec<Series>, texts: &[String], count: usize) -> Evaluated<Vec<Series>> {
+pub(super) fn join(
+    mut series: Vec<Series>,
+    texts: &[String],
+    count: usize,
+    control: &Control,
+) -> Evaluated<Vec<Series>> {
     let [to, separator, from @ ..] = texts else { return failed("label_join takes three arguments or more") };
+    if from.iter().any(String::is_empty) {
+        return failed("invalid source label name in label_join(): ");
+    }
     if to.is_empty() {
         return failed(format!("invalid destination label name in label_join(): {to}"));
     }
     for one in &mut series {
         let values: Vec<&str> = from.iter().map(|name| one.labels.get(name).unwrap_or_default()).collect();
+        let separators = separator.len() * values.len().saturating_sub(1);
+        room_for(values.iter().map(|value| value.len()).sum::<usize>() + separators, control)?;
         let joined = values.join(separator);
         if to == kandela_model::METRIC_NAME {
             one.drop_name = false;
@@ -44,6 +61,19 @@ pub(super) fn join(mut series: Vec<Series>, texts: &[String], count: usize) -> E
         one.labels = labels::with(&one.labels, to, &joined);
     }
     distinct(series, count)
+}
+
+/// Bytes that a value of a label may have; Prometheus ends a query at sixteen times as many.
+const LONGEST_VALUE: usize = 1 << 20;
+
+/// Whether a value of so many bytes may be.
+fn room_for(length: usize, control: &Control) -> Evaluated<()> {
+    if length > LONGEST_VALUE {
+        return failed(format!(
+            "String too long to encode as label: {length} bytes, more than {LONGEST_VALUE}"
+        ));
+    }
+    control.hold(0, length)
 }
 
 /// Series that became one must not have values at one time.

@@ -13,6 +13,7 @@ mod durations;
 mod fold;
 mod groups;
 mod histograms;
+mod hyperbolic;
 mod info;
 mod instant;
 mod label_functions;
@@ -23,6 +24,7 @@ mod range;
 mod ranges;
 mod ranked;
 mod results;
+mod sampling;
 mod select;
 mod stream;
 mod value;
@@ -313,7 +315,7 @@ impl Evaluator {
             Kind::Aggregate(aggregate) => self.aggregate(aggregate, expr.span, grid),
             Kind::Call(call) if call.function.name == "absent_over_time" => self.absent_over_time(call, grid),
             Kind::Call(call) if call.function.name == "info" => self.info_call(call, expr.span, grid),
-            Kind::Call(call) => self.instant_call(call, grid),
+            Kind::Call(call) => self.instant_call(call, expr.span, grid),
         }
     }
 

@@ -10,11 +10,11 @@ use kandela_model::Labels;
 use super::annotations::Note;
 use super::control::Control;
 use super::groups::Groups;
-use super::instant::shown;
 use super::stream::Stream;
 use super::value::{Column, Grid, Series, Value, is_absent};
 use super::{Evaluated, Evaluator, failed, labels};
-use crate::ast::{Aggregate, AggregateOp};
+use crate::ast::{Aggregate, AggregateOp, Span};
+use crate::floats::shortest;
 
 /// Candidates beyond those wanted, after which the worst are dropped.
 const SPARE: usize = 16;
@@ -107,9 +107,15 @@ struct Piece<'a> {
 }
 
 impl Evaluator {
-    pub(super) fn ranked(&mut self, aggregate: &Aggregate, params: &[f64], grid: Grid) -> Evaluated {
+    pub(super) fn ranked(
+        &mut self,
+        aggregate: &Aggregate,
+        params: &[f64],
+        span: Span,
+        grid: Grid,
+    ) -> Evaluated {
         let Aggregate { op, expr, grouping, .. } = aggregate;
-        let wanted = params.iter().map(|param| count(*param)).collect::<Evaluated<Vec<usize>>>()?;
+        let wanted = counts(params)?;
         let stream = self.stream(expr, grid)?;
         let order = Order::new(&*stream, *op, grid.count);
         let control = self.control.clone();
@@ -118,7 +124,8 @@ impl Evaluator {
             grid,
             || Piece { groups: Groups::new(grouping), saw_histograms: false },
             |piece: &mut Piece<'_>, index, column: &mut Column| {
-                piece.saw_histograms |= column.histograms.iter().any(Option::is_some);
+                piece.saw_histograms |=
+                    column.histograms.iter().zip(&wanted).any(|(histogram, k)| histogram.is_some() && *k > 0);
                 let group = piece.groups.of(stream.labels(index), || vec![Best::default(); grid.count]);
                 let Some(group) = group else { return Ok(()) };
                 let mut added = 0;
@@ -140,7 +147,7 @@ impl Evaluator {
             });
         }
         if saw_histograms {
-            self.note(Note::HistogramIgnoredInAggregation(op.name()), expr.span);
+            self.note(Note::HistogramIgnoredInAggregation(op.name()), span);
         }
         chosen(groups.found, &wanted, &order, (grid, &control)).map(Value::Vector)
     }
@@ -176,13 +183,21 @@ fn chosen(
     Ok(series)
 }
 
-/// How many are wanted.
-pub(super) fn count(param: f64) -> Evaluated<usize> {
-    if param.is_nan() {
+/// From where on a number is no count: Prometheus takes the greatest float below 2^63.
+const TOO_MANY: f64 = 9_223_372_036_854_774_784.0;
+
+/// How many are wanted at each step.
+pub(super) fn counts(params: &[f64]) -> Evaluated<Vec<usize>> {
+    if params.iter().any(|param| param.is_nan()) {
         return failed("Parameter value is NaN");
     }
-    if param.abs() > i64::MAX as f64 {
-        return failed(format!("Scalar value {} overflows int64", shown(param)));
+    if params.iter().any(|param| *param >= 1.0) {
+        if let Some(least) = params.iter().copied().reduce(f64::min).filter(|least| *least <= -TOO_MANY) {
+            return failed(format!("Scalar value {} underflows int64", shortest(least)));
+        }
+        if let Some(most) = params.iter().copied().reduce(f64::max).filter(|most| *most >= TOO_MANY) {
+            return failed(format!("Scalar value {} overflows int64", shortest(most)));
+        }
     }
-    Ok(if param < 1.0 { 0 } else { param as usize })
+    Ok(params.iter().map(|param| if *param < 1.0 { 0 } else { *param as usize }).collect())
 }

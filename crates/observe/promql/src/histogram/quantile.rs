@@ -5,7 +5,7 @@ use kandela_model::Histogram;
 use super::bucket::{Bucket, buckets, is_custom};
 
 /// What a result suffers from because NaN was observed. Prometheus informs of it, in the words of `Display`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NanNote {
     /// The quantile falls among the observed NaNs.
     QuantileIsNan,

@@ -1,15 +1,15 @@
 //! Histograms in words.
 
-use std::fmt::Write as _;
-
 use kandela_model::{Histogram, ResetHint};
+
+use crate::floats::shortest;
 
 use super::bucket::{Bucket, is_custom, negative_buckets, positive_buckets, zero_bucket};
 
 /// The histogram as Prometheus prints it, which is also the value that `count_values` gives it:
 /// `{count:6, sum:4.5, [-1,-0.5):2, [-0.001,0.001]:1, (0.5,1]:3}`. Empty buckets are left out.
 pub fn text(histogram: &Histogram) -> String {
-    let mut out = format!("{{count:{}, sum:{}", number(histogram.count), number(histogram.sum));
+    let mut out = format!("{{count:{}, sum:{}", shortest(histogram.count), shortest(histogram.sum));
     let mut negative = negative_buckets(histogram);
     negative.reverse();
     let all = negative.into_iter().chain([zero_bucket(histogram)]).chain(positive_buckets(histogram));
@@ -23,12 +23,12 @@ pub fn text(histogram: &Histogram) -> String {
 
 fn push_bucket(out: &mut String, bucket: &Bucket) {
     out.push(if bucket.lower_inclusive { '[' } else { '(' });
-    out.push_str(&number(bucket.lower));
+    out.push_str(&shortest(bucket.lower));
     out.push(',');
-    out.push_str(&number(bucket.upper));
+    out.push_str(&shortest(bucket.upper));
     out.push(if bucket.upper_inclusive { ']' } else { ')' });
     out.push(':');
-    out.push_str(&number(bucket.count));
+    out.push_str(&shortest(bucket.count));
 }
 
 /// The histogram in the notation of Prometheus' tests and of `promtool test rules`:
@@ -47,7 +47,7 @@ pub fn test_notation(histogram: &Histogram) -> String {
     ];
     for (key, value) in numbers {
         if value != 0.0 {
-            parts.push(format!("{key}:{}", number(value)));
+            parts.push(format!("{key}:{}", shortest(value)));
         }
     }
     if is_custom(histogram) {
@@ -82,29 +82,8 @@ fn push_side(parts: &mut Vec<String>, [offset, buckets]: [&str; 2], side: impl I
 }
 
 fn list(values: &[f64]) -> String {
-    let values: Vec<String> = values.iter().map(|value| number(*value)).collect();
+    let values: Vec<String> = values.iter().map(|value| shortest(*value)).collect();
     format!("[{}]", values.join(" "))
-}
-
-/// A number as Go's `%g` writes it: the shortest digits that read back the same, with an exponent where it is below -4
-/// or above 5.
-fn number(value: f64) -> String {
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
-    }
-    let scientific = format!("{value:e}");
-    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    if (-4..6).contains(&exponent) {
-        return format!("{value}");
-    }
-    let mut out = digits.to_owned();
-    let sign = if exponent < 0 { '-' } else { '+' };
-    let _ = write!(out, "e{sign}{:02}", exponent.unsigned_abs());
-    out
 }
 
 #[cfg(test)]
@@ -156,7 +135,7 @@ mod tests {
             (f64::NAN, "NaN"),
             (f64::NEG_INFINITY, "-Inf"),
         ] {
-            assert_eq!(number(value), written);
+            assert_eq!(shortest(value), written);
         }
     }
 

@@ -5,15 +5,7 @@ use std::fmt::{self, Formatter, Write as _};
 use kandela_config::duration_text;
 
 use crate::ast::{Duration, DurationExpr, DurationOp, Number};
-
-/// A number without an exponent, infinities with their sign: Go's `FormatFloat` with `'f'` and -1.
-pub(crate) fn number(value: f64) -> String {
-    match value {
-        f64::INFINITY => "+Inf".to_owned(),
-        f64::NEG_INFINITY => "-Inf".to_owned(),
-        _ => value.to_string(),
-    }
-}
+use crate::floats::plain;
 
 /// A duration that is not part of another. One that is not calculated is written in units.
 pub(super) fn write(f: &mut Formatter<'_>, duration: &Duration) -> fmt::Result {
@@ -27,7 +19,7 @@ pub(super) fn write(f: &mut Formatter<'_>, duration: &Duration) -> fmt::Result {
 pub(super) fn write_units(f: &mut Formatter<'_>, seconds: f64) -> fmt::Result {
     let nanos = (seconds.abs() * 1e9).round() as u64;
     if !nanos.is_multiple_of(1_000_000) {
-        return f.write_str(&number(seconds));
+        return f.write_str(&plain(seconds));
     }
     if seconds < 0.0 {
         f.write_char('-')?;

@@ -13,10 +13,10 @@ use crate::ast::{
     Aggregate, At, Binary, Boundary, Call, Cardinality, Duration, Expr, Grouping, Kind, Matching, Number,
     Selector, Subquery,
 };
+use crate::floats::{plain, shortest};
 use crate::quote::quoted;
 use kandela_config::matcher::Matcher;
 
-pub(crate) use duration::number;
 pub use pretty::format;
 
 impl Display for Expr {
@@ -90,7 +90,7 @@ fn write_list<T>(
 fn write_number(f: &mut Formatter<'_>, value: Number) -> fmt::Result {
     match value.is_duration {
         true => duration::write_units(f, value.value),
-        false => f.write_str(&number(value.value)),
+        false => f.write_str(&plain(value.value)),
     }
 }
 
@@ -165,32 +165,17 @@ fn write_operator(f: &mut Formatter<'_>, binary: &Binary) -> fmt::Result {
         write_labels(f, include)?;
     }
     match (fill_left, fill_right) {
-        (Some(left), Some(right)) if left == right => write!(f, " fill ({})", short(*left)),
+        (Some(left), Some(right)) if left == right => write!(f, " fill ({})", shortest(*left)),
         _ => {
             if let Some(left) = fill_left {
-                write!(f, " fill_left ({})", short(*left))?;
+                write!(f, " fill_left ({})", shortest(*left))?;
             }
             if let Some(right) = fill_right {
-                write!(f, " fill_right ({})", short(*right))?;
+                write!(f, " fill_right ({})", shortest(*right))?;
             }
             Ok(())
         }
     }
-}
-
-/// A number with an exponent where it is very large or very small: Go's `%v`.
-fn short(value: f64) -> String {
-    let magnitude = value.abs();
-    if !value.is_finite() || magnitude == 0.0 || (1e-4..1e21).contains(&magnitude) {
-        return number(value);
-    }
-    let text = format!("{value:e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, exponent) = match exponent.strip_prefix('-') {
-        Some(exponent) => ('-', exponent),
-        None => ('+', exponent),
-    };
-    format!("{digits}e{sign}{exponent:0>2}")
 }
 
 fn write_at(f: &mut Formatter<'_>, at: Option<At>) -> fmt::Result {

@@ -22,6 +22,7 @@ use super::value::{Grid, Point, Value};
 use super::{Evaluated, Evaluator, failed};
 use crate::answer::Point as Told;
 use crate::ast::{Boundary, Call, Expr, Kind, Span};
+use crate::floats::shortest;
 use crate::source::Samples;
 use extended::Around;
 use stream::{ExtendedWindows, Windows};
@@ -143,7 +144,7 @@ impl Evaluator {
             function,
             kernel: kernels::kernel(name),
             scalars: scalars.into_iter().map(|(values, _)| values).collect(),
-            span: range.span,
+            span: call.args.first().unwrap_or(range).span,
             grid,
         }))
     }
@@ -151,7 +152,7 @@ impl Evaluator {
     pub(super) fn check_quantiles(&mut self, scalars: &[Argument]) {
         for (values, span) in scalars.iter().take(1) {
             for q in values.iter().filter(|q| q.is_nan() || **q < 0.0 || **q > 1.0) {
-                self.note(Note::InvalidQuantile(super::instant::shown(*q)), *span);
+                self.note(Note::InvalidQuantile(shortest(*q)), *span);
             }
         }
     }
@@ -228,9 +229,10 @@ impl Evaluator {
 pub(super) type TimedSeries = (kandela_model::Labels, Vec<(i64, Told)>);
 
 fn check_factors(scalars: &[Argument]) -> Evaluated<()> {
-    for (values, what) in scalars.iter().zip(["smoothing factor", "trend factor"]) {
-        if let Some(wrong) = values.0.iter().find(|value| **value <= 0.0 || **value >= 1.0) {
-            return failed(format!("invalid {what}. Expected: 0 < {} < 1, got: {wrong}", &what[..2].trim()));
+    for ((values, _), (what, short)) in scalars.iter().zip([("smoothing", "sf"), ("trend", "tf")]) {
+        if let Some(wrong) = values.iter().find(|value| **value <= 0.0 || **value >= 1.0) {
+            let wrong = if wrong.is_finite() { format!("{wrong:.6}") } else { shortest(*wrong) };
+            return failed(format!("invalid {what} factor. Expected: 0 < {short} < 1, got: {wrong}"));
         }
     }
     Ok(())

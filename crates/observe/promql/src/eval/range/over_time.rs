@@ -104,6 +104,7 @@ pub(super) fn extreme(
     best.map(Point::Float)
 }
 
+/// When the best value came; where several are as good, or there are only NaNs, the last of them.
 pub(super) fn time_of_extreme(
     window: &Window<'_>,
     notes: &mut Notes<'_>,
@@ -111,7 +112,7 @@ pub(super) fn time_of_extreme(
 ) -> Option<Point> {
     let values = floats(window, notes)?;
     let samples = values.iter().copied().zip(window.times.iter().copied());
-    let best = samples.reduce(|old, new| if beats(better, new.0, old.0) { new } else { old });
+    let best = samples.reduce(|old, new| if better(new.0, old.0) || old.0.is_nan() { new } else { old });
     best.map(|(_, at)| seconds(at))
 }
 
