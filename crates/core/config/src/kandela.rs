@@ -63,6 +63,9 @@ pub struct Kandela {
     pub limits: Limits,
     /// The machine's own metrics.
     pub host_metrics: HostMetrics,
+    /// Whether PromQL keeps names that functions take away until the end of a query, as Prometheus' feature
+    /// `promql-delayed-name-removal` does.
+    pub delayed_name_removal: bool,
     /// Whether the server writes its own metrics and spans beside what it is sent.
     pub own_telemetry: bool,
     /// What is hidden in attributes and log bodies before anything is stored; rules apply in order.
@@ -134,6 +137,7 @@ impl Default for Kandela {
             limits: Limits::default(),
             host_metrics: HostMetrics::default(),
             own_telemetry: true,
+            delayed_name_removal: false,
             redact: Vec::new(),
             redact_metric_labels: false,
             redact_hash_secret_file: None,
@@ -180,6 +184,7 @@ impl Kandela {
             limits: fields.section("limits", Limits::read).unwrap_or_default(),
             host_metrics: fields.section("host_metrics", host_metrics).unwrap_or_default(),
             own_telemetry: fields.boolean("own_telemetry", true),
+            delayed_name_removal: fields.boolean("delayed_name_removal", false),
             redact: redact::rules(&mut fields),
             redact_metric_labels: fields.boolean("redact_metric_labels", false),
             redact_hash_secret_file: fields.word("redact_hash_secret_file").map(PathBuf::from),

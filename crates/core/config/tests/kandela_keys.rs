@@ -37,6 +37,7 @@ fn every_key_is_read() {
   limits: {series: 1000, body_size: 1MB, query: {timeout: 10s, memory: 512MB}}
   host_metrics: {enabled: false}
   own_telemetry: false
+  delayed_name_removal: true
   redact:
   - {keys: [password, '*.token']}
   - {pattern: '\\b\\d{16}\\b', replacement: '****'}
@@ -61,7 +62,7 @@ fn every_key_is_read() {
     assert_eq!(kandela.retention.spans, Duration::from_secs(7 * 86_400));
     assert_eq!(kandela.retention.size, Some(100 << 30));
     assert_eq!((kandela.limits.series, kandela.limits.query.memory), (1000, Some(512 << 20)));
-    assert!(!kandela.host_metrics.enabled && !kandela.own_telemetry);
+    assert!(!kandela.host_metrics.enabled && !kandela.own_telemetry && kandela.delayed_name_removal);
     assert_eq!(kandela.redact[0].replacement, "<redacted>");
     assert_eq!(kandela.redact[2].find, Some(Find::Kind(SecretKind::Email)));
     let actions: Vec<_> = kandela.redact.iter().map(|rule| rule.action.as_str()).collect();

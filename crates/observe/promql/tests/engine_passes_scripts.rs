@@ -32,7 +32,7 @@ fn every_eval_of_the_scripts_passes() {
         .filter(|path| path.extension().is_some_and(|e| e == "test"))
     {
         let report = run(&std::fs::read_to_string(&path).unwrap(), |source, query| {
-            block_on(evaluate(source, &query.expr, when(query), Options::default()))
+            block_on(evaluate(source, &query.expr, when(query), Options::of_scripts()))
                 .map_err(|e| e.to_string())
         });
         failed.extend(report.failed.iter().map(|failure| format!("{}: {}", path.display(), failure.message)));

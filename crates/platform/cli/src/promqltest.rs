@@ -50,7 +50,7 @@ fn report(file: PathBuf) -> anyhow::Result<Report> {
     let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
     let report = run(&text, |source, query| {
         // The series lie in memory, so nothing is waited for.
-        futures::executor::block_on(evaluate(source, &query.expr, when(query), Options::default()))
+        futures::executor::block_on(evaluate(source, &query.expr, when(query), Options::of_scripts()))
             .map_err(|error| error.to_string())
     });
     let failed = report.failed.into_iter().map(|failure| failure.message).collect();

@@ -31,7 +31,7 @@ pub(crate) fn run(folder: &Path, name: &str) -> anyhow::Result<Verdict> {
     let text = fs::read_to_string(folder.join(name)).context("cannot read the script")?;
     let report = run_script(&text, |source, query| {
         // The series lie in memory, so nothing is waited for.
-        futures::executor::block_on(evaluate(source, &query.expr, when(query), Options::default()))
+        futures::executor::block_on(evaluate(source, &query.expr, when(query), Options::of_scripts()))
             .map_err(|error| error.to_string())
     });
     let asked = report.passed + report.failed.len();

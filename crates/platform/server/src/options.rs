@@ -16,7 +16,7 @@ use kandela_promql::Limits;
 use crate::label_limits;
 use crate::net::TlsFiles;
 use crate::net::body::BodyLimits;
-use crate::promql::PromQlLimits;
+use crate::promql::{PromQlLimits, micros};
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -79,6 +79,7 @@ impl Options {
             ("kandela.limits.query", limits.query != old_limits.query),
             ("kandela.host_metrics", new.host_metrics != old.host_metrics),
             ("kandela.own_telemetry", new.own_telemetry != old.own_telemetry),
+            ("kandela.delayed_name_removal", new.delayed_name_removal != old.delayed_name_removal),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }
@@ -97,6 +98,16 @@ impl Options {
     pub(crate) fn query_limits(&self) -> QueryLimits {
         let limits = &self.kandela().limits.query;
         QueryLimits { timeout: limits.timeout, memory: limits.memory.map(saturated), max_rows: None }
+    }
+
+    /// How PromQL is evaluated, on up to `cores` threads a query.
+    pub(crate) fn promql_options(&self, cores: usize) -> kandela_promql::Options {
+        kandela_promql::Options {
+            subquery_step: micros(self.config.global.evaluation_interval),
+            threads: cores,
+            delayed_name_removal: self.kandela().delayed_name_removal,
+            ..kandela_promql::Options::default()
+        }
     }
 
     /// What one PromQL query may cost.

@@ -132,9 +132,8 @@ impl Server {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let promql = PromQl::new(
             queries.handle(),
-            cores,
+            options.promql_options(cores),
             options.promql_limits(),
-            options.config.global.evaluation_interval,
             telemetry.clone(),
         );
         let app = Arc::new(App {

@@ -142,7 +142,7 @@ impl Evaluator {
         let series = self.vector(expr, grid)?;
         let mut groups: Groups<'_, Vec<usize>> = Groups::new(grouping);
         for (at, one) in series.iter().enumerate() {
-            if let Some(members) = groups.of(&one.labels, Vec::new) {
+            if let Some(members) = groups.of(&one.labels, true, Vec::new) {
                 members.push(at);
             }
         }
@@ -188,7 +188,7 @@ impl Evaluator {
         series.sort_by(|a, b| labels::compare(&a.labels, &b.labels));
         let mut given: Groups<'_, Vec<usize>> = Groups::new(grouping);
         for one in &mut series {
-            let Some(given) = given.of(&one.labels, || vec![0; grid.count]) else { continue };
+            let Some(given) = given.of(&one.labels, true, || vec![0; grid.count]) else { continue };
             for n in 0..grid.count {
                 let stays = if is_ratio {
                     sampling::is_in_ratio(one, params.get(n).copied().unwrap_or(f64::NAN).clamp(-1.0, 1.0))

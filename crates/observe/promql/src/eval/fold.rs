@@ -145,18 +145,20 @@ impl Evaluator {
         let Aggregate { op, expr, grouping, .. } = aggregate;
         let stream = self.stream(expr, grid)?;
         let control = self.control.clone();
+        let delayed = self.options.delayed_name_removal;
         let pieces = self.fold(
             &*stream,
             grid,
             || Groups::new(grouping),
             |groups: &mut Groups<'_, Folded>, index, column| {
                 let before = groups.found.len();
-                let folded = groups.of(stream.labels(index), || Folded {
-                    drop_name: false,
-                    counts: vec![0; grid.count],
-                    floats: Floats::new(*op, grid.count).unwrap_or(Floats::Count),
-                    histograms: Vec::new(),
-                });
+                let folded =
+                    groups.of(stream.labels(index), delayed || !stream.drops_name(index), || Folded {
+                        drop_name: false,
+                        counts: vec![0; grid.count],
+                        floats: Floats::new(*op, grid.count).unwrap_or(Floats::Count),
+                        histograms: Vec::new(),
+                    });
                 let Some(folded) = folded else { return Ok(()) };
                 let (histograms, bytes) = (folded.histograms.len(), folded.floats.heap_bytes());
                 folded.add(index, column, stream.drops_name(index));

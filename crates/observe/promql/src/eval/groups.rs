@@ -21,13 +21,17 @@ impl<'a, T> Groups<'a, T> {
         Self { grouping, places: HashMap::new(), key: Vec::new(), found: Vec::new() }
     }
 
-    /// What is kept of the group of a series with these labels.
-    pub(super) fn of(&mut self, labels: &Labels, make: impl FnOnce() -> T) -> Option<&mut T> {
+    /// What is kept of the group of a series with these labels; a series without its name is in no group by name.
+    pub(super) fn of(&mut self, labels: &Labels, has_name: bool, make: impl FnOnce() -> T) -> Option<&mut T> {
         let Grouping { labels: named, without } = self.grouping;
         self.key.clear();
         labels.as_ref().retain_into(&mut self.key, |name| {
             let is_named = named.iter().any(|one| one == name);
-            if *without { !is_named && !is_metadata(name) } else { is_named }
+            if *without {
+                !is_named && !is_metadata(name)
+            } else {
+                is_named && (has_name || !is_metadata(name))
+            }
         });
         let place = match self.places.get(self.key.as_slice()) {
             Some(place) => *place,

@@ -5,8 +5,10 @@ use std::cmp::Ordering;
 use kandela_model::{Labels, METRIC_NAME};
 
 /// Labels that say what a metric is; they go with its name.
+pub(crate) const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
+
 pub(crate) fn is_metadata(name: &str) -> bool {
-    matches!(name, METRIC_NAME | "__type__" | "__unit__")
+    METADATA.contains(&name)
 }
 
 /// Labels of pairs; pairs with an empty value are left out.

@@ -56,12 +56,23 @@ pub struct Options {
     pub subquery_step: i64,
     /// Threads that one query may use, at least 1.
     pub threads: usize,
+    /// Whether a name that a function takes away goes at the end of the query, as with Prometheus' feature
+    /// `promql-delayed-name-removal`, or at once, as without. Until it goes it tells series apart, and labels may be taken from
+    /// it.
+    pub delayed_name_removal: bool,
 }
 
 impl Default for Options {
     /// Prometheus' lookback and evaluation interval; one thread.
     fn default() -> Self {
-        Self { lookback: 300_000_000, subquery_step: 60_000_000, threads: 1 }
+        Self { lookback: 300_000_000, subquery_step: 60_000_000, threads: 1, delayed_name_removal: false }
+    }
+}
+
+impl Options {
+    /// As the engine that Prometheus' own test scripts are written for.
+    pub fn of_scripts() -> Self {
+        Self { delayed_name_removal: true, ..Self::default() }
     }
 }
 
@@ -253,7 +264,8 @@ impl Evaluator {
                 let points = grid.times().zip(values).map(|(at, value)| (at, Point::Float(value)));
                 return Ok(Answer::Matrix(vec![(Labels::default(), points.collect())]));
             }
-            Value::Vector(series) => named(series, grid.count)?,
+            Value::Vector(series) if self.options.delayed_name_removal => named(series, grid.count)?,
+            Value::Vector(series) => series,
         };
         if self.is_instant {
             if !is_ordered(expr) {
@@ -285,8 +297,18 @@ impl Evaluator {
         } else {
             self.eval_kind(expr, grid)?
         };
+        let value = match value {
+            Value::Vector(series) if self.drops_names_of(&series) => {
+                Value::Vector(named(series, grid.count)?)
+            }
+            value => value,
+        };
         self.control.settle(before + value.held())?;
         Ok(value)
+    }
+
+    fn drops_names_of(&self, series: &[Series]) -> bool {
+        !self.options.delayed_name_removal && series.iter().any(|one| one.drop_name)
     }
 
     fn eval_kind(&mut self, expr: &Expr, grid: Grid) -> Evaluated {
@@ -324,19 +346,25 @@ impl Evaluator {
         if !is_streamed(expr) || grid.count > 1 && select::is_fixed(expr) {
             return Ok(Box::new(There(self.vector(expr, grid)?)));
         }
-        match &expr.kind {
-            Kind::Paren(inner) => self.stream(inner, grid),
-            Kind::Vector(selector) => Ok(Box::new(self.newest(selector, expr.span, grid, Asked::Value)?)),
-            Kind::Unary(unary) if !unary.negative => self.stream(&unary.expr, grid),
+        let stream: Box<dyn Stream + 'a> = match &expr.kind {
+            Kind::Paren(inner) => self.stream(inner, grid)?,
+            Kind::Vector(selector) => Box::new(self.newest(selector, expr.span, grid, Asked::Value)?),
+            Kind::Unary(unary) if !unary.negative => self.stream(&unary.expr, grid)?,
             Kind::Unary(unary) => {
                 let inner = self.stream(&unary.expr, grid)?;
-                Ok(Box::new(Changed { inner, drops_name: true, change: Box::new(negate) }))
+                Box::new(Changed { inner, drops_name: true, change: Box::new(negate) })
             }
-            Kind::Binary(binary) => self.with_scalar(binary, expr.span, grid),
-            Kind::Call(call) if range::is_windowed(call) => self.windows(call, grid),
-            Kind::Call(call) => self.changed(call, grid),
-            _ => failed("expected an instant vector"),
+            Kind::Binary(binary) => self.with_scalar(binary, expr.span, grid)?,
+            Kind::Call(call) if range::is_windowed(call) => self.windows(call, grid)?,
+            Kind::Call(call) => self.changed(call, grid)?,
+            _ => return failed("expected an instant vector"),
+        };
+        if self.options.delayed_name_removal || !may_become_one(&*stream) {
+            return Ok(stream);
         }
+        let run = Run { control: &self.control, grid, threads: self.options.threads };
+        let series = run.collect(&*stream, &mut self.notes)?;
+        Ok(Box::new(There(named(series, grid.count)?)))
     }
 
     /// Folds the columns of a stream, see [`Run::fold`].
@@ -451,6 +479,17 @@ fn negate(column: &mut Column, _: &mut Annotations) -> bool {
         *histogram = Arc::new(negative);
     }
     true
+}
+
+/// Whether series of a stream, which differ, may be the same without the names that are to go.
+fn may_become_one(stream: &dyn Stream) -> bool {
+    let metadata = |index: usize| {
+        let labels = stream.labels(index);
+        labels::METADATA.map(|name| labels.get(name))
+    };
+    let mut dropping = (0..stream.len()).filter(|index| stream.drops_name(*index)).map(metadata);
+    let first = dropping.next();
+    dropping.any(|other| Some(other) != first)
 }
 
 /// The series without the names that are to go; series that are then one must not have values at one time.

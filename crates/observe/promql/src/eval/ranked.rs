@@ -119,6 +119,7 @@ impl Evaluator {
         let stream = self.stream(expr, grid)?;
         let order = Order::new(&*stream, *op, grid.count);
         let control = self.control.clone();
+        let delayed = self.options.delayed_name_removal;
         let pieces = self.fold(
             &*stream,
             grid,
@@ -126,7 +127,9 @@ impl Evaluator {
             |piece: &mut Piece<'_>, index, column: &mut Column| {
                 piece.saw_histograms |=
                     column.histograms.iter().zip(&wanted).any(|(histogram, k)| histogram.is_some() && *k > 0);
-                let group = piece.groups.of(stream.labels(index), || vec![Best::default(); grid.count]);
+                let has_name = delayed || !stream.drops_name(index);
+                let group =
+                    piece.groups.of(stream.labels(index), has_name, || vec![Best::default(); grid.count]);
                 let Some(group) = group else { return Ok(()) };
                 let mut added = 0;
                 for ((value, best), k) in column.floats.iter().zip(group).zip(&wanted) {

@@ -3,4 +3,4 @@
 mod run;
 mod source;
 
-pub(crate) use run::{Asked, PromQl, PromQlLimits};
+pub(crate) use run::{Asked, PromQl, PromQlLimits, micros};

@@ -49,16 +49,8 @@ pub(crate) struct PromQl {
 }
 
 impl PromQl {
-    /// Queries on `threads`, a runtime of several, each with up to `cores` that compute.
-    pub(crate) fn new(
-        threads: Handle,
-        cores: usize,
-        limits: PromQlLimits,
-        evaluation_interval: Duration,
-        telemetry: Telemetry,
-    ) -> Self {
-        let options =
-            Options { subquery_step: micros(evaluation_interval), threads: cores, ..Options::default() };
+    /// Queries on `threads`, a runtime of several.
+    pub(crate) fn new(threads: Handle, options: Options, limits: PromQlLimits, telemetry: Telemetry) -> Self {
         let turns = Turns::new(CONCURRENT, limits.timeout);
         Self { threads, turns, limits, options, telemetry }
     }
@@ -130,7 +122,7 @@ fn defect(message: &str) -> EvalError {
     EvalError::Source(SourceError { message, cause: SourceCause::Internal })
 }
 
-fn micros(duration: Duration) -> i64 {
+pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
