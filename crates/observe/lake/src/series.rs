@@ -92,6 +92,12 @@ impl SeriesSets {
         Ok(index)
     }
 
+    /// Reads the indexes of the days' files, so that the first who asks need not wait for them.
+    pub(crate) async fn read_ahead(&self, view: &View, days: RangeInclusive<i32>) -> Result<()> {
+        let head_counts = Self::head_counts(view, &days);
+        self.of_days(view, days, head_counts).await.map(drop)
+    }
+
     /// Where the labels are of every series of the days that matches.
     pub(crate) async fn labels_by_id(
         &self,

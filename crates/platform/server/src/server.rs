@@ -253,6 +253,7 @@ fn tenants(options: &Options, queries: &Queries, telemetry: &Telemetry, shutdown
     let (threads, told, shutdown) = (queries.handle(), telemetry.clone(), shutdown.clone());
     let opened = move |tenant: &TenantId, lake: &kandela_lake::Lake| {
         let parts = || (tenant.clone(), lake.clone(), told.clone(), shutdown.clone());
+        threads.spawn(background::watched("read_ahead", told.clone(), background::read_ahead(lake.clone())));
         let (tenant, lake, telemetry, shutdown) = parts();
         let flushing = background::flush_in_time(tenant, lake, telemetry, shutdown);
         threads.spawn(background::watched("flush", told.clone(), flushing));

@@ -71,6 +71,15 @@ impl Lake {
         self.past_damage(|view| async move { sets.select(&view, days.clone(), matchers, limit).await }).await
     }
 
+    /// Reads what finding series on the days of `range` needs from files, before anybody asks.
+    ///
+    /// # Errors
+    /// When a series file cannot be read.
+    pub async fn read_ahead(&self, range: TimeRange) -> Result<()> {
+        let (sets, days) = (&self.inner.sets, &days(&range));
+        self.past_damage(|view| async move { sets.read_ahead(&view, days.clone()).await }).await
+    }
+
     /// Finds the series that match and pins their points in `range`, for [`FoundSeries::reader`].
     ///
     /// # Errors

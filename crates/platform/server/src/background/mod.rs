@@ -19,7 +19,7 @@ pub(crate) use forward::{Followed, forward, name_of};
 pub(crate) use host::{machine_name, read_host};
 pub(crate) use own::{tell, tell_now};
 pub(crate) use scrape::scraping;
-pub(crate) use upkeep::{flush_in_time, keep_tidy, tell_of_damage};
+pub(crate) use upkeep::{flush_in_time, keep_tidy, read_ahead, tell_of_damage};
 
 /// Runs a task, and tells it if the task breaks.
 pub(crate) async fn watched(

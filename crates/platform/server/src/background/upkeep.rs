@@ -18,6 +18,15 @@ const COMPACT_EVERY: Duration = Duration::from_secs(60);
 /// How often there is a look at what is past its time.
 const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
 
+/// What most questions are about, in microseconds: the last day.
+const LATELY: i64 = 86_400_000_000;
+
+/// Reads what finding the series of the last day needs, before the first question. What fails is met again by who asks.
+pub(crate) async fn read_ahead(lake: Lake) {
+    let now = now().micros();
+    let _ = lake.read_ahead(now.saturating_sub(LATELY)..=now).await;
+}
+
 /// Flushes at the lake's interval, and earlier where memory asks for it.
 pub(crate) async fn flush_in_time(
     tenant: TenantId,
