@@ -35,6 +35,7 @@ use kandela_model::{Histogram, Labels};
 
 use crate::answer::{Answer, Answered, Point};
 use crate::ast::{Aggregate, AggregateOp, At, Duration, Expr, Kind, Span, ValueType};
+use crate::depth::deeper;
 use crate::parse::parse;
 use crate::quote::quoted;
 use crate::source::{Select, SeriesSet, SeriesSource, SourceError};
@@ -204,6 +205,7 @@ impl Prepared {
             options: self.options,
             is_instant: self.is_instant,
             stats_only: false,
+            nested_streams: 0,
             notes: Annotations::default(),
             control: control.clone(),
         };
@@ -225,9 +227,15 @@ pub(crate) struct Evaluator {
     is_instant: bool,
     /// Whether only counts and sums of histograms are asked for, so that resets are told by hints.
     stats_only: bool,
+    /// How many streams are being made, one in the other.
+    nested_streams: usize,
     notes: Annotations,
     control: Arc<Control>,
 }
+
+/// How many streams may be one in the other: a column goes through all of them on one stack. Beyond, all series of one are
+/// computed first.
+const MAX_NESTED_STREAMS: usize = 64;
 
 type Evaluated<T = Value> = Result<T, EvalError>;
 
@@ -279,11 +287,13 @@ impl Evaluator {
     pub(crate) fn eval(&mut self, expr: &Expr, grid: Grid) -> Evaluated {
         self.control.check()?;
         let before = self.control.held();
+        let nested = std::mem::take(&mut self.nested_streams);
         let value = if grid.count > 1 && select::is_fixed(expr) {
             repeated(self.eval(expr, Grid { count: 1, ..grid })?, grid.count)
         } else {
-            self.eval_kind(expr, grid)?
+            deeper(|| self.eval_kind(expr, grid))?
         };
+        self.nested_streams = nested;
         self.control.settle(before + value.held())?;
         Ok(value)
     }
@@ -320,9 +330,19 @@ impl Evaluator {
 
     /// The series of an expression one by one; where it is not computed series by series, all are computed first.
     fn stream<'a>(&mut self, expr: &'a Expr, grid: Grid) -> Evaluated<Box<dyn Stream + 'a>> {
-        if !is_streamed(expr) || grid.count > 1 && select::is_fixed(expr) {
+        let is_held = self.nested_streams >= MAX_NESTED_STREAMS
+            || !is_streamed(expr)
+            || grid.count > 1 && select::is_fixed(expr);
+        if is_held {
             return Ok(Box::new(There(self.vector(expr, grid)?)));
         }
+        self.nested_streams += 1;
+        let stream = deeper(|| self.stream_kind(expr, grid));
+        self.nested_streams -= 1;
+        stream
+    }
+
+    fn stream_kind<'a>(&mut self, expr: &'a Expr, grid: Grid) -> Evaluated<Box<dyn Stream + 'a>> {
         match &expr.kind {
             Kind::Paren(inner) => self.stream(inner, grid),
             Kind::Vector(selector) => Ok(Box::new(self.newest(selector, expr.span, grid, Asked::Value)?)),
@@ -400,9 +420,8 @@ impl Evaluator {
 /// Whether each series of an expression is computed for itself.
 fn is_streamed(expr: &Expr) -> bool {
     let is_vector = |expr: &Expr| expr.value_type() == ValueType::Vector;
-    match &expr.kind {
+    match &expr.unwrapped().kind {
         Kind::Vector(_) => true,
-        Kind::Paren(inner) => is_streamed(inner),
         Kind::Unary(unary) => is_vector(&unary.expr),
         Kind::Binary(binary) => is_vector(&binary.left) != is_vector(&binary.right),
         Kind::Call(call) => range::is_windowed(call) || instant::is_changed(call),
