@@ -2,13 +2,16 @@
 //!
 //! The two engines share their semantics (leftmost-first, linear time); their syntaxes differ in a few places, which
 //! [`translate`] bridges: in RE2 `\d \s \w \b` mean ASCII only, `\Q…\E` quotes, a `{` that begins no repetition is a plain
-//! character, and so are `[`, `&&`, `--` and `~~` inside a character class. Source: <https://github.com/google/re2/wiki/Syntax>.
+//! character, and so are `\<` and `\>` and, inside a character class, `[`, `&&`, `--` and `~~`. What only the crate takes is
+//! refused. Source: <https://github.com/google/re2/wiki/Syntax>.
 
+mod dialect;
 mod values;
 
 use std::fmt::Write as _;
 
 use regex::{Regex, RegexBuilder};
+use regex_syntax::ast::{Ast, parse::Parser};
 
 pub use values::values;
 
@@ -27,7 +30,7 @@ const MAX_SHOWN: usize = 200;
 pub fn anchored(pattern: &str) -> Result<Regex, String> {
     let translated = translate(pattern);
     // Parsed alone first, so that `a)|(b` cannot leave the group that anchors it.
-    regex_syntax::ast::parse::Parser::new().parse(&translated).map_err(|e| refused(pattern, &e))?;
+    parse(pattern, &translated)?;
     compile(pattern, &format!("^(?s:{translated})$"))
 }
 
@@ -36,7 +39,15 @@ pub fn anchored(pattern: &str) -> Result<Regex, String> {
 /// # Errors
 /// With a sentence that names what the engine refused.
 pub fn search(pattern: &str) -> Result<Regex, String> {
-    compile(pattern, &translate(pattern))
+    let translated = translate(pattern);
+    parse(pattern, &translated)?;
+    compile(pattern, &translated)
+}
+
+fn parse(pattern: &str, translated: &str) -> Result<Ast, String> {
+    let expr = Parser::new().parse(translated).map_err(|e| refused(pattern, &e))?;
+    dialect::check(&expr, translated).map_err(|reason| refused(pattern, &reason))?;
+    Ok(expr)
 }
 
 fn compile(pattern: &str, translated: &str) -> Result<Regex, String> {
@@ -108,6 +119,7 @@ fn escape<'p>(after: &'p str, in_class: bool, out: &mut String) -> &'p str {
         'b' | 'B' if !in_class => {
             let _ = write!(out, r"(?-u:\{c})");
         }
+        '<' | '>' => out.push(c),
         'Q' if !in_class => {
             let (quoted, rest) = rest.split_once(r"\E").unwrap_or((rest, ""));
             out.push_str(&regex::escape(quoted));

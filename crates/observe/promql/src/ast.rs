@@ -1,5 +1,6 @@
 //! What a query is: its tree.
 
+use crate::depth::deeper;
 use crate::functions::Function;
 use kandela_config::matcher::Matcher;
 
@@ -19,8 +20,7 @@ impl Span {
     }
 }
 
-/// An expression and where it stands.
-#[derive(Clone, Debug, PartialEq)]
+/// An expression and where it stands. Trees may be thousands of levels deep: see [`crate::deeper`].
 pub struct Expr {
     /// What it is.
     pub kind: Kind,
@@ -461,23 +461,25 @@ impl Expr {
             Kind::Matrix(_) | Kind::Subquery(_) => ValueType::Matrix,
             Kind::Call(call) => call.function.returns,
             Kind::Binary(binary) => {
-                let scalar = |side: &Self| side.value_type() == ValueType::Scalar;
-                if scalar(&binary.left) && scalar(&binary.right) {
+                // A chain of operators is deep on its left.
+                let scalar = |side: &Self| deeper(|| side.value_type()) == ValueType::Scalar;
+                if scalar(&binary.right) && scalar(&binary.left) {
                     ValueType::Scalar
                 } else {
                     ValueType::Vector
                 }
             }
-            Kind::Unary(unary) => unary.expr.value_type(),
-            Kind::Paren(inner) => inner.value_type(),
+            Kind::Unary(unary) => deeper(|| unary.expr.value_type()),
+            Kind::Paren(_) => deeper(|| self.unwrapped().value_type()),
         }
     }
 
     /// What is in the parentheses, however many.
     pub fn unwrapped(&self) -> &Self {
-        match &self.kind {
-            Kind::Paren(inner) => inner.unwrapped(),
-            _ => self,
+        let mut expr = self;
+        while let Kind::Paren(inner) = &expr.kind {
+            expr = inner;
         }
+        expr
     }
 }

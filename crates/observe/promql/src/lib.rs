@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod ast;
+mod depth;
 mod eval;
 mod floats;
 pub mod functions;
@@ -17,6 +18,7 @@ pub mod source;
 mod tree_json;
 
 pub use answer::{Answer, Answered, Point};
+pub use depth::deeper;
 pub use eval::{Control, EvalError, Limits, Options, Prepared, SharedMemory, When, evaluate, prepare};
 pub use kandela_config::matcher::{MatchOp, Matcher};
 pub use parse::{ParseError, parse, parse_selector};

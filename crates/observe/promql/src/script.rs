@@ -3,7 +3,7 @@
 //! A script is lines of text. `load <step>` gives series, `clear` forgets them, `eval instant at <time> <query>` and
 //! `eval range from <time> to <time> step <step> <query>` ask something and list what must come. [`parse`] reads a
 //! script into [`Command`]s, [`MemorySource`] holds what it loads, [`check`] compares an [`Answer`] with what an
-//! [`Eval`] expects, and [`run`] does all of it with any engine. This module knows no engine: an expression stays text.
+//! [`Eval`] expects, and [`run`] does all of it with any engine.
 //!
 //! ```
 //! use kandela_promql::script::{Answer, Answered, Point, run};
@@ -24,6 +24,7 @@
 //!
 //! Sources: the README of `promql/promqltest` and the page on unit tests of rules in Prometheus' documentation.
 
+mod at_times;
 mod check;
 mod classic;
 mod command;

@@ -6,14 +6,27 @@ use crate::ast::{
     Aggregate, At, Binary, Boundary, Call, Cardinality, Duration, DurationExpr, DurationOp, Expr, Kind,
     Matching, Selector, Subquery, Unary, ValueType,
 };
+use crate::depth::deeper;
 use crate::floats::plain;
 use crate::functions::{Function, Variadic};
 use crate::print::duration::{bare, literal, symbol};
 use kandela_config::matcher::Matcher;
 
+/// How deep a tree is shown; a tree of JSON is walked on the stack.
+const MAX_LEVELS: usize = 250;
+
 /// A tree as Prometheus' `parse_query` shows it in `data`: every node has a `type`, durations are milliseconds, times
-/// milliseconds since the Unix epoch, numbers text.
+/// milliseconds since the Unix epoch, numbers text. Of what is more than 250 nodes deep the text is given, as a node of type
+/// `text`, which Prometheus does not know.
 pub fn tree_json(expr: &Expr) -> Value {
+    node(expr, 0)
+}
+
+fn node(expr: &Expr, level: usize) -> Value {
+    if level == MAX_LEVELS {
+        return json!({"type": "text", "text": expr.to_string()});
+    }
+    let below = |inner: &Expr| deeper(|| node(inner, level + 1));
     match &expr.kind {
         Kind::Number(literal) => json!({"type": "numberLiteral", "val": plain(literal.value)}),
         Kind::String(value) => json!({"type": "stringLiteral", "val": text(value)}),
@@ -26,19 +39,19 @@ pub fn tree_json(expr: &Expr) -> Value {
             }
             node
         }
-        Kind::Subquery(subquery) => subquery_json(subquery),
-        Kind::Call(call) => call_json(call),
-        Kind::Aggregate(aggregate) => aggregate_json(aggregate),
-        Kind::Binary(binary) => binary_json(binary),
-        Kind::Unary(unary) => unary_json(unary),
-        Kind::Paren(inner) => json!({"type": "parenExpr", "expr": tree_json(inner)}),
+        Kind::Subquery(subquery) => subquery_json(subquery, below),
+        Kind::Call(call) => call_json(call, below),
+        Kind::Aggregate(aggregate) => aggregate_json(aggregate, below),
+        Kind::Binary(binary) => binary_json(binary, below),
+        Kind::Unary(unary) => unary_json(unary, below),
+        Kind::Paren(inner) => json!({"type": "parenExpr", "expr": below(inner)}),
     }
 }
 
-fn subquery_json(subquery: &Subquery) -> Value {
+fn subquery_json(subquery: &Subquery, below: impl Fn(&Expr) -> Value) -> Value {
     json!({
         "type": "subquery",
-        "expr": tree_json(&subquery.expr),
+        "expr": below(&subquery.expr),
         "range": millis(Some(&subquery.range)),
         "rangeExpr": calculated(Some(&subquery.range)),
         "offset": millis(subquery.offset.as_ref()),
@@ -50,41 +63,41 @@ fn subquery_json(subquery: &Subquery) -> Value {
     })
 }
 
-fn call_json(call: &Call) -> Value {
+fn call_json(call: &Call, below: impl Fn(&Expr) -> Value) -> Value {
     json!({
         "type": "call",
         "func": function_json(call.function),
-        "args": call.args.iter().map(tree_json).collect::<Vec<_>>(),
+        "args": call.args.iter().map(below).collect::<Vec<_>>(),
     })
 }
 
-fn aggregate_json(aggregate: &Aggregate) -> Value {
+fn aggregate_json(aggregate: &Aggregate, below: impl Fn(&Expr) -> Value) -> Value {
     json!({
         "type": "aggregation",
         "op": aggregate.op.name(),
-        "expr": tree_json(&aggregate.expr),
-        "param": aggregate.param.as_ref().map(tree_json),
+        "expr": below(&aggregate.expr),
+        "param": aggregate.param.as_ref().map(below),
         "grouping": aggregate.grouping.labels,
         "without": aggregate.grouping.without,
     })
 }
 
-fn binary_json(binary: &Binary) -> Value {
+fn binary_json(binary: &Binary, below: impl Fn(&Expr) -> Value) -> Value {
     json!({
         "type": "binaryExpr",
         "op": binary.op.symbol(),
-        "lhs": tree_json(&binary.left),
-        "rhs": tree_json(&binary.right),
+        "lhs": below(&binary.left),
+        "rhs": below(&binary.right),
         "matching": matching_json(binary),
         "bool": binary.returns_bool,
     })
 }
 
-fn unary_json(unary: &Unary) -> Value {
+fn unary_json(unary: &Unary, below: impl Fn(&Expr) -> Value) -> Value {
     json!({
         "type": "unaryExpr",
         "op": if unary.negative { "-" } else { "+" },
-        "expr": tree_json(&unary.expr),
+        "expr": below(&unary.expr),
     })
 }
 
@@ -194,6 +207,10 @@ const fn is_function(duration: &Duration) -> bool {
 }
 
 fn part(duration: &Duration) -> Value {
+    deeper(|| part_of_level(duration))
+}
+
+fn part_of_level(duration: &Duration) -> Value {
     if let Some(literal) = literal(duration) {
         return json!({
             "type": "numberLiteral",

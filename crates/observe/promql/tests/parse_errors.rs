@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use kandela_promql::{parse, parse_selector, tree_json};
+use kandela_promql::{parse, parse_selector};
 
 fn check(cases: &[(&str, &str)]) {
     for (query, error) in cases {
@@ -141,34 +141,4 @@ fn a_bad_regular_expression_is_shown_at_its_label() {
         r#"foo{b="c",a=~"("}"#,
         r#"1:11: parse error: regular expression "(" is not valid: unclosed group"#,
     )]);
-}
-
-/// Trees as deep as they may be and deeper, in a thread with the stack that a server's have.
-#[test]
-fn depth_is_bounded_whatever_makes_it() {
-    let nested: [fn(usize) -> String; 8] = [
-        |n| format!("{}1{}", "(".repeat(n), ")".repeat(n)),
-        |n| format!("{}foo{}", "abs(".repeat(n), ")".repeat(n)),
-        |n| format!("{}foo{}", "sum by (a) (".repeat(n), ")".repeat(n)),
-        |n| format!("{}foo", "-".repeat(n)),
-        |n| vec!["foo"; n].join(" + "),
-        |n| vec!["2"; n].join(" ^ "),
-        |n| format!("foo[{}1{}]", "(".repeat(n), ")".repeat(n)),
-        |n| format!("foo[{}]", vec!["1"; n].join(" + ")),
-    ];
-    let check = move || {
-        for make in nested {
-            assert!(parse(&make(60)).is_ok(), "{}", make(3));
-            let refused = [74, 96, 99, 292, 295, 400].iter().any(|depth| match parse(&make(*depth)) {
-                Ok(expr) => {
-                    assert!(!tree_json(&expr).is_null() && !kandela_promql::format(&expr).is_empty());
-                    false
-                }
-                Err(error) => error.message.contains("nests deeper"),
-            });
-            assert!(refused, "{}", make(3));
-            assert!(parse(&make(20_000)).is_err());
-        }
-    };
-    std::thread::Builder::new().stack_size(2 << 20).spawn(check).unwrap().join().unwrap();
 }

@@ -1,5 +1,6 @@
 //! Expressions that only list values: they need no automaton.
 
+use regex_syntax::hir::translate::Translator;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
 /// The most values that an expression is written out to.
@@ -13,7 +14,9 @@ pub fn values(pattern: &str) -> Option<Vec<String>> {
     if !pattern.contains(|c: char| "\\.+*?()[]{}^$".contains(c)) {
         return Some(pattern.split('|').map(str::to_owned).collect());
     }
-    let hir = regex_syntax::parse(&super::translate(pattern)).ok()?;
+    let translated = super::translate(pattern);
+    let expr = super::parse(pattern, &translated).ok()?;
+    let hir = Translator::new().translate(&translated, &expr).ok()?;
     let values = of(&hir, Ends { start: true, end: true })?;
     values.0.into_iter().map(|value| String::from_utf8(value).ok()).collect()
 }

@@ -2,6 +2,7 @@
 
 use super::EvalError;
 use crate::ast::{Duration, DurationExpr, DurationOp};
+use crate::depth::deeper;
 
 /// What durations are calculated from, in seconds.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,10 @@ fn fault(duration: &Duration, message: &str) -> EvalError {
 }
 
 fn seconds(duration: &Duration, known: Known) -> Result<f64, EvalError> {
+    deeper(|| seconds_of_level(duration, known))
+}
+
+fn seconds_of_level(duration: &Duration, known: Known) -> Result<f64, EvalError> {
     Ok(match &duration.expr {
         DurationExpr::Literal(number) => number.value,
         DurationExpr::Step => known.step,

@@ -10,6 +10,7 @@ use super::select::info_matchers;
 use super::value::{Grid, Series, Value};
 use super::{Evaluated, Evaluator, failed};
 use crate::ast::{At, Call, Duration, Expr, Kind, Span};
+use crate::depth::deeper;
 use kandela_config::matcher::Matcher;
 
 /// The labels by which a target is known.
@@ -71,6 +72,15 @@ impl Evaluator {
 
     /// As of when info series are looked at: as the first selector of the base looks at its own.
     fn reference(&self, expr: &Expr, fixed: Option<i64>, offset: i64) -> Evaluated<(Option<i64>, i64)> {
+        deeper(|| self.reference_of_level(expr, fixed, offset))
+    }
+
+    fn reference_of_level(
+        &self,
+        expr: &Expr,
+        fixed: Option<i64>,
+        offset: i64,
+    ) -> Evaluated<(Option<i64>, i64)> {
         let moved = |at: Option<At>, by: Option<&Duration>| {
             let (inner, by) = self.moved(at, by)?;
             Ok(if inner.is_some() { (inner, by) } else { (fixed, offset.saturating_add(by)) })

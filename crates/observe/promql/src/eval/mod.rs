@@ -36,6 +36,7 @@ use kandela_model::{Histogram, Labels};
 
 use crate::answer::{Answer, Answered, Point};
 use crate::ast::{Aggregate, AggregateOp, At, Duration, Expr, Kind, Span, ValueType};
+use crate::depth::deeper;
 use crate::parse::parse;
 use crate::quote::quoted;
 use crate::source::{Select, SeriesSet, SeriesSource, SourceError};
@@ -216,6 +217,7 @@ impl Prepared {
             options: self.options,
             is_instant: self.is_instant,
             stats_only: false,
+            nested_streams: 0,
             notes: Annotations::default(),
             control: control.clone(),
         };
@@ -237,9 +239,15 @@ pub(crate) struct Evaluator {
     is_instant: bool,
     /// Whether only counts and sums of histograms are asked for, so that resets are told by hints.
     stats_only: bool,
+    /// How many streams are being made, one in the other.
+    nested_streams: usize,
     notes: Annotations,
     control: Arc<Control>,
 }
+
+/// How many streams may be one in the other: a column goes through all of them on one stack. Beyond, all series of one are
+/// computed first.
+const MAX_NESTED_STREAMS: usize = 64;
 
 type Evaluated<T = Value> = Result<T, EvalError>;
 
@@ -292,11 +300,13 @@ impl Evaluator {
     pub(crate) fn eval(&mut self, expr: &Expr, grid: Grid) -> Evaluated {
         self.control.check()?;
         let before = self.control.held();
+        let nested = std::mem::take(&mut self.nested_streams);
         let value = if grid.count > 1 && select::is_fixed(expr) {
             repeated(self.eval(expr, Grid { count: 1, ..grid })?, grid.count)
         } else {
-            self.eval_kind(expr, grid)?
+            deeper(|| self.eval_kind(expr, grid))?
         };
+        self.nested_streams = nested;
         let value = match value {
             Value::Vector(series) if self.drops_names_of(&series) => {
                 Value::Vector(named(series, grid.count)?)
@@ -343,28 +353,38 @@ impl Evaluator {
 
     /// The series of an expression one by one; where it is not computed series by series, all are computed first.
     fn stream<'a>(&mut self, expr: &'a Expr, grid: Grid) -> Evaluated<Box<dyn Stream + 'a>> {
-        if !is_streamed(expr) || grid.count > 1 && select::is_fixed(expr) {
+        let is_held = self.nested_streams >= MAX_NESTED_STREAMS
+            || !is_streamed(expr)
+            || grid.count > 1 && select::is_fixed(expr);
+        if is_held {
             return Ok(Box::new(There(self.vector(expr, grid)?)));
         }
-        let stream: Box<dyn Stream + 'a> = match &expr.kind {
-            Kind::Paren(inner) => self.stream(inner, grid)?,
-            Kind::Vector(selector) => Box::new(self.newest(selector, expr.span, grid, Asked::Value)?),
-            Kind::Unary(unary) if !unary.negative => self.stream(&unary.expr, grid)?,
-            Kind::Unary(unary) => {
-                let inner = self.stream(&unary.expr, grid)?;
-                Box::new(Changed { inner, drops_name: true, change: Box::new(negate) })
-            }
-            Kind::Binary(binary) => self.with_scalar(binary, expr.span, grid)?,
-            Kind::Call(call) if range::is_windowed(call) => self.windows(call, grid)?,
-            Kind::Call(call) => self.changed(call, grid)?,
-            _ => return failed("expected an instant vector"),
-        };
+        self.nested_streams += 1;
+        let stream = deeper(|| self.stream_kind(expr, grid));
+        self.nested_streams -= 1;
+        let stream = stream?;
         if self.options.delayed_name_removal || !may_become_one(&*stream) {
             return Ok(stream);
         }
         let run = Run { control: &self.control, grid, threads: self.options.threads };
         let series = run.collect(&*stream, &mut self.notes)?;
         Ok(Box::new(There(named(series, grid.count)?)))
+    }
+
+    fn stream_kind<'a>(&mut self, expr: &'a Expr, grid: Grid) -> Evaluated<Box<dyn Stream + 'a>> {
+        match &expr.kind {
+            Kind::Paren(inner) => self.stream(inner, grid),
+            Kind::Vector(selector) => Ok(Box::new(self.newest(selector, expr.span, grid, Asked::Value)?)),
+            Kind::Unary(unary) if !unary.negative => self.stream(&unary.expr, grid),
+            Kind::Unary(unary) => {
+                let inner = self.stream(&unary.expr, grid)?;
+                Ok(Box::new(Changed { inner, drops_name: true, change: Box::new(negate) }))
+            }
+            Kind::Binary(binary) => self.with_scalar(binary, expr.span, grid),
+            Kind::Call(call) if range::is_windowed(call) => self.windows(call, grid),
+            Kind::Call(call) => self.changed(call, grid),
+            _ => failed("expected an instant vector"),
+        }
     }
 
     /// Folds the columns of a stream, see [`Run::fold`].
@@ -429,9 +449,8 @@ impl Evaluator {
 /// Whether each series of an expression is computed for itself.
 fn is_streamed(expr: &Expr) -> bool {
     let is_vector = |expr: &Expr| expr.value_type() == ValueType::Vector;
-    match &expr.kind {
+    match &expr.unwrapped().kind {
         Kind::Vector(_) => true,
-        Kind::Paren(inner) => is_streamed(inner),
         Kind::Unary(unary) => is_vector(&unary.expr),
         Kind::Binary(binary) => is_vector(&binary.left) != is_vector(&binary.right),
         Kind::Call(call) => range::is_windowed(call) || instant::is_changed(call),

@@ -5,6 +5,7 @@ use kandela_model::METRIC_NAME;
 use super::durations::{self, Known};
 use super::{EvalError, Options};
 use crate::ast::{At, Boundary, Duration, Expr, Kind, Selector, Span};
+use crate::depth::deeper;
 use crate::source::Select;
 use kandela_config::matcher::{MatchOp, Matcher};
 
@@ -20,6 +21,10 @@ pub(crate) struct Plan {
 impl Plan {
     /// Notes what `expr` needs when it is evaluated from `first` to `last`.
     pub(crate) fn visit(&mut self, expr: &Expr, first: i64, last: i64) -> Result<(), EvalError> {
+        deeper(|| self.visit_level(expr, first, last))
+    }
+
+    fn visit_level(&mut self, expr: &Expr, first: i64, last: i64) -> Result<(), EvalError> {
         match &expr.kind {
             Kind::Number(_) | Kind::String(_) => Ok(()),
             Kind::Paren(inner) => self.visit(inner, first, last),
@@ -121,11 +126,15 @@ pub(super) fn info_matchers(selector: Option<&Expr>, call: Span) -> (usize, Vec<
 
 /// Whether an expression has the same value at every step.
 pub(crate) fn is_fixed(expr: &Expr) -> bool {
+    deeper(|| is_level_fixed(expr))
+}
+
+fn is_level_fixed(expr: &Expr) -> bool {
     match &expr.kind {
         Kind::Number(_) | Kind::String(_) => true,
         Kind::Paren(inner) => is_fixed(inner),
         Kind::Unary(unary) => is_fixed(&unary.expr),
-        Kind::Binary(binary) => is_fixed(&binary.left) && is_fixed(&binary.right),
+        Kind::Binary(binary) => is_fixed(&binary.right) && is_fixed(&binary.left),
         Kind::Aggregate(aggregate) => {
             is_fixed(&aggregate.expr) && aggregate.param.as_ref().is_none_or(is_fixed)
         }

@@ -2,6 +2,7 @@
 
 use super::Told;
 use crate::ast::{AggregateOp, Binary, Call, Cardinality, Expr, Kind, Matching, Selector, Span, ValueType};
+use crate::depth::deeper;
 use crate::functions::Variadic;
 use crate::quote::quoted;
 
@@ -10,14 +11,16 @@ type Checked = Result<ValueType, Told>;
 /// Checks the tree of `query` and gives its type. Set operations get their cardinality, and operations that match no series
 /// lose how they would.
 pub(super) fn check(expr: &mut Expr, query: &str) -> Checked {
-    let (returned, span) = (expr.value_type(), expr.span);
+    deeper(|| check_level(expr, query))
+}
+
+fn check_level(expr: &mut Expr, query: &str) -> Checked {
+    let span = expr.span;
     match &mut expr.kind {
         Kind::Number(_) | Kind::String(_) => {}
         Kind::Vector(selector) => check_selector(selector, span)?,
         Kind::Matrix(matrix) => check_selector(&matrix.selector, matrix.selector_span)?,
-        Kind::Paren(inner) => {
-            check(inner, query)?;
-        }
+        Kind::Paren(inner) => return check(inner, query),
         Kind::Subquery(subquery) => {
             let inner = check(&mut subquery.expr, query)?;
             if inner != ValueType::Vector {
@@ -35,6 +38,7 @@ pub(super) fn check(expr: &mut Expr, query: &str) -> Checked {
                 );
                 return Err((span, message));
             }
+            return Ok(inner);
         }
         Kind::Aggregate(aggregate) => {
             expect(&mut aggregate.expr, query, ValueType::Vector, "aggregation expression")?;
@@ -46,10 +50,10 @@ pub(super) fn check(expr: &mut Expr, query: &str) -> Checked {
                 expect(param, query, wanted, "aggregation parameter")?;
             }
         }
-        Kind::Binary(binary) => check_binary(binary, span, query)?,
+        Kind::Binary(binary) => return check_binary(binary, span, query),
         Kind::Call(call) => check_call(call, span, query)?,
     }
-    Ok(returned)
+    Ok(expr.value_type())
 }
 
 const fn is_number(of: ValueType) -> bool {
@@ -82,7 +86,7 @@ fn check_selector(selector: &Selector, span: Span) -> Result<(), Told> {
     Ok(())
 }
 
-fn check_binary(binary: &mut Binary, span: Span, query: &str) -> Result<(), Told> {
+fn check_binary(binary: &mut Binary, span: Span, query: &str) -> Checked {
     let left = check(&mut binary.left, query)?;
     let right = check(&mut binary.right, query)?;
     let (op, matching) = (binary.op, &mut binary.matching);
@@ -118,7 +122,7 @@ fn check_binary(binary: &mut Binary, span: Span, query: &str) -> Result<(), Told
         if op.is_set() && fills {
             return fault("filling in missing series not allowed for set operators".to_owned());
         }
-        return Ok(());
+        return Ok(ValueType::Vector);
     }
     if !matching.labels.is_empty() {
         return fault("vector matching only allowed between instant vectors".to_owned());
@@ -131,7 +135,7 @@ fn check_binary(binary: &mut Binary, span: Span, query: &str) -> Result<(), Told
         return fault(message);
     }
     *matching = Matching::default();
-    Ok(())
+    Ok(if scalars { ValueType::Scalar } else { ValueType::Vector })
 }
 
 /// Without the blanks at both ends.

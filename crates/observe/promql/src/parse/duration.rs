@@ -23,7 +23,7 @@ pub(super) fn number(parser: &mut Parser<'_>) -> Parsed<Number> {
 
 /// A duration of the range of a selector or subquery, or a subquery's step.
 pub(super) fn positive(parser: &mut Parser<'_>) -> Parsed<Duration> {
-    let duration = calculated(parser, 0)?;
+    let duration = parser.duration(|parser| calculated(parser, 0))?;
     match literal(&duration) {
         Some(seconds) if seconds.is_nan() || seconds <= 0.0 => {
             Err(parser.fault_before_next(duration.span, "duration must be greater than 0"))
@@ -35,6 +35,10 @@ pub(super) fn positive(parser: &mut Parser<'_>) -> Parsed<Duration> {
 /// A duration behind `offset`, and whether it ends where it seems to: an operator behind it belongs to the expression
 /// around it then. One that begins with parentheses, or with a sign and another, goes on.
 pub(super) fn offset(parser: &mut Parser<'_>) -> Parsed<(Duration, bool)> {
+    parser.duration(offset_and_end)
+}
+
+fn offset_and_end(parser: &mut Parser<'_>) -> Parsed<(Duration, bool)> {
     let start = parser.span();
     let negative = match parser.peek() {
         TokenKind::Operator(BinaryOp::Add) => Some(false),

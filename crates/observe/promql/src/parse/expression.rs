@@ -11,9 +11,11 @@ use crate::functions::function;
 use crate::quote::quoted;
 
 /// How deep expressions may nest.
-const MAX_LEVELS: usize = 100;
+const MAX_LEVELS: usize = 1_000;
+/// How deep the calculation of a duration may nest.
+const MAX_LEVELS_OF_DURATION: usize = 100;
 /// How many operators of a chain such as `a + b + c` count as one level: a chain is a deep tree too.
-const LINKS_A_LEVEL: usize = 3;
+const LINKS_A_LEVEL: usize = 6;
 
 /// Reads words one after the other.
 pub(super) struct Parser<'a> {
@@ -22,13 +24,15 @@ pub(super) struct Parser<'a> {
     at: usize,
     /// How deep in the tree this place is, in links.
     depth: usize,
+    /// How deep it may be, in levels.
+    max_levels: usize,
 }
 
 pub(super) type Parsed<T> = Result<T, Fault>;
 
 impl<'a> Parser<'a> {
     pub(super) fn new(query: &'a str) -> Self {
-        Self { query, tokens: lexer::tokens(query), at: 0, depth: 0 }
+        Self { query, tokens: lexer::tokens(query), at: 0, depth: 0, max_levels: MAX_LEVELS }
     }
 
     /// An expression with nothing behind it.
@@ -147,8 +151,17 @@ impl<'a> Parser<'a> {
     pub(super) fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         let depth = self.depth;
         self.descend(LINKS_A_LEVEL)?;
-        let parsed = inner(self);
+        let parsed = crate::deeper(|| inner(self));
         self.depth = depth;
+        parsed
+    }
+
+    /// Reads the calculation of a duration, which is a tree of its own.
+    pub(super) fn duration<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        let outer = (self.depth, self.max_levels);
+        (self.depth, self.max_levels) = (0, MAX_LEVELS_OF_DURATION);
+        let parsed = inner(self);
+        (self.depth, self.max_levels) = outer;
         parsed
     }
 
@@ -158,8 +171,12 @@ impl<'a> Parser<'a> {
     }
 
     fn descend(&mut self, links: usize) -> Parsed<()> {
-        if self.depth + links > MAX_LEVELS * LINKS_A_LEVEL {
-            let message = format!("expression nests deeper than {MAX_LEVELS} levels");
+        let most = self.max_levels;
+        if self.depth + links > most * LINKS_A_LEVEL {
+            let message = format!(
+                "expression nests deeper than {most} levels, or {} operators in a row",
+                most * LINKS_A_LEVEL
+            );
             return Err(Fault::Told((self.span(), message)));
         }
         self.depth += links;
@@ -199,13 +216,14 @@ impl<'a> Parser<'a> {
         // Only powers bind more tightly than a sign.
         let expr = self.expression(BinaryOp::Pow.precedence())?;
         let span = start.to(expr.span);
-        let kind = match expr.kind {
+        let inner_span = expr.span;
+        let kind = match expr.into_kind() {
             Kind::Number(number) => {
                 let value = if negative { -number.value } else { number.value };
                 Kind::Number(Number { value, ..number })
             }
             kind => {
-                let expr = Expr { kind, span: expr.span };
+                let expr = Expr { kind, span: inner_span };
                 Kind::Unary(Box::new(Unary { negative, expr }))
             }
         };

@@ -70,7 +70,7 @@ pub fn parse(query: &str) -> Result<Expr, ParseError> {
 pub fn parse_selector(query: &str) -> Result<Vec<Matcher>, ParseError> {
     let mut parser = Parser::new(query);
     let parsed = parser.whole_selector().and_then(|mut expr| check::check(&mut expr, query).map(|_| expr));
-    match parsed.map_err(|told| located(query, told))?.kind {
+    match parsed.map_err(|told| located(query, told))?.into_kind() {
         Kind::Vector(Selector { matchers, .. }) => Ok(matchers),
         _ => Ok(Vec::new()),
     }

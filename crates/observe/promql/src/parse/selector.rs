@@ -102,13 +102,14 @@ impl Parser<'_> {
         let brackets = open.to(self.last_span());
         let span = expr.span.to(brackets);
         let fault = |message: &str| Err(Fault::Told((brackets, message.to_owned())));
-        match expr.kind {
+        let selector_span = expr.span;
+        match expr.into_kind() {
             Kind::Vector(Selector { offset: Some(_), .. }) => {
                 fault("no offset modifiers allowed before range")
             }
             Kind::Vector(Selector { at: Some(_), .. }) => fault("no @ modifiers allowed before range"),
             Kind::Vector(selector) => {
-                let matrix = Matrix { selector, selector_span: expr.span, range };
+                let matrix = Matrix { selector, selector_span, range };
                 Ok(Expr { kind: Kind::Matrix(matrix), span })
             }
             _ => fault("ranges only allowed for vector selectors"),

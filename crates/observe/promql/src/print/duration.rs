@@ -5,6 +5,7 @@ use std::fmt::{self, Formatter, Write as _};
 use kandela_config::duration_text;
 
 use crate::ast::{Duration, DurationExpr, DurationOp, Number};
+use crate::depth::deeper;
 use crate::floats::plain;
 
 /// A duration that is not part of another. One that is not calculated is written in units.
@@ -49,6 +50,10 @@ pub(crate) fn bare(duration: &Duration) -> &Duration {
 }
 
 fn write_part(f: &mut Formatter<'_>, duration: &Duration) -> fmt::Result {
+    deeper(|| write_level(f, duration))
+}
+
+fn write_level(f: &mut Formatter<'_>, duration: &Duration) -> fmt::Result {
     if let Some(number) = literal(duration) {
         return super::write_number(f, number);
     }

@@ -13,6 +13,7 @@ use crate::ast::{
     Aggregate, At, Binary, Boundary, Call, Cardinality, Duration, Expr, Grouping, Kind, Matching, Number,
     Selector, Subquery,
 };
+use crate::depth::deeper;
 use crate::floats::{plain, shortest};
 use crate::quote::quoted;
 use kandela_config::matcher::Matcher;
@@ -22,50 +23,54 @@ pub use pretty::format;
 impl Display for Expr {
     /// In one line.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            Kind::Number(number) => write_number(f, *number),
-            Kind::String(value) => f.write_str(&quoted(value)),
-            Kind::Vector(selector) => {
-                write_series(f, selector)?;
-                write_at(f, selector.at)?;
-                write_boundary(f, selector.boundary)?;
-                write_offset(f, selector.offset.as_ref())
-            }
-            Kind::Matrix(matrix) => {
-                let selector = &matrix.selector;
-                write_series(f, selector)?;
-                f.write_char('[')?;
-                duration::write(f, &matrix.range)?;
-                f.write_char(']')?;
-                write_boundary(f, selector.boundary)?;
-                write_at(f, selector.at)?;
-                write_offset(f, selector.offset.as_ref())
-            }
-            Kind::Subquery(subquery) => {
-                Display::fmt(&subquery.expr, f)?;
-                write_suffix(f, subquery)
-            }
-            Kind::Call(Call { function, args }) => {
-                write!(f, "{}(", function.name)?;
-                write_list(f, args, |f, arg| Display::fmt(arg, f))?;
-                f.write_char(')')
-            }
-            Kind::Aggregate(aggregate) => {
-                write_head(f, aggregate)?;
-                f.write_char('(')?;
-                if let Some(param) = &aggregate.param {
-                    write!(f, "{param}, ")?;
-                }
-                write!(f, "{})", aggregate.expr)
-            }
-            Kind::Binary(binary) => {
-                write!(f, "{} ", binary.left)?;
-                write_operator(f, binary)?;
-                write!(f, " {}", binary.right)
-            }
-            Kind::Unary(unary) => write!(f, "{}{}", sign(unary.negative), unary.expr),
-            Kind::Paren(inner) => write!(f, "({inner})"),
+        deeper(|| write_expr(f, self))
+    }
+}
+
+fn write_expr(f: &mut Formatter<'_>, expr: &Expr) -> fmt::Result {
+    match &expr.kind {
+        Kind::Number(number) => write_number(f, *number),
+        Kind::String(value) => f.write_str(&quoted(value)),
+        Kind::Vector(selector) => {
+            write_series(f, selector)?;
+            write_at(f, selector.at)?;
+            write_boundary(f, selector.boundary)?;
+            write_offset(f, selector.offset.as_ref())
         }
+        Kind::Matrix(matrix) => {
+            let selector = &matrix.selector;
+            write_series(f, selector)?;
+            f.write_char('[')?;
+            duration::write(f, &matrix.range)?;
+            f.write_char(']')?;
+            write_boundary(f, selector.boundary)?;
+            write_at(f, selector.at)?;
+            write_offset(f, selector.offset.as_ref())
+        }
+        Kind::Subquery(subquery) => {
+            Display::fmt(&subquery.expr, f)?;
+            write_suffix(f, subquery)
+        }
+        Kind::Call(Call { function, args }) => {
+            write!(f, "{}(", function.name)?;
+            write_list(f, args, |f, arg| Display::fmt(arg, f))?;
+            f.write_char(')')
+        }
+        Kind::Aggregate(aggregate) => {
+            write_head(f, aggregate)?;
+            f.write_char('(')?;
+            if let Some(param) = &aggregate.param {
+                write!(f, "{param}, ")?;
+            }
+            write!(f, "{})", aggregate.expr)
+        }
+        Kind::Binary(binary) => {
+            write!(f, "{} ", binary.left)?;
+            write_operator(f, binary)?;
+            write!(f, " {}", binary.right)
+        }
+        Kind::Unary(unary) => write!(f, "{}{}", sign(unary.negative), unary.expr),
+        Kind::Paren(inner) => write!(f, "({inner})"),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter, Write};
 
 use super::{sign, write_head, write_operator, write_suffix};
 use crate::ast::{Aggregate, Binary, Expr, Kind, Subquery};
+use crate::depth::deeper;
 
 /// What is longer than this many bytes in one line is broken.
 const LINE: usize = 100;
@@ -35,6 +36,10 @@ impl<F: Fn(&mut Formatter<'_>) -> fmt::Result> Display for Shown<F> {
 }
 
 fn write(out: &mut String, expr: &Expr, level: usize) {
+    deeper(|| write_level(out, expr, level));
+}
+
+fn write_level(out: &mut String, expr: &Expr, level: usize) {
     match &expr.kind {
         Kind::Unary(unary) => {
             let mut inner = String::new();

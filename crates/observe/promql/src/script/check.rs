@@ -106,15 +106,17 @@ fn describe(text: &Text) -> String {
 }
 
 fn compare_annotations(kind: &str, expected: &Annotations, got: &[String]) -> Result<(), Difference> {
-    let list = || if got.is_empty() { "none".to_owned() } else { got.join("; ") };
+    let (a, list) = (if kind == "info" { "an" } else { "a" }, || {
+        if got.is_empty() { "none".to_owned() } else { got.join("; ") }
+    });
     match expected {
         Annotations::Ignored => Ok(()),
         Annotations::Absent if got.is_empty() => Ok(()),
-        Annotations::Absent => Err(Difference::new(format!("there is an {kind}"), "none", list())),
+        Annotations::Absent => Err(Difference::new(format!("there is {a} {kind}"), "none", list())),
         Annotations::Matching(texts) => {
             let missing = texts.iter().find(|text| !got.iter().any(|got| text.matches(got)));
             if let Some(text) = missing {
-                return Err(Difference::new(format!("an {kind} is missing"), describe(text), list()));
+                return Err(Difference::new(format!("{a} {kind} is missing"), describe(text), list()));
             }
             match got.iter().find(|got| !texts.iter().any(|text| text.matches(got))) {
                 None => Ok(()),
@@ -178,5 +180,23 @@ fn compare_in_range(eval: &Eval, result: &Result<Answered, String>) -> Result<()
     match (&eval.expected, vector.as_slice()) {
         (Expected::Scalar(expected), [(_, Point::Float(got)), ..]) => values::compare_scalar(*expected, *got),
         _ => compare_answer(eval, &Answer::Vector(vector)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_annotations_have_their_article() {
+        let any = Annotations::Matching(vec![Text::Any]);
+        let one = ["PromQL: it is so".to_owned()];
+        let what = |kind, expected: &Annotations, got: &[String]| {
+            compare_annotations(kind, expected, got).unwrap_err().what
+        };
+        assert_eq!(what("warning", &any, &[]), "a warning is missing");
+        assert_eq!(what("info", &any, &[]), "an info is missing");
+        assert_eq!(what("warning", &Annotations::Absent, &one), "there is a warning");
+        assert_eq!(what("info", &Annotations::Absent, &one), "there is an info");
     }
 }

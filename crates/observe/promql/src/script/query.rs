@@ -1,7 +1,8 @@
 //! What an engine is asked.
 
 /// One query of a script. Every instant `eval` whose answer exists at every step is asked twice: as it stands, and as a
-/// range query from a minute before to a minute after, whose middle step must answer the same.
+/// range query from a minute before to a minute after, whose middle step must answer the same. So it is again at other times
+/// with `@` and its own time on its selectors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
     /// The line of the script, counted from 1.

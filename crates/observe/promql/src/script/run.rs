@@ -27,12 +27,10 @@ pub struct Failure {
     pub message: String,
 }
 
-/// Runs all commands of a script. `evaluate` is called with what was loaded until then: once for each `eval`, and
-/// once more for an instant `eval` that must answer the same as a step of a range query (see
-/// [`Eval::query_in_range`]). An `eval` counts once. A script that cannot be read gives one failure and runs nothing.
-///
-/// Prometheus also asks each instant query again with `@` on every selector; that takes the engine's parser and is
-/// not done here.
+/// Runs all commands of a script. `evaluate` is called with what was loaded until then: once for each `eval`, again for
+/// an instant `eval` that must answer the same at other times (see [`Eval::at_other_times`]), and each time once more where
+/// it must answer the same as a step of a range query (see [`Eval::query_in_range`]). An `eval` counts once. A script that
+/// cannot be read gives one failure and runs nothing.
 pub fn run(
     text: &str,
     mut evaluate: impl FnMut(&MemorySource, &Query) -> Result<Answered, String>,
@@ -70,6 +68,14 @@ pub fn run(
 }
 
 fn run_eval(
+    eval: &Eval,
+    mut evaluate: impl FnMut(&Query) -> Result<Answered, String>,
+) -> Result<(), Mismatch> {
+    run_once(eval, &mut evaluate)?;
+    eval.at_other_times().iter().try_for_each(|again| run_once(again, &mut evaluate))
+}
+
+fn run_once(
     eval: &Eval,
     mut evaluate: impl FnMut(&Query) -> Result<Answered, String>,
 ) -> Result<(), Mismatch> {
