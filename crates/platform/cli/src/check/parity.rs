@@ -3,6 +3,7 @@
 mod ask;
 mod compare;
 mod difference;
+mod newest;
 mod print;
 mod queries;
 mod selectors;
@@ -96,6 +97,9 @@ impl CheckParity {
         match self.format {
             Format::Json => line(&serde_json::to_string_pretty(&report)?),
             Format::Table => print::print(&report, self.strict),
+        }
+        if let Some(why) = report.unknown() {
+            anyhow::bail!(why);
         }
         let failed = !report.differing.is_empty() || self.strict && !report.noted_differently.is_empty();
         Ok(if failed { Outcome::CheckFailed } else { Outcome::Done })
