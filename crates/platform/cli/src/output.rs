@@ -1,6 +1,7 @@
 //! What every command has in common in what it prints and how it ends.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 
 use clap::ValueEnum;
 
@@ -64,9 +65,38 @@ pub(crate) fn on_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Prints a line; a reader that has gone away is no error of ours.
+/// Why standard output took no more.
+static BROKEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints a line. Whether that worked, [`finish`] says.
 pub(crate) fn line(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
+    print(format!("{text}\n").as_bytes());
+}
+
+/// Prints bytes, and tells whether more would be taken. Whether that worked, [`finish`] says.
+pub(crate) fn print(bytes: &[u8]) -> bool {
+    if BROKEN.get().is_none()
+        && let Err(error) = io::stdout().write_all(bytes)
+    {
+        let _ = BROKEN.set(error);
+    }
+    BROKEN.get().is_none()
+}
+
+/// Ends what was printed. A reader that has gone away has read what it wanted.
+///
+/// # Errors
+/// When something could not be printed.
+pub(crate) fn finish() -> anyhow::Result<()> {
+    if let Err(error) = io::stdout().flush() {
+        let _ = BROKEN.set(error);
+    }
+    match BROKEN.get() {
+        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            anyhow::bail!("writing to standard output: {error}")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Breaks text into lines of at most `width` columns, between words.

@@ -56,7 +56,7 @@ pub(crate) struct Promql {
 enum AnswerAs {
     /// Text that fits 80 columns
     Table,
-    /// The server's answer, byte for byte
+    /// The server's answer, byte for byte; of an error, nothing but words on standard error
     Json,
     /// CSV with a header
     Csv,

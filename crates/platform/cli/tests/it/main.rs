@@ -13,5 +13,6 @@ mod peer;
 mod prometheus;
 mod promql;
 mod remote_write;
+mod standard_output;
 mod stub;
 mod victoria_metrics;
