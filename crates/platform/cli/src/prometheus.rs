@@ -16,7 +16,7 @@ use url::form_urlencoded;
 pub(crate) use answer::{
     Answer, Bucket, Histogram, Instant, LabelSet, Series, label_text, series_parts, series_text,
 };
-pub(crate) use number::{Millis, Number, number_text};
+pub(crate) use number::{Millis, Number, exponent_text, number_text};
 
 use crate::client::ServerArguments;
 
