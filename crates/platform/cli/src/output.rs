@@ -55,6 +55,12 @@ pub(crate) fn width() -> usize {
     terminal.map_or(80, |(width, _)| usize::from(width.0).max(40))
 }
 
+/// Rows that a terminal shows at a time; nothing where output goes elsewhere.
+pub(crate) fn height() -> Option<usize> {
+    let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+    terminal.map(|(_, height)| usize::from(height.0))
+}
+
 /// Text in a colour, as terminals number them, where colours may be.
 pub(crate) fn painted(text: &str, colour: u8) -> String {
     if colourful() { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }

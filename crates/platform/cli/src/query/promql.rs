@@ -16,7 +16,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use super::{text_of, warn};
 use crate::client::{ServerArguments, parse_header};
 use crate::engine::{Engine, EngineArguments};
-use crate::output::{Outcome, line, on_terminal, width};
+use crate::output::{Outcome, height, line, on_terminal, width};
 use crate::progress::while_waiting;
 use crate::prometheus::{Answer, Api, Document, Failure, When};
 use crate::when::{nice_step, now, parse_step, parse_time};
@@ -86,7 +86,7 @@ impl Promql {
             AnswerAs::Json => line(String::from_utf8_lossy(&body).trim_end()),
             AnswerAs::Csv => print(&csv::lines(&answer)),
             AnswerAs::Table => print(&values::lines(&answer, width())),
-            AnswerAs::Plot => print(&graph::lines(&answer, when, width())?),
+            AnswerAs::Plot => print(&graph::lines(&answer, when, width(), height())?),
         }
         Ok(Outcome::Done)
     }
