@@ -198,3 +198,23 @@ fn rule_files_are_checked_with_their_expressions() {
         (&"ok".into(), &1.into(), &1.into())
     );
 }
+
+#[test]
+fn a_rule_file_that_cannot_be_read_is_told_among_the_faults_of_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (bad, missing, good) = (path("a.yml"), path("missing.yml"), path("b.yml"));
+    std::fs::write(&bad, "groups: [{name: g, rules: [{record: a}]}]").unwrap();
+    std::fs::write(&good, "groups: [{name: g, rules: [{record: a, expr: up}]}]").unwrap();
+    let checked = kandela(&["check", "rules", &bad, &missing, &good]);
+    let told = text(&checked.stdout);
+    assert!(told.contains("a.yml:1:") && told.contains("b.yml: 1 rule in 1 group"), "{checked:?}");
+    assert!(
+        told.contains(&format!("■ fail {missing}: 1 to mend\n  {missing}: cannot be read: No such file")),
+        "{told}"
+    );
+    assert_eq!((checked.status.code(), text(&checked.stderr)), (Some(1), ""));
+
+    let report = json(&kandela(&["check", "rules", &missing, "--format", "json"]));
+    assert_eq!((&report[0]["state"], &report[0]["errors"][0]["line"]), (&"fail".into(), &Value::Null));
+}
