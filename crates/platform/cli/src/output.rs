@@ -122,6 +122,20 @@ pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// Text whose lines are at most `most` characters long: of longer ones, the middle is left out.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    let short = |line: &str| {
+        let length = line.chars().count();
+        if length <= most {
+            return line.to_owned();
+        }
+        let behind = most / 2;
+        let before: String = line.chars().take(most - behind - 1).collect();
+        before + "…" + &line.chars().skip(length - behind).collect::<String>()
+    };
+    text.split('\n').map(short).collect::<Vec<_>>().join("\n")
+}
+
 /// A count with thousands apart: `1,234,567`.
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
@@ -162,6 +176,12 @@ mod tests {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn long_lines_keep_their_beginning_and_their_end() {
+        assert_eq!(shortened("short\nline 3: ääääääää is no number", 20), "short\nline 3: ä… no number");
+        assert_eq!(shortened("exactly 10", 10), "exactly 10");
     }
 
     #[test]
