@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use clap::Args;
 use kandela_model::Labels;
 use kandela_promql::histogram::buckets;
 use kandela_promql::{Answer as Told, Control, EvalError, Limits, Options, Point, prepare};
@@ -14,6 +15,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use crate::prometheus::{
     Answer, Bucket, Document, Failure, Histogram, Instant, LabelSet, Millis, Number, Series, When,
 };
+use crate::when::parse_step;
 
 /// What samples may take in memory, and what their evaluation may.
 const MAX_BYTES: usize = 1 << 30;
@@ -24,20 +26,44 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
     remote: RemoteRead,
+    evaluation_interval: Duration,
 }
 
-impl Engine {
-    /// One over samples of the server at `url`, which is asked with these headers and this bearer token.
+/// Whether the engine answers, over whose samples, and what a server's config would tell it.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct EngineArguments {
+    /// Evaluate here, over the samples that this server gives by Prometheus' remote read
+    #[arg(long, value_name = "URL")]
+    pub remote_read: Option<Url>,
+    /// With --remote-read, the step of subqueries that name none, as global.evaluation_interval of a prometheus.yml
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse_step, requires = "remote_read")]
+    evaluation_interval: Duration,
+}
+
+impl EngineArguments {
+    /// The engine, if it is to answer, with these headers and this bearer token for the server.
     ///
     /// # Errors
     /// When the URL is not of HTTP, or the token is none.
-    pub(crate) fn over(url: Url, mut headers: HeaderMap, token: Option<&str>) -> anyhow::Result<Self> {
+    pub(crate) fn engine(&self, headers: HeaderMap, token: Option<&str>) -> anyhow::Result<Option<Engine>> {
+        let over = |url: &Url| Engine::over(url.clone(), headers, token, self.evaluation_interval);
+        self.remote_read.as_ref().map(over).transpose()
+    }
+}
+
+impl Engine {
+    fn over(
+        url: Url,
+        mut headers: HeaderMap,
+        token: Option<&str>,
+        evaluation_interval: Duration,
+    ) -> anyhow::Result<Self> {
         if let Some(token) = token {
             let bearer =
                 HeaderValue::from_str(&format!("Bearer {token}")).context("the token is no header value")?;
             headers.insert(AUTHORIZATION, bearer);
         }
-        Ok(Self { remote: RemoteRead::new(url, headers, Some(TIMEOUT))? })
+        Ok(Self { remote: RemoteRead::new(url, headers, Some(TIMEOUT))?, evaluation_interval })
     }
 
     /// Where the samples come from, without a password.
@@ -65,7 +91,8 @@ impl Engine {
             }
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let options = Options { threads, ..Options::default() };
+        let subquery_step = i64::try_from(self.evaluation_interval.as_micros()).unwrap_or(i64::MAX);
+        let options = Options { threads, subquery_step, ..Options::default() };
         let limits = Limits { memory: MAX_BYTES, ..Limits::default() };
         let evaluated = match prepare(&source, query, asked, options).await {
             Ok(prepared) => {

@@ -1,28 +1,61 @@
 //! Numbers as people read them, and bars made of characters.
 
+use crate::prometheus::{exponent_text, number_text};
+
+/// Digits of a number that are enough to get an idea of it.
+pub(crate) const SHORT: usize = 6;
+/// Digits that tell any two numbers apart.
+const MOST: usize = 17;
+/// Characters that a number without an exponent may take in any case.
+const PLAIN: usize = 16;
+
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// A number with six digits that count at most; whole numbers below a billion have all of theirs.
+/// A number with all its digits, as Prometheus writes it; with an exponent where it is long without and shorter with one.
 pub(crate) fn figure(value: f64) -> String {
-    let size = value.abs();
-    if value.is_nan() {
-        return "NaN".to_owned();
+    let plain = number_text(value);
+    if plain.len() <= PLAIN {
+        return plain;
     }
-    if value.is_infinite() {
-        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    let short = exponent_text(value);
+    if short.len() < plain.len() { short } else { plain }
+}
+
+/// A number with so many digits that count at most; whole numbers below a billion have all of theirs.
+fn rounded(value: f64, digits: usize) -> String {
+    let size = value.abs();
+    if !value.is_finite() {
+        return number_text(value);
     }
     if value.fract() == 0.0 && size < 1e9 {
         return format!("{value:.0}");
     }
     if !(1e-4..1e9).contains(&size) {
-        let text = format!("{value:.5e}");
+        let text = format!("{value:.*e}", digits.saturating_sub(1));
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         return format!("{}e{exponent}", without_zeros(digits));
     }
     let before_the_point = if size < 1.0 { 0 } else { size.log10().floor() as usize + 1 };
     let leading_zeros = if size < 1.0 { (-size.log10()).floor() as usize } else { 0 };
-    let text = format!("{value:.*}", (6 + leading_zeros).saturating_sub(before_the_point));
+    let text = format!("{value:.*}", (digits + leading_zeros).saturating_sub(before_the_point));
     without_zeros(&text).to_owned()
+}
+
+/// A number with [`SHORT`] digits, for where all of them have no room.
+pub(crate) fn short(value: f64) -> String {
+    rounded(value, SHORT)
+}
+
+/// Numbers as short as they can be and still differ, if they do.
+pub(crate) fn distinct(values: &[f64]) -> Vec<String> {
+    let widest = |texts: &[String]| texts.iter().map(String::len).max();
+    let texts = |digits| {
+        let all: Vec<String> = values.iter().copied().map(figure).collect();
+        let some: Vec<String> = values.iter().map(|value| rounded(*value, digits)).collect();
+        if widest(&all) <= widest(&some) { all } else { some }
+    };
+    let differ = |texts: &[String]| texts.windows(2).all(|pair| pair.first() != pair.last());
+    (SHORT..MOST).map(texts).find(|texts| differ(texts)).unwrap_or_else(|| texts(MOST))
 }
 
 /// Without zeros at the end of a fraction.
@@ -87,8 +120,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_have_six_digits_that_count() {
-        let told = |value: f64, wanted: &str| assert_eq!(figure(value), wanted);
+    fn figures_read_back_as_the_same_number() {
+        let told = |value: f64, wanted: &str| {
+            assert_eq!(figure(value), wanted);
+            assert_eq!(wanted.parse(), Ok(value));
+        };
+        told(1_795_850_123.0, "1795850123");
+        told(1_234_567.891, "1234567.891");
+        told(1.0 / 30.0, "0.03333333333333333");
+        told(1.5e-7, "1.5e-07");
+        told(1e15, "1000000000000000");
+        told(1e17, "1e+17");
+        told(123_456_789_012_345_680.0, "123456789012345680");
+        assert_eq!(figure(f64::NAN), "NaN");
+        assert_eq!(figure(f64::NEG_INFINITY), "-Inf");
+    }
+
+    #[test]
+    fn short_figures_have_six_digits_that_count() {
+        let told = |value: f64, wanted: &str| assert_eq!(short(value), wanted);
         told(1.0 / 30.0, "0.0333333");
         told(1_234_567.891, "1234568");
         told(123.456_789, "123.457");
@@ -98,6 +148,15 @@ mod tests {
         told(1e-9, "1e-9");
         told(f64::NAN, "NaN");
         told(-0.25, "-0.25");
+    }
+
+    #[test]
+    fn numbers_that_differ_have_texts_that_differ() {
+        assert_eq!(distinct(&[0.1, 0.2, 0.1 + 0.2]), ["0.1", "0.2", "0.3"]);
+        assert_eq!(distinct(&[1_795_850_000.0, 1_795_850_050.0]), ["1795850000", "1795850050"]);
+        assert_eq!(distinct(&[1.000_000_1, 1.000_000_2]), ["1.0000001", "1.0000002"]);
+        assert_eq!(distinct(&[2e12, 4e12]), ["2e12", "4e12"]);
+        assert_eq!(distinct(&[5.0, 5.0]), ["5", "5"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `kandela`: the one binary. `kandela help` lists what it does.
 //!
-//! Exit codes: 0 done, 1 the check failed, 2 usage or input error.
+//! Exit codes: 0 done, 1 the check failed, 2 usage, input or output error.
 
 mod check;
 mod client;
@@ -59,7 +59,8 @@ fn main() -> ExitCode {
         .build();
     let outcome = threads
         .map_err(anyhow::Error::from)
-        .and_then(|threads| threads.block_on(async { tokio::spawn(run(command)).await? }));
+        .and_then(|threads| threads.block_on(async { tokio::spawn(run(command)).await? }))
+        .and_then(|outcome| output::finish().map(|()| outcome));
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::CheckFailed) => ExitCode::from(1),

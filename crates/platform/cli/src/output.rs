@@ -1,6 +1,7 @@
 //! What every command has in common in what it prints and how it ends.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 
 use clap::ValueEnum;
 
@@ -54,6 +55,12 @@ pub(crate) fn width() -> usize {
     terminal.map_or(80, |(width, _)| usize::from(width.0).max(40))
 }
 
+/// Rows that a terminal shows at a time; nothing where output goes elsewhere.
+pub(crate) fn height() -> Option<usize> {
+    let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+    terminal.map(|(_, height)| usize::from(height.0))
+}
+
 /// Text in a colour, as terminals number them, where colours may be.
 pub(crate) fn painted(text: &str, colour: u8) -> String {
     if colourful() { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
@@ -64,9 +71,38 @@ pub(crate) fn on_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Prints a line; a reader that has gone away is no error of ours.
+/// Why standard output took no more.
+static BROKEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints a line. Whether that worked, [`finish`] says.
 pub(crate) fn line(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
+    print(format!("{text}\n").as_bytes());
+}
+
+/// Prints bytes, and tells whether more would be taken. Whether that worked, [`finish`] says.
+pub(crate) fn print(bytes: &[u8]) -> bool {
+    if BROKEN.get().is_none()
+        && let Err(error) = io::stdout().write_all(bytes)
+    {
+        let _ = BROKEN.set(error);
+    }
+    BROKEN.get().is_none()
+}
+
+/// Ends what was printed. A reader that has gone away has read what it wanted.
+///
+/// # Errors
+/// When something could not be printed.
+pub(crate) fn finish() -> anyhow::Result<()> {
+    if let Err(error) = io::stdout().flush() {
+        let _ = BROKEN.set(error);
+    }
+    match BROKEN.get() {
+        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            anyhow::bail!("writing to standard output: {error}")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Breaks text into lines of at most `width` columns, between words.
@@ -84,6 +120,20 @@ pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Text whose lines are at most `most` characters long: of longer ones, the middle is left out.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    let short = |line: &str| {
+        let length = line.chars().count();
+        if length <= most {
+            return line.to_owned();
+        }
+        let behind = most / 2;
+        let before: String = line.chars().take(most - behind - 1).collect();
+        before + "…" + &line.chars().skip(length - behind).collect::<String>()
+    };
+    text.split('\n').map(short).collect::<Vec<_>>().join("\n")
 }
 
 /// A count with thousands apart: `1,234,567`.
@@ -126,6 +176,12 @@ mod tests {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn long_lines_keep_their_beginning_and_their_end() {
+        assert_eq!(shortened("short\nline 3: ääääääää is no number", 20), "short\nline 3: ä… no number");
+        assert_eq!(shortened("exactly 10", 10), "exactly 10");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Curves over time, drawn with braille dots: two a column across, four a row down.
 
-use crate::figures::{aligned, figure};
+use crate::figures::{aligned, distinct};
 use crate::output::painted;
 use crate::when::{formatted, nice_step};
 use std::time::Duration;
@@ -157,7 +157,7 @@ impl Axis {
         let values: Vec<f64> = (0..=count).map(|n| self.low + self.step * n as f64).collect();
         // What is left of 0.1 + 0.2 - 0.3 is no label.
         let clean = |value: &f64| if value.abs() < self.step * 1e-6 { 0.0 } else { *value };
-        let mut texts: Vec<String> = values.iter().map(clean).map(figure).collect();
+        let mut texts = distinct(&values.iter().map(clean).collect::<Vec<_>>());
         aligned(&mut texts);
         let mut labels = vec![None; rows];
         for (value, text) in values.iter().zip(texts) {
@@ -254,6 +254,12 @@ mod tests {
     fn nothing_to_draw_leaves_an_empty_frame() {
         assert_eq!(drawn(&[]).len(), 7);
         assert_eq!(drawn(&[(0, f64::NAN), (10_000, f64::INFINITY)]).len(), 7);
+    }
+
+    #[test]
+    fn labels_of_the_axis_differ_even_where_values_hardly_do() {
+        let lines = drawn(&[(0, 1_795_859_000.0), (60_000, 1_795_859_120.0)]);
+        assert!(lines[0].starts_with("1795859150 ┤") && lines[1].contains("1795859100 ┤"), "{lines:#?}");
     }
 
     #[test]

@@ -13,8 +13,10 @@ use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Serialize, Serializer};
 use url::form_urlencoded;
 
-pub(crate) use answer::{Answer, Bucket, Histogram, Instant, LabelSet, Series, series_text};
-pub(crate) use number::{Millis, Number, number_text};
+pub(crate) use answer::{
+    Answer, Bucket, Histogram, Instant, LabelSet, Series, label_text, series_parts, series_text,
+};
+pub(crate) use number::{Millis, Number, exponent_text, number_text};
 
 use crate::client::ServerArguments;
 

@@ -8,7 +8,10 @@ use kandela_promql::script::{Query, QueryTime, run};
 use kandela_promql::{Options, When, evaluate};
 use serde::Serialize;
 
-use crate::output::{Format, Outcome, line};
+use crate::output::{Format, Outcome, line, shortened};
+
+/// Characters of a message's line; a script's own lines, which it quotes, may have any length.
+const MESSAGE: usize = 200;
 
 #[derive(Args)]
 pub(crate) struct Promqltest {
@@ -53,7 +56,7 @@ fn report(file: PathBuf) -> anyhow::Result<Report> {
         futures::executor::block_on(evaluate(source, &query.expr, when(query), Options::of_scripts()))
             .map_err(|error| error.to_string())
     });
-    let failed = report.failed.into_iter().map(|failure| failure.message).collect();
+    let failed = report.failed.into_iter().map(|failure| shortened(&failure.message, MESSAGE)).collect();
     Ok(Report { file, passed: report.passed, failed })
 }
 
@@ -61,5 +64,21 @@ fn when(query: &Query) -> When {
     match query.time {
         QueryTime::Instant(at) => When::Instant(at),
         QueryTime::Range { from, through, step } => When::Range { from, through, step },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_of_a_script_makes_no_long_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("long.test");
+        std::fs::write(&file, "\"".repeat(100_000)).unwrap();
+        let report = report(file).unwrap();
+        let [told] = report.failed.as_slice() else { panic!("{} failed", report.failed.len()) };
+        assert_eq!(told.chars().count(), MESSAGE);
+        assert!(told.starts_with("line 1: ") && told.ends_with("those are load, clear and eval"), "{told}");
     }
 }

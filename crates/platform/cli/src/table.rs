@@ -13,31 +13,51 @@ pub(crate) struct Column {
     pub numeric: bool,
 }
 
-/// Writes rows under their titles. Columns that do not fit are shortened, the widest first; where even that does not do,
-/// each row becomes a block of lines.
+/// Writes rows under their titles. Columns that do not fit are shortened, the widest first, but numbers never; where even
+/// that does not do, each row becomes a block of lines.
 pub(crate) fn render(columns: &[Column], rows: &[Vec<String>], width: usize) -> String {
-    let natural: Vec<usize> = columns
-        .iter()
-        .enumerate()
-        .map(|(at, column)| {
-            let widest = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.width()).max();
-            widest.unwrap_or(0).max(column.title.width())
-        })
-        .collect();
-    match shrunk(natural, width) {
+    match shrunk(columns, rows, width) {
         Some(widths) => grid(columns, rows, &widths),
         None => blocks(columns, rows, width),
     }
 }
 
+/// Whether there is room for the rows side by side, if need be shortened.
+pub(crate) fn fits(columns: &[Column], rows: &[Vec<String>], width: usize) -> bool {
+    shrunk(columns, rows, width).is_some()
+}
+
+/// What the rows take when nothing is shortened.
+pub(crate) fn natural_width(columns: &[Column], rows: &[Vec<String>]) -> usize {
+    sum(&natural(columns, rows))
+}
+
+/// What each column takes.
+fn natural(columns: &[Column], rows: &[Vec<String>]) -> Vec<usize> {
+    let columns = columns.iter().enumerate();
+    columns.map(|(at, column)| widest_cell(rows, at).max(column.title.width())).collect()
+}
+
+fn widest_cell(rows: &[Vec<String>], at: usize) -> usize {
+    rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.width()).max().unwrap_or(0)
+}
+
+/// Columns beside each other.
+fn sum(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
+}
+
 /// Widths that fit, or `None` where columns would get too narrow.
-fn shrunk(mut widths: Vec<usize>, width: usize) -> Option<Vec<usize>> {
-    let gaps = GAP.len() * widths.len().saturating_sub(1);
-    while widths.iter().sum::<usize>() + gaps > width {
-        let widest = widths.iter_mut().max()?;
-        if *widest <= NARROWEST {
-            return None;
-        }
+fn shrunk(columns: &[Column], rows: &[Vec<String>], width: usize) -> Option<Vec<usize>> {
+    let mut widths = natural(columns, rows);
+    let least = |(at, column): (usize, &Column)| match column.numeric {
+        true => widest_cell(rows, at).max(NARROWEST),
+        false => NARROWEST,
+    };
+    let least: Vec<usize> = columns.iter().enumerate().map(least).collect();
+    while sum(&widths) > width {
+        let wide = widths.iter_mut().zip(&least).filter(|(width, least)| **width > **least);
+        let (widest, _) = wide.max_by_key(|(width, _)| **width)?;
         *widest -= 1;
     }
     Some(widths)
@@ -149,6 +169,19 @@ mod tests {
         let text = render(&columns, &[row(&[&"x".repeat(100), "1"])], 40);
         assert!(text.lines().all(|line| line.width() <= 40), "{text}");
         assert!(text.contains('…') && text.ends_with("    1\n"), "{text}");
+    }
+
+    #[test]
+    fn a_number_is_never_cut() {
+        let number = "1.2345678901234567e+30";
+        let columns = [column("name", false), column("a value with a long title", true)];
+        let beside = render(&columns, &[row(&["a long name of something", number])], 40);
+        assert!(beside.contains(&format!("a long name of …  {number}\n")), "{beside}");
+        let columns =
+            ["name", "zone"].map(|title| column(title, false)).into_iter().chain([column("n", true)]);
+        let name = "x".repeat(20);
+        let below = render(&columns.collect::<Vec<_>>(), &[row(&[&name, &name, number])], 40);
+        assert!(below.ends_with(&format!("n     {number}\n")), "{below}");
     }
 
     #[test]

@@ -51,13 +51,10 @@ impl CheckConfig {
     }
 
     fn report(&self, file: PathBuf) -> anyhow::Result<Report> {
-        let report = match config_file::load(&file, self.strict)? {
-            Err(errors) => {
-                let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                let summary = format!("{} to mend", errors.len());
-                Report { file, state: State::Fail, errors, warnings: Vec::new(), summary, effective: None }
-            }
-            Ok(loaded) => {
+        let report = match config_file::load(&file, self.strict) {
+            Err(error) => failed(file, vec![format!("{error:#}")]),
+            Ok(Err(errors)) => failed(file, errors.iter().map(ToString::to_string).collect()),
+            Ok(Ok(loaded)) => {
                 let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
                 warnings.extend(missing_files(&loaded.config));
                 let options = Options { config: loaded.config.clone(), ..Options::default() };
@@ -76,6 +73,11 @@ impl CheckConfig {
         };
         Ok(report)
     }
+}
+
+fn failed(file: PathBuf, errors: Vec<String>) -> Report {
+    let summary = format!("{} to mend", errors.len());
+    Report { file, state: State::Fail, errors, warnings: Vec::new(), summary, effective: None }
 }
 
 /// Files that jobs and receivers will ask for and that are not there yet.
@@ -99,12 +101,21 @@ fn print(report: &Report) {
 mod tests {
     use super::*;
 
+    const CHECK: CheckConfig =
+        CheckConfig { files: Vec::new(), strict: false, print: false, format: Format::Table };
+
     fn reported(text: &str) -> Report {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kandela.yaml");
         std::fs::write(&file, text).unwrap();
-        let check = CheckConfig { files: Vec::new(), strict: false, print: false, format: Format::Table };
-        check.report(file).unwrap()
+        CHECK.report(file).unwrap()
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_an_error_of_its_own() {
+        let report = CHECK.report("not-there.yaml".into()).unwrap();
+        assert_eq!(report.state, State::Fail);
+        assert!(report.errors[0].starts_with("reading not-there.yaml: No such file"), "{:?}", report.errors);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod ask;
 mod compare;
 mod difference;
+mod newest;
 mod print;
 mod queries;
 mod selectors;
@@ -12,11 +13,10 @@ use std::time::Duration;
 
 use clap::Args;
 use kandela_model::Timestamp;
-use reqwest::Url;
 use reqwest::header::HeaderMap;
 
 use crate::client::ServerArguments;
-use crate::engine::Engine;
+use crate::engine::EngineArguments;
 use crate::output::{Format, Outcome, line};
 use crate::prometheus::Api;
 use crate::when::{parse_step, parse_time};
@@ -35,9 +35,8 @@ pub(crate) struct CheckParity {
     against_token: Option<String>,
     #[command(flatten)]
     server: ServerArguments,
-    /// Instead of --server, Kandela's own engine over the samples that this server gives by remote read
-    #[arg(long, value_name = "URL")]
-    remote_read: Option<Url>,
+    #[command(flatten)]
+    engine: EngineArguments,
     /// Ask the expressions of these rule files
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "queries")]
     rules: Vec<PathBuf>,
@@ -76,8 +75,8 @@ impl CheckParity {
             ..self.server.clone()
         };
         let there = Api::new(there);
-        let here = match self.remote_read {
-            Some(url) => Asked::Engine(Engine::over(url, HeaderMap::new(), self.server.token.as_deref())?),
+        let here = match self.engine.engine(HeaderMap::new(), self.server.token.as_deref())? {
+            Some(engine) => Asked::Engine(engine),
             None => Asked::Server(Api::new(self.server.clone())),
         };
         let queries = match (self.rules.as_slice(), self.queries.as_slice()) {
@@ -96,6 +95,9 @@ impl CheckParity {
         match self.format {
             Format::Json => line(&serde_json::to_string_pretty(&report)?),
             Format::Table => print::print(&report, self.strict),
+        }
+        if let Some(why) = report.unknown() {
+            anyhow::bail!(why);
         }
         let failed = !report.differing.is_empty() || self.strict && !report.noted_differently.is_empty();
         Ok(if failed { Outcome::CheckFailed } else { Outcome::Done })

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
 use kandela_config::rules::{ExpressionError, RuleFile, read_checked};
 use kandela_config::{ConfigError, NameValidation, Place, Warning};
@@ -35,11 +34,11 @@ struct Report {
     warnings: Vec<Told>,
 }
 
-/// A sentence about a place in a file.
+/// A sentence about a place in a file, or about the file.
 #[derive(Debug, Serialize)]
 struct Told {
-    line: usize,
-    column: usize,
+    line: Option<usize>,
+    column: Option<usize>,
     /// The key path, such as `groups[0].rules[1].expr`.
     path: String,
     message: String,
@@ -47,18 +46,20 @@ struct Told {
 
 impl CheckRules {
     pub(crate) fn run(self) -> anyhow::Result<Outcome> {
-        let mut reports = Vec::new();
-        for file in &self.files {
-            let text =
-                std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-            reports.push(report(file.clone(), &text, self.strict));
-        }
+        let reports: Vec<Report> = self.files.iter().map(|file| self.report(file.clone())).collect();
         match self.format {
             Format::Json => line(&serde_json::to_string_pretty(&reports)?),
             Format::Table => reports.iter().for_each(print),
         }
         let failed = reports.iter().any(|report| report.state == State::Fail);
         Ok(if failed { Outcome::CheckFailed } else { Outcome::Done })
+    }
+
+    fn report(&self, file: PathBuf) -> Report {
+        match std::fs::read_to_string(&file) {
+            Ok(text) => report(file, &text, self.strict),
+            Err(error) => failed(file, vec![unread(&error)]),
+        }
     }
 }
 
@@ -86,11 +87,16 @@ fn report(file: PathBuf, text: &str, strict: bool) -> Report {
             let count = rules.groups.iter().map(|group| group.rules.len()).sum();
             Report { file, state, groups: rules.groups.len(), rules: count, errors, warnings }
         }
-        Err(errors) => {
-            let errors = errors.iter().map(erred).collect();
-            Report { file, state: State::Fail, groups: 0, rules: 0, errors, warnings: Vec::new() }
-        }
+        Err(errors) => failed(file, errors.iter().map(erred).collect()),
     }
+}
+
+fn failed(file: PathBuf, errors: Vec<Told>) -> Report {
+    Report { file, state: State::Fail, groups: 0, rules: 0, errors, warnings: Vec::new() }
+}
+
+fn unread(error: &std::io::Error) -> Told {
+    Told { line: None, column: None, path: String::new(), message: format!("cannot be read: {error}") }
 }
 
 fn erred(error: &ConfigError) -> Told {
@@ -102,7 +108,7 @@ fn warned(warning: &Warning) -> Told {
 }
 
 fn told(place: Place, path: &str, message: String) -> Told {
-    Told { line: place.line, column: place.column, path: path.to_owned(), message }
+    Told { line: Some(place.line), column: Some(place.column), path: path.to_owned(), message }
 }
 
 fn print(report: &Report) {
@@ -115,7 +121,8 @@ fn print(report: &Report) {
     line(&format!("{} {file}: {summary}", report.state.marked()));
     for Told { line: at, column, path, message } in report.errors.iter().chain(&report.warnings) {
         let separator = if path.is_empty() { "" } else { ": " };
-        line(&format!("  {file}:{at}:{column}: {path}{separator}{message}"));
+        let place: String = [at, column].into_iter().flatten().map(|number| format!("{number}:")).collect();
+        line(&format!("  {file}:{place} {path}{separator}{message}"));
     }
 }
 
@@ -143,7 +150,7 @@ mod tests {
             false,
         );
         let places: Vec<_> = report.errors.iter().map(|told| (told.line, told.column)).collect();
-        assert_eq!(places, [(7, 14), (8, 5)], "{report:?}");
+        assert_eq!(places, [(Some(7), Some(14)), (Some(8), Some(5))], "{report:?}");
         assert_eq!(report.errors[0].path, "groups[0].rules[0].expr");
         assert_eq!(report.state, State::Fail);
     }

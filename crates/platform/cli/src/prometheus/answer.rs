@@ -1,8 +1,10 @@
 //! The values of queries.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
+use kandela_config::NameValidation;
+use kandela_model::METRIC_NAME;
+use kandela_promql::ast::{Expr, Kind, Span};
 use serde::{Deserialize, Serialize};
 
 use super::number::{Millis, Number, number_text};
@@ -65,42 +67,50 @@ impl Bucket {
     }
 }
 
-/// A series as it is written in PromQL: `up{job="shop"}`.
+/// A series as it is written in PromQL: `up{job="shop"}`, or `{"http.requests", job="shop"}`.
 pub(crate) fn series_text(labels: &LabelSet) -> String {
-    let name = labels.get("__name__").map(String::as_str).unwrap_or_default();
-    let others: Vec<String> = labels
-        .iter()
-        .filter(|(label, _)| *label != "__name__")
-        .map(|(label, value)| format!("{label}={}", quoted(value)))
-        .collect();
-    if others.is_empty() && !name.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{name}{{{}}}", others.join(", "))
-    }
+    series_parts(labels).concat()
 }
 
-/// A text in double quotes as PromQL reads it.
-fn quoted(text: &str) -> String {
-    let mut told = String::from('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => told.extend(['\\', character]),
-            '\n' => told.push_str("\\n"),
-            // Labels come from strangers; what moves the cursor is written as its code.
-            control if control.is_control() => {
-                let _ = write!(told, "\\u{:04x}", u32::from(control));
-            }
-            other => told.push(other),
-        }
+/// The text of a series in pieces between which a line may be broken: PromQL reads it still.
+pub(crate) fn series_parts(labels: &LabelSet) -> Vec<String> {
+    let name = labels.get(METRIC_NAME).map(String::as_str).unwrap_or_default();
+    let (outside, within) = match NameValidation::Legacy.is_metric_name(name) || name.is_empty() {
+        true => (name, None),
+        false => ("", Some(quoted(name))),
+    };
+    let others = labels.iter().filter(|(label, _)| *label != METRIC_NAME);
+    let conditions: Vec<String> =
+        within.into_iter().chain(others.map(|(label, value)| label_text(label, value))).collect();
+    let [before_last @ .., last] = conditions.as_slice() else {
+        return vec![if name.is_empty() { "{}".to_owned() } else { name.to_owned() }];
+    };
+    let mut parts: Vec<String> = before_last.iter().map(|condition| format!("{condition}, ")).collect();
+    parts.push(format!("{last}}}"));
+    if let Some(first) = parts.first_mut() {
+        first.insert_str(0, &format!("{outside}{{"));
     }
-    told.push('"');
-    told
+    parts
+}
+
+/// A label as PromQL reads it in braces.
+pub(crate) fn label_text(name: &str, value: &str) -> String {
+    let plain = NameValidation::Legacy.is_label_name(name);
+    format!("{}={}", if plain { name.to_owned() } else { quoted(name) }, quoted(value))
+}
+
+/// A text in double quotes as PromQL reads it. Labels come from strangers; what moves the cursor is written as its code.
+fn quoted(text: &str) -> String {
+    Expr { kind: Kind::String(text.into()), span: Span::default() }.to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> LabelSet {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
 
     #[test]
     fn answers_are_written_as_they_are_read() {
@@ -117,15 +127,24 @@ mod tests {
 
     #[test]
     fn a_series_is_told_as_promql_reads_it() {
-        let labels = |pairs: &[(&str, &str)]| {
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<LabelSet>()
-        };
         assert_eq!(series_text(&labels(&[("__name__", "up")])), "up");
         assert_eq!(series_text(&labels(&[])), "{}");
-        assert_eq!(
-            series_text(&labels(&[("__name__", "up"), ("job", "a\"\x1b")])),
-            "up{job=\"a\\\"\\u001b\"}"
+        assert_eq!(series_text(&labels(&[("__name__", "up"), ("job", "a\"\x1b")])), "up{job=\"a\\\"\\x1b\"}");
+    }
+
+    #[test]
+    fn names_beyond_the_legacy_character_set_stand_in_quotes() {
+        let told = |pairs: &[(&str, &str)], wanted: &str| {
+            let text = series_text(&labels(pairs));
+            assert_eq!(text, wanted);
+            kandela_promql::parse_selector(&text).unwrap();
+        };
+        told(
+            &[("__name__", "ünï.code metric"), ("job", "a"), ("label.with dots", "a\"b")],
+            r#"{"ünï.code metric", job="a", "label.with dots"="a\"b"}"#,
         );
+        told(&[("__name__", "http.requests")], r#"{"http.requests"}"#);
+        told(&[("__name__", "job:up"), ("a:b", "c")], r#"job:up{"a:b"="c"}"#);
     }
 
     #[test]

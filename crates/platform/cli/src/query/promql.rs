@@ -11,13 +11,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use kandela_model::Timestamp;
-use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::{text_of, warn};
 use crate::client::{ServerArguments, parse_header};
-use crate::engine::Engine;
-use crate::output::{Outcome, line, on_terminal, width};
+use crate::engine::{Engine, EngineArguments};
+use crate::output::{Outcome, height, line, on_terminal, width};
 use crate::progress::while_waiting;
 use crate::prometheus::{Answer, Api, Document, Failure, When};
 use crate::when::{nice_step, now, parse_step, parse_time};
@@ -43,9 +42,8 @@ pub(crate) struct Promql {
     step: Option<Duration>,
     #[command(flatten)]
     server: ServerArguments,
-    /// Evaluate here, over the samples that this server gives by Prometheus' remote read
-    #[arg(long, value_name = "URL")]
-    remote_read: Option<Url>,
+    #[command(flatten)]
+    engine: EngineArguments,
     /// A header to send with --remote-read, as `X-Scope-OrgID: shop`; may be given more than once
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = parse_header, requires = "remote_read")]
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -58,7 +56,7 @@ pub(crate) struct Promql {
 enum AnswerAs {
     /// Text that fits 80 columns
     Table,
-    /// The server's answer, byte for byte
+    /// The server's answer, byte for byte; of an error, nothing but words on standard error
     Json,
     /// CSV with a header
     Csv,
@@ -70,8 +68,9 @@ impl Promql {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         let query = text_of(&self.query)?;
         let when = self.when()?;
-        let (document, body) = match &self.remote_read {
-            Some(url) => self.here(&query, when, url).await?,
+        let headers = self.headers.iter().cloned().collect();
+        let (document, body) = match self.engine.engine(headers, self.server.token.as_deref())? {
+            Some(engine) => here(&engine, &query, when).await?,
             None => self.there(&query, when).await?,
         };
         if let Some(failure) = &document.failure {
@@ -87,7 +86,7 @@ impl Promql {
             AnswerAs::Json => line(String::from_utf8_lossy(&body).trim_end()),
             AnswerAs::Csv => print(&csv::lines(&answer)),
             AnswerAs::Table => print(&values::lines(&answer, width())),
-            AnswerAs::Plot => print(&graph::lines(&answer, when, width())?),
+            AnswerAs::Plot => print(&graph::lines(&answer, when, width(), height())?),
         }
         Ok(Outcome::Done)
     }
@@ -105,15 +104,6 @@ impl Promql {
         Ok((document, reply.body))
     }
 
-    /// What the engine answers over samples of `url`, and the same in JSON.
-    async fn here(&self, query: &str, when: When, url: &Url) -> anyhow::Result<(Document, Vec<u8>)> {
-        let headers = self.headers.iter().cloned().collect();
-        let engine = Engine::over(url.clone(), headers, self.server.token.as_deref())?;
-        let document = while_waiting("evaluating", engine.query(query, when)).await?;
-        let body = serde_json::to_vec(&document)?;
-        Ok((document, body))
-    }
-
     fn when(&self) -> anyhow::Result<When> {
         let Some(from) = self.from else { return Ok(When::Instant(self.at.map(Timestamp::millis))) };
         let (from, to) = (from.millis(), self.to.unwrap_or_else(now).millis());
@@ -121,6 +111,13 @@ impl Promql {
         let step = self.step.unwrap_or_else(|| nice_step(Duration::from_millis(from.abs_diff(to)), POINTS));
         Ok(When::Range { from, to, step: i64::try_from(step.as_millis()).context("--step is too long")? })
     }
+}
+
+/// What the engine answers, and the same in JSON.
+async fn here(engine: &Engine, query: &str, when: When) -> anyhow::Result<(Document, Vec<u8>)> {
+    let document = while_waiting("evaluating", engine.query(query, when)).await?;
+    let body = serde_json::to_vec(&document)?;
+    Ok((document, body))
 }
 
 fn usual(answer: &Answer) -> AnswerAs {

@@ -1,6 +1,5 @@
 //! `kandela query sql`: ask a server, or a folder.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use serde_json::Value;
 
 use super::{text_of, warn};
 use crate::client::{ServerArguments, successful};
-use crate::output::{Outcome, grouped, line, width};
+use crate::output::{Outcome, grouped, line, print, width};
 use crate::table::{self, Column};
 
 /// Rows that a table on the screen shows; other formats give all.
@@ -65,7 +64,9 @@ impl Sql {
         answer.headers().get_all(WARNING).iter().filter_map(|value| value.to_str().ok()).for_each(warn);
         let mut pieces = answer.bytes_stream();
         while let Some(piece) = pieces.next().await {
-            out.take(&piece.context("the answer broke off; the server's log says why")?)?;
+            if !out.take(&piece.context("the answer broke off; the server's log says why")?) {
+                break;
+            }
         }
         Ok(())
     }
@@ -80,9 +81,11 @@ async fn offline(folder: &Path, query: &str, format: RowsAs, out: &mut Sink) -> 
     let mut encoder = RowEncoder::new(format, &batches.schema(), &warnings)?;
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(|error| kandela_lake::explain(&error))?;
-        out.take(&encoder.push(&batch)?)?;
+        if !out.take(&encoder.push(&batch)?) {
+            return Ok(());
+        }
     }
-    out.take(&encoder.finish()?)?;
+    out.take(&encoder.finish()?);
     while let Some(Some(file)) = lake.next_quarantined().now_or_never() {
         let Quarantined { table, file, reason, rows, .. } = file;
         warn(&format!("{table}/{file} with {rows} rows is damaged ({reason}) and was put aside"));
@@ -93,7 +96,7 @@ async fn offline(folder: &Path, query: &str, format: RowsAs, out: &mut Sink) -> 
 
 /// Where the bytes of an answer go: straight through, or, for a table, all of them first.
 enum Sink {
-    Through(std::io::Stdout),
+    Through,
     Table(Vec<u8>),
 }
 
@@ -101,24 +104,24 @@ impl Sink {
     fn new(format: RowsAs) -> Self {
         match format {
             RowsAs::Table => Self::Table(Vec::new()),
-            RowsAs::Json | RowsAs::Csv => Self::Through(std::io::stdout()),
+            RowsAs::Json | RowsAs::Csv => Self::Through,
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+    /// Takes bytes, and tells whether it wants more.
+    fn take(&mut self, bytes: &[u8]) -> bool {
         match self {
-            Self::Through(out) => out.write_all(bytes).context("writing the answer"),
+            Self::Through => print(bytes),
             Self::Table(all) => {
                 all.extend_from_slice(bytes);
-                Ok(())
+                true
             }
         }
     }
 
     fn finish(self) -> anyhow::Result<Outcome> {
-        match self {
-            Self::Through(mut out) => out.flush()?,
-            Self::Table(all) => print_table(&serde_json::from_slice(&all).context("reading the answer")?),
+        if let Self::Table(all) = self {
+            print_table(&serde_json::from_slice(&all).context("reading the answer")?);
         }
         Ok(Outcome::Done)
     }

@@ -89,6 +89,22 @@ async fn the_engine_over_remote_read_answers_as_the_prometheus_that_the_samples_
 }
 
 #[tokio::test]
+async fn subqueries_that_name_no_step_take_the_evaluation_interval() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = SCRAPES_ITSELF.replace("1s}", "1s, evaluation_interval: 3s}");
+    let Some(prometheus) = prometheus(folder.path(), "prometheus", &config).await else { return };
+    let file = folder.path().join("queries.txt");
+    std::fs::write(&file, "count_over_time(up[12s:])").unwrap();
+    let (url, file) = (prometheus.url.as_str(), file.to_str().unwrap());
+    let engine = ["--remote-read", url, "--evaluation-interval", "3s"];
+    let compare = ["check", "parity", "--against", url, "--queries", file, "--for", "2s", "--step", "1s"];
+    let compared = kandela(&[&compare[..], &engine[..]].concat());
+    assert!(text(&compared.stdout).starts_with("1 of 1 queries agree\n"), "{compared:?}");
+    let ask = ["query", "promql", "count_over_time(vector(1)[12s:])"];
+    assert_eq!(text(&kandela(&[&ask[..], &engine[..]].concat()).stdout), "4\n");
+}
+
+#[tokio::test]
 async fn servers_with_other_data_differ_and_the_data_are_blamed() {
     let folder = tempfile::tempdir().unwrap();
     let rules = folder.path().join("rules.yml");
@@ -181,4 +197,24 @@ fn rule_files_are_checked_with_their_expressions() {
         (&report[0]["state"], &report[0]["rules"], &report[0]["groups"]),
         (&"ok".into(), &1.into(), &1.into())
     );
+}
+
+#[test]
+fn a_rule_file_that_cannot_be_read_is_told_among_the_faults_of_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (bad, missing, good) = (path("a.yml"), path("missing.yml"), path("b.yml"));
+    std::fs::write(&bad, "groups: [{name: g, rules: [{record: a}]}]").unwrap();
+    std::fs::write(&good, "groups: [{name: g, rules: [{record: a, expr: up}]}]").unwrap();
+    let checked = kandela(&["check", "rules", &bad, &missing, &good]);
+    let told = text(&checked.stdout);
+    assert!(told.contains("a.yml:1:") && told.contains("b.yml: 1 rule in 1 group"), "{checked:?}");
+    assert!(
+        told.contains(&format!("■ fail {missing}: 1 to mend\n  {missing}: cannot be read: No such file")),
+        "{told}"
+    );
+    assert_eq!((checked.status.code(), text(&checked.stderr)), (Some(1), ""));
+
+    let report = json(&kandela(&["check", "rules", &missing, "--format", "json"]));
+    assert_eq!((&report[0]["state"], &report[0]["errors"][0]["line"]), (&"fail".into(), &Value::Null));
 }

@@ -6,21 +6,18 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use serde::Serialize;
 
-use super::compare::{Order, Told, compare};
+use super::compare::{Order, Told, compare, compare_samples};
 use super::difference::{Difference, Side, Time};
 use super::queries::{Query, order};
 use super::selectors::{Need, needs};
 use crate::engine::Engine;
-use crate::progress::{Progress, while_waiting};
-use crate::prometheus::{Answer, Api, Document, Number, When};
+use crate::progress::Progress;
+use crate::prometheus::{Api, Document, When};
 
 /// Queries that are asked at a time.
 const AT_A_TIME: usize = 2;
 /// Single times at which a query is asked.
 const INSTANTS: i64 = 5;
-/// Selectors by which the newest data are found: so many are tried, and so many with an answer are enough.
-const TRIED: usize = 20;
-const ENOUGH: usize = 5;
 /// The longest answer with raw samples that is read, and how many of its differences are told.
 const MAX_DATA: usize = 64 << 20;
 const TOLD_OF_DATA: usize = 20;
@@ -61,6 +58,10 @@ pub(super) struct Report {
     pub(super) agree: usize,
     /// Of those that agree, the ones that err on both servers.
     pub(super) agree_in_error: usize,
+    /// Of those that agree, the ones that have no data on either.
+    pub(super) agree_in_nothing: usize,
+    /// Of those that do not agree, the ones of which that is only because a server could not be asked.
+    pub(super) unasked: usize,
     pub(super) differing: Vec<Differing>,
     pub(super) noted_differently: Vec<NotedDifferently>,
 }
@@ -114,6 +115,46 @@ struct Compared {
     only_here: BTreeSet<String>,
     only_there: BTreeSet<String>,
     erred: bool,
+    has_data: bool,
+}
+
+impl Report {
+    /// Why it cannot be said whether all queries agree, if so.
+    pub(super) fn unknown(&self) -> Option<String> {
+        if self.differing.len() > self.unasked {
+            None
+        } else if self.unasked > 0 {
+            Some(format!(
+                "{} of {} queries could not be asked; the report says why",
+                self.unasked, self.queries
+            ))
+        } else if self.agree_in_nothing > 0 && self.agree_in_nothing + self.agree_in_error == self.queries {
+            let (from, to) = (self.from, self.to);
+            Some(format!(
+                "no query has data on either server from {from} to {to} UTC, so nothing was compared; check the names in the queries, and the time with --to and --for"
+            ))
+        } else {
+            None
+        }
+    }
+}
+
+impl Differing {
+    /// Whether nothing is known but that a server could not be asked.
+    pub(super) fn is_unasked(&self) -> bool {
+        let mut differences = self.asked.iter().flat_map(|question| &question.differences);
+        differences.all(|difference| matches!(difference, Difference::Unasked { .. }))
+    }
+}
+
+impl Compared {
+    /// Takes in both answers to one question.
+    fn note(&mut self, here: &Told, there: &Told) {
+        self.only_here.extend(here.notes.difference(&there.notes).cloned());
+        self.only_there.extend(there.notes.difference(&here.notes).cloned());
+        self.erred |= here.said.is_err() && there.said.is_err();
+        self.has_data |= here.has_data() || there.has_data();
+    }
 }
 
 impl Stretch {
@@ -133,7 +174,8 @@ impl Stretch {
 }
 
 impl Asked {
-    fn name(&self) -> String {
+    /// What it is called in reports.
+    pub(super) fn name(&self) -> String {
         match self {
             Self::Server(api) => api.url(),
             Self::Engine(engine) => format!("Kandela's engine over {}", engine.url()),
@@ -141,7 +183,7 @@ impl Asked {
     }
 
     /// What it says, and with which status.
-    async fn query(&self, query: &str, when: When) -> anyhow::Result<(u16, Document)> {
+    pub(super) async fn query(&self, query: &str, when: When) -> anyhow::Result<(u16, Document)> {
         match self {
             Self::Server(api) => {
                 let reply = api.query(query, when).await?;
@@ -169,36 +211,6 @@ impl Asked {
 }
 
 impl Asking {
-    /// The newest time that both have data for, as far as the queries' selectors tell.
-    pub(super) async fn newest(&self, queries: &[Query]) -> anyhow::Result<i64> {
-        let mut selectors: Vec<String> = Vec::new();
-        for need in queries.iter().filter_map(|query| needs(&query.text)).flatten() {
-            if !selectors.contains(&need.selector) {
-                selectors.push(need.selector);
-            }
-        }
-        let (mut here, mut there) = (Vec::new(), Vec::new());
-        for selector in selectors.iter().take(TRIED) {
-            let query = format!("max(timestamp({selector}))");
-            let asked = futures::future::join(time(&self.here, &query), time(&self.there, &query));
-            let (of_here, of_there) = while_waiting("looking for the newest data", asked).await;
-            here.extend(of_here?);
-            there.extend(of_there?);
-            if here.len().min(there.len()) >= ENOUGH {
-                break;
-            }
-        }
-        let none = |asked: &Asked| {
-            anyhow::anyhow!(
-                "{} has no series of the queries in the last five minutes; say with --to up to when to compare",
-                asked.name()
-            )
-        };
-        let here = here.into_iter().max().ok_or_else(|| none(&self.here))?;
-        let there = there.into_iter().max().ok_or_else(|| none(&self.there))?;
-        Ok(here.min(there))
-    }
-
     /// Asks everything.
     pub(super) async fn compare(&self, queries: &[Query], stretch: Stretch) -> Report {
         let mut progress = Progress::default();
@@ -223,12 +235,15 @@ impl Asking {
             queries: queries.len(),
             agree: queries.len() - differ,
             agree_in_error: 0,
+            agree_in_nothing: 0,
+            unasked: 0,
             differing: Vec::new(),
             noted_differently: Vec::new(),
         };
         let mut looked_at = BTreeMap::new();
-        for (query, (_, Compared { asked, only_here, only_there, erred })) in queries.iter().zip(compared) {
+        for (query, (_, compared)) in queries.iter().zip(compared) {
             let (text, source) = (query.text.clone(), query.source.clone());
+            let Compared { asked, only_here, only_there, erred, has_data } = compared;
             if !asked.is_empty() {
                 progress.show(|_| format!("comparing the data of {differ} queries"));
                 let differences = asked.iter().flat_map(|question| &question.differences);
@@ -236,17 +251,16 @@ impl Asking {
                     true => self.data(&text, stretch, &mut looked_at).await,
                     false => Data::NotAsked,
                 };
-                report.differing.push(Differing { query: text, source, asked, data });
-            } else if !only_here.is_empty() || !only_there.is_empty() {
-                report.noted_differently.push(NotedDifferently {
-                    query: text,
-                    source,
-                    only_here,
-                    only_there,
-                });
-                report.agree_in_error += usize::from(erred);
-            } else {
-                report.agree_in_error += usize::from(erred);
+                let differing = Differing { query: text, source, asked, data };
+                report.unasked += usize::from(differing.is_unasked());
+                report.differing.push(differing);
+                continue;
+            }
+            report.agree_in_error += usize::from(erred);
+            report.agree_in_nothing += usize::from(!erred && !has_data);
+            if !only_here.is_empty() || !only_there.is_empty() {
+                let noted = NotedDifferently { query: text, source, only_here, only_there };
+                report.noted_differently.push(noted);
             }
         }
         progress.clear();
@@ -271,9 +285,7 @@ impl Asking {
             );
             let differences = match asked.await {
                 (Ok(here), Ok(there)) => {
-                    compared.only_here.extend(here.notes.difference(&there.notes).cloned());
-                    compared.only_there.extend(there.notes.difference(&here.notes).cloned());
-                    compared.erred |= here.said.is_err() && there.said.is_err();
+                    compared.note(&here, &there);
                     compare(&here, &there, order)
                 }
                 (here, there) => {
@@ -333,7 +345,7 @@ impl Asking {
             (self.here.clone().reading_at_most(MAX_DATA), self.there.clone().reading_at_most(MAX_DATA));
         match futures::future::join(self.told(&here, &query, when), self.told(&there, &query, when)).await {
             (Ok(here), Ok(there)) => match (&here.said, &there.said) {
-                (Ok(_), Ok(_)) => match compare(&here, &there, Order::Free) {
+                (Ok(here), Ok(there)) => match compare_samples(here, there) {
                     same if same.is_empty() => Data::Same,
                     mut differences => {
                         let more = differences.len().saturating_sub(TOLD_OF_DATA);
@@ -350,20 +362,6 @@ impl Asking {
             (Err(error), _) | (_, Err(error)) => Data::Unknown { why: format!("{error:#}") },
         }
     }
-}
-
-/// The one value of a query, a time in seconds, in milliseconds.
-async fn time(asked: &Asked, query: &str) -> anyhow::Result<Option<i64>> {
-    let (status, document) = asked.query(query, When::Instant(None)).await?;
-    if let Some(failure) = document.failure {
-        anyhow::bail!("{} says {status}: {}", asked.name(), failure.message);
-    }
-    Ok(match document.data {
-        Some(Answer::Vector(series)) => {
-            series.first().and_then(|one| one.value).map(|(_, Number(seconds))| (seconds * 1e3) as i64)
-        }
-        _ => None,
-    })
 }
 
 #[cfg(test)]

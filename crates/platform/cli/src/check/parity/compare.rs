@@ -41,6 +41,16 @@ impl Told {
         Self { said, notes }
     }
 
+    /// Whether there is a value in what was said.
+    pub(super) const fn has_data(&self) -> bool {
+        match &self.said {
+            Ok(Answer::Vector(series)) => !series.is_empty(),
+            Ok(Answer::Matrix(series)) => !series.is_empty(),
+            Ok(Answer::Scalar(_) | Answer::String(_)) => true,
+            Err(_) => false,
+        }
+    }
+
     /// As if no series had these labels.
     pub(super) fn without(mut self, labels: &[String]) -> Self {
         let metrics: Vec<&mut LabelSet> = match &mut self.said {
@@ -71,7 +81,7 @@ fn without_place(note: &str) -> &str {
 /// All that differs between what is said here and there; notes are left to the caller.
 pub(super) fn compare(here: &Told, there: &Told, order: Order) -> Vec<Difference> {
     match (&here.said, &there.said) {
-        (Ok(here), Ok(there)) => answers(here, there, order),
+        (Ok(here), Ok(there)) => answers(here, there, order, same),
         (Err(here), Err(there)) if (here.status, &here.kind) == (there.status, &there.kind) => Vec::new(),
         (here, there) => {
             let failed = |said: &Result<Answer, Failed>| said.as_ref().err().cloned();
@@ -80,7 +90,16 @@ pub(super) fn compare(here: &Told, there: &Told, order: Order) -> Vec<Difference
     }
 }
 
-fn answers(here: &Answer, there: &Answer, order: Order) -> Vec<Difference> {
+/// All that differs between samples as they were taken in. There the sign of zero counts too: a query can make much of it, as
+/// `1 / x` does.
+pub(super) fn compare_samples(here: &Answer, there: &Answer) -> Vec<Difference> {
+    answers(here, there, Order::Free, same_with_sign)
+}
+
+/// Whether two values are the same.
+type Same = fn(f64, f64) -> bool;
+
+fn answers(here: &Answer, there: &Answer, order: Order, same: Same) -> Vec<Difference> {
     match (here, there) {
         (Answer::Scalar((at, here)), Answer::Scalar((_, there))) => {
             let differ = !same(here.0, there.0);
@@ -92,8 +111,8 @@ fn answers(here: &Answer, there: &Answer, order: Order) -> Vec<Difference> {
         (Answer::String((at, here)), Answer::String((_, there))) => {
             (here != there).then(|| value("the string", *at, 1, 1, here, there)).into_iter().collect()
         }
-        (Answer::Vector(here), Answer::Vector(there)) => vectors(here, there, order),
-        (Answer::Matrix(here), Answer::Matrix(there)) => matrices(here, there),
+        (Answer::Vector(here), Answer::Vector(there)) => vectors(here, there, order, same),
+        (Answer::Matrix(here), Answer::Matrix(there)) => matrices(here, there, same),
         _ => vec![Difference::Kind { here: kind(here), there: kind(there) }],
     }
 }
@@ -107,10 +126,10 @@ const fn kind(answer: &Answer) -> &'static str {
     }
 }
 
-fn vectors(here: &[Instant], there: &[Instant], order: Order) -> Vec<Difference> {
+fn vectors(here: &[Instant], there: &[Instant], order: Order, same: Same) -> Vec<Difference> {
     let [of_here, of_there] =
         [here, there].map(|vector| vector.iter().map(course_of_instant).collect::<Vec<_>>());
-    let mut differences = courses(&of_here, &of_there);
+    let mut differences = courses(&of_here, &of_there, same);
     // Where values or series differ, so does their order, which says nothing more.
     if differences.is_empty()
         && let Some(at) = out_of_order(here, there, order)
@@ -135,9 +154,9 @@ fn out_of_order(here: &[Instant], there: &[Instant], order: Order) -> Option<usi
     here.iter().zip(there).position(differ)
 }
 
-fn matrices(here: &[Series], there: &[Series]) -> Vec<Difference> {
+fn matrices(here: &[Series], there: &[Series], same: Same) -> Vec<Difference> {
     let [here, there] = [here, there].map(|matrix| matrix.iter().map(course_of_series).collect::<Vec<_>>());
-    courses(&here, &there)
+    courses(&here, &there, same)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -164,7 +183,7 @@ fn course_of_series(one: &Series) -> Course<'_> {
 }
 
 /// Series as sets of labels, each with its points.
-fn courses(here: &[Course<'_>], there: &[Course<'_>]) -> Vec<Difference> {
+fn courses(here: &[Course<'_>], there: &[Course<'_>], same: Same) -> Vec<Difference> {
     let mut differences = Vec::new();
     let (of_here, of_there) =
         (by_labels(here, Side::Here, &mut differences), by_labels(there, Side::There, &mut differences));
@@ -172,7 +191,7 @@ fn courses(here: &[Course<'_>], there: &[Course<'_>]) -> Vec<Difference> {
     for labels in all {
         let name = series_text(labels);
         match (of_here.get(labels), of_there.get(labels)) {
-            (Some(here), Some(there)) => points(&name, here, there, &mut differences),
+            (Some(here), Some(there)) => points(&name, here, there, same, &mut differences),
             (Some(points), None) => differences.push(missing(Side::There, &name, points, true)),
             (None, Some(points)) => differences.push(missing(Side::Here, &name, points, true)),
             (None, None) => {}
@@ -200,6 +219,7 @@ fn points(
     series: &str,
     here: &[(i64, Point<'_>)],
     there: &[(i64, Point<'_>)],
+    same: Same,
     differences: &mut Vec<Difference>,
 ) {
     let (mut rest_here, mut rest_there) = (here, there);
@@ -234,7 +254,7 @@ fn points(
         }
         (rest_here, rest_there) = (more_here, more_there);
         both += 1;
-        if let Some((here, there)) = apart(*a, *b) {
+        if let Some((here, there)) = apart(*a, *b, same) {
             differing += 1;
             first.get_or_insert((*at, here, there));
         }
@@ -256,12 +276,12 @@ fn missing(side: Side, series: &str, points: &[(i64, Point<'_>)], whole: bool) -
 }
 
 /// Two values as texts that show what differs, if something does.
-fn apart(here: Point<'_>, there: Point<'_>) -> Option<(String, String)> {
+fn apart(here: Point<'_>, there: Point<'_>, same: Same) -> Option<(String, String)> {
     match (here, there) {
         (Point::Float(here), Point::Float(there)) => {
             (!same(here, there)).then(|| (number_text(here), number_text(there)))
         }
-        (Point::Histogram(here), Point::Histogram(there)) => histograms(here, there),
+        (Point::Histogram(here), Point::Histogram(there)) => histograms(here, there, same),
         (here, there) => {
             let told = |point| match point {
                 Point::Float(value) => format!("the float {}", number_text(value)),
@@ -272,7 +292,7 @@ fn apart(here: Point<'_>, there: Point<'_>) -> Option<(String, String)> {
     }
 }
 
-fn histograms(here: &Histogram, there: &Histogram) -> Option<(String, String)> {
+fn histograms(here: &Histogram, there: &Histogram, same: Same) -> Option<(String, String)> {
     for (what, here, there) in [("count", here.count, there.count), ("sum", here.sum, there.sum)] {
         if !same(here.0, there.0) {
             return Some((
@@ -303,6 +323,12 @@ fn same(here: f64, there: f64) -> bool {
         || here.is_finite()
             && there.is_finite()
             && (here - there).abs() <= TOLERANCE * here.abs().max(there.abs())
+}
+
+/// The same, and no zero with another sign.
+fn same_with_sign(here: f64, there: f64) -> bool {
+    let signs_count = here == 0.0 && there == 0.0;
+    same(here, there) && (!signs_count || here.is_sign_negative() == there.is_sign_negative())
 }
 
 #[cfg(test)]

@@ -8,17 +8,23 @@ use crate::output::{State, grouped, line, width, wrapped};
 const SHOWN: usize = 3;
 
 pub(super) fn print(report: &Report, strict: bool) {
-    let Report { queries, agree, agree_in_error, .. } = report;
+    let Report { queries, agree, agree_in_error, agree_in_nothing, unasked, .. } = report;
     line(&format!("{} of {} queries agree", grouped(*agree as u64), grouped(*queries as u64)));
     line(&format!("  here   {}", report.here));
     line(&format!("  there  {}", report.there));
     line(&format!("  from {} to {} UTC", report.from, report.to));
     if *agree_in_error > 0 {
-        line(&format!("  {agree_in_error} of them with the same error on both"));
+        line(&format!("  {} of them with the same error on both", grouped(*agree_in_error as u64)));
+    }
+    if *agree_in_nothing > 0 {
+        line(&format!("  {} of them empty on both", grouped(*agree_in_nothing as u64)));
+    }
+    if *unasked > 0 {
+        line(&format!("  {} could not be asked", grouped(*unasked as u64)));
     }
     let on_other_data = report.differing.iter().filter(|one| matches!(one.data, Data::Differ { .. })).count();
     if on_other_data > 0 {
-        let differ = report.differing.len();
+        let differ = report.differing.len() - unasked;
         line(&format!(
             "  of the {} that differ, {} stand on data that differ",
             grouped(differ as u64),

@@ -12,13 +12,25 @@ use unicode_width::UnicodeWidthStr as _;
 
 /// Curves that can still be told apart.
 const CURVES: usize = 8;
+/// Rows of the curves: so many where there is room, and at least so many.
 const HEIGHT: usize = 15;
+const LOWEST: usize = 4;
+/// Rows below the curves: their axis, and what sets the legend apart.
+const BELOW: usize = 3;
+/// Rows that a shell takes after a command.
+const PROMPT: usize = 1;
 
-/// A plot in lines of at most `width` columns.
+/// A plot in lines of at most `width` columns, and of so many that a terminal of `height` rows shows them all beside its
+/// prompt, unless it is very low.
 ///
 /// # Errors
 /// When the answer is not over time.
-pub(super) fn lines(answer: &Answer, when: When, width: usize) -> anyhow::Result<Vec<String>> {
+pub(super) fn lines(
+    answer: &Answer,
+    when: When,
+    width: usize,
+    height: Option<usize>,
+) -> anyhow::Result<Vec<String>> {
     let Answer::Matrix(series) = answer else {
         anyhow::bail!("--format plot draws values over time; say since when with --from, as now-1h");
     };
@@ -33,20 +45,49 @@ pub(super) fn lines(answer: &Answer, when: When, width: usize) -> anyhow::Result
     let curves: Vec<Curve> =
         highest.iter().zip('a'..).map(|((_, points), mark)| Curve { points: points.clone(), mark }).collect();
     let mut lines = split.common_lines(width);
-    let frame = frame(&curves, when, width);
-    lines.extend(draw(&frame, &curves));
-    lines.push(String::new());
-    lines.extend(legend(&highest, &split, &curves, &frame));
-    let more = series.len() - highest.len();
-    if more > 0 {
-        let text =
-            format!("the {CURVES} with the highest last value; {} more are left out", grouped(more as u64));
-        lines.push(text);
+    let mut frame = frame(&curves, when, width);
+    let mut below = legend(&highest, &split, &curves, &frame);
+    let left_out = series.len() - highest.len();
+    let mut notes = Vec::new();
+    if left_out > 0 {
+        let left_out = grouped(left_out as u64);
+        notes.push(format!("the {CURVES} with the highest last value; {left_out} more are left out"));
     }
     if highest.iter().any(|(one, _)| !one.histograms.is_empty()) {
-        lines.push("of histograms, the counts; --format json gives their buckets".to_owned());
+        notes.push("of histograms, the counts; --format json gives their buckets".to_owned());
     }
+    if let Some(height) = height {
+        let room = height.saturating_sub(rows(&lines, width) + BELOW + PROMPT);
+        let wanted = below.len() + rows(&notes, width);
+        frame.height = room.saturating_sub(wanted).clamp(LOWEST, HEIGHT);
+        if frame.height + wanted > room {
+            notes.clear();
+            cut(&mut below, room.saturating_sub(frame.height), left_out);
+        }
+    }
+    lines.extend(draw(&frame, &curves));
+    lines.push(String::new());
+    lines.extend(below);
+    lines.extend(notes);
     Ok(lines)
+}
+
+/// Rows that lines take on a terminal, which breaks long ones.
+fn rows(lines: &[String], width: usize) -> usize {
+    lines.iter().map(|line| line.width().div_ceil(width).max(1)).sum()
+}
+
+/// Leaves at most so many lines, but one, and tells in the last how many series there are besides, those that are left out
+/// among them.
+fn cut(legend: &mut Vec<String>, lines: usize, left_out: usize) {
+    let title = usize::from(legend.len() > 1);
+    if left_out == 0 && legend.len() <= lines.max(1) {
+        return;
+    }
+    let kept = lines.saturating_sub(title + 1).min(legend.len() - title);
+    let gone = legend.len() - title - kept + left_out;
+    legend.truncate(if kept == 0 { 0 } else { title + kept });
+    legend.push(format!("… and {} more", grouped(gone as u64)));
 }
 
 fn frame(curves: &[Curve], when: When, width: usize) -> Frame {
@@ -101,4 +142,47 @@ fn legend(
         lines.push(line.trim_end().to_owned());
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: When = When::Range { from: 0, to: 3_600_000, step: 60_000 };
+
+    fn plotted(series: usize, width: usize, height: Option<usize>) -> Vec<String> {
+        let one = |at: usize| {
+            format!(
+                r#"{{"metric":{{"__name__":"up","job":"shop","zone":"z{at}"}},"values":[[0,"1"],[60,"{at}"]]}}"#
+            )
+        };
+        let series: Vec<String> = (0..series).map(one).collect();
+        let answer = format!(r#"{{"resultType":"matrix","result":[{}]}}"#, series.join(","));
+        lines(&serde_json::from_str(&answer).unwrap(), HOUR, width, height).unwrap()
+    }
+
+    #[test]
+    fn curves_give_way_to_their_legend_in_a_terminal() {
+        let lines = plotted(8, 80, Some(24));
+        assert_eq!(lines.len(), 23, "{lines:#?}");
+        assert_eq!(lines[0], r#"up{job="shop"}"#);
+        assert!(lines[22].starts_with("h  z0"), "{lines:#?}");
+    }
+
+    #[test]
+    fn a_low_terminal_shows_the_first_of_the_legend_and_how_many_there_are_besides() {
+        let lines = plotted(8, 40, Some(12));
+        assert_eq!(lines.len(), 11, "{lines:#?}");
+        assert!(lines[9].starts_with("a  z7") && lines[10] == "… and 7 more", "{lines:#?}");
+        let lower = plotted(8, 40, Some(10));
+        assert_eq!((lower.len(), lower[8].as_str()), (9, "… and 8 more"), "{lower:#?}");
+        let many = plotted(20, 40, Some(12));
+        assert_eq!((many.len(), many[10].as_str()), (11, "… and 19 more"), "{many:#?}");
+    }
+
+    #[test]
+    fn a_plot_that_goes_elsewhere_has_its_full_height() {
+        assert_eq!(plotted(8, 80, None).len(), 1 + HEIGHT + BELOW + 1 + CURVES);
+        assert_eq!(plotted(8, 80, None), plotted(8, 80, Some(60)));
+    }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::output::wrapped;
-use crate::prometheus::LabelSet;
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::prometheus::{LabelSet, label_text, series_parts};
 
 /// The labels of several series.
 pub(super) struct Split {
@@ -35,23 +36,28 @@ impl Split {
             [only] => labels.get(only).cloned().unwrap_or_default(),
             several => {
                 let pairs = several.iter().filter_map(|name| Some((name, labels.get(name)?)));
-                let texts: Vec<String> = pairs.map(|(name, value)| format!("{name}={value:?}")).collect();
+                let texts: Vec<String> = pairs.map(|(name, value)| label_text(name, value)).collect();
                 texts.join(" ")
             }
         }
     }
 
-    /// What all share, as lines of at most `width` columns; none where they share nothing.
+    /// What all share, as PromQL reads it, in lines of `width` columns where labels are no longer; none where they share
+    /// nothing.
     pub(super) fn common_lines(&self, width: usize) -> Vec<String> {
         if self.common.is_empty() {
             return Vec::new();
         }
-        let name = self.common.get("__name__").map(String::as_str).unwrap_or_default();
-        let others = self.common.iter().filter(|(label, _)| *label != "__name__");
-        let others: Vec<String> = others.map(|(label, value)| format!("{label}={value:?}")).collect();
-        let text =
-            if others.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", others.join(", ")) };
-        wrapped(&text, width)
+        let mut lines = vec![String::new()];
+        for part in series_parts(&self.common) {
+            match lines.last_mut() {
+                Some(last) if last.is_empty() || last.width() + part.trim_end().width() <= width => {
+                    last.push_str(&part);
+                }
+                _ => lines.push(part),
+            }
+        }
+        lines.iter().map(|line| line.trim_end().to_owned()).collect()
     }
 }
 
@@ -74,6 +80,15 @@ mod tests {
         assert_eq!(split.differing, ["instance", "zone"]);
         assert_eq!(split.cells(&series[1]), ["", "z"]);
         assert_eq!(split.differing_text(&series[0]), "instance=\"1\"");
+    }
+
+    #[test]
+    fn lines_break_between_labels_and_never_within_one() {
+        let series = [labels(&[("__name__", "up"), ("job", "a  b c"), ("zone", "the other side")])];
+        assert_eq!(
+            Split::of(series.iter()).common_lines(24),
+            ["up{job=\"a  b c\",", "zone=\"the other side\"}"]
+        );
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Answers as text.
 
 use super::split::Split;
-use crate::figures::{aligned, bars, figure, spark};
+use crate::figures::{SHORT, aligned, bars, figure, short, spark};
 use crate::output::grouped;
-use crate::prometheus::{Answer, Histogram, Instant, LabelSet, Millis, Number, Series};
-use crate::table::{Column, render};
+use crate::prometheus::{Answer, Bucket, Histogram, Instant, LabelSet, Millis, Number, Series};
+use crate::table::{Column, fits, natural_width, render};
 use crate::when::time_text;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -12,6 +12,8 @@ use unicode_width::UnicodeWidthStr as _;
 const SHOWN: usize = 1_000;
 /// Columns that a histogram's bars or a course take.
 const SKETCH: usize = 12;
+/// Columns that the bar of a bucket may take.
+const BAR: usize = 40;
 /// Buckets of a histogram that stands alone.
 const BUCKETS: usize = 40;
 
@@ -30,6 +32,41 @@ fn vector(series: &[Instant], width: usize) -> Vec<String> {
         return one(only, width);
     }
     let split = Split::of(series.iter().map(|one| &one.metric));
+    let mut lines = split.common_lines(width);
+    lines.extend(in_columns(width, |figure| vector_table(series, &split, figure)));
+    if series.is_empty() {
+        lines.clear();
+    }
+    lines.push(counted(series.len()));
+    lines
+}
+
+/// How numbers are written.
+type Figure = fn(f64) -> String;
+/// Columns, and the cells of rows.
+type Table = (Vec<Column>, Vec<Vec<String>>);
+
+/// A table with all digits of its numbers, or with few where only these leave room for columns.
+fn in_columns(width: usize, table: impl Fn(Figure) -> Table) -> Vec<String> {
+    let has_room = |(columns, rows): &Table| fits(columns, rows, width);
+    let (whole, rounded) = (table(figure), table(short));
+    if has_room(&whole) || !has_room(&rounded) {
+        return rendered(&whole, width);
+    }
+    let mut lines = rendered(&rounded, width);
+    lines.extend([String::new(), rounding()]);
+    lines
+}
+
+fn rendered((columns, rows): &Table, width: usize) -> Vec<String> {
+    render(columns, rows, width).trim_end().lines().map(str::to_owned).collect()
+}
+
+fn rounding() -> String {
+    format!("rounded to {SHORT} digits; --format csv gives all of them")
+}
+
+fn vector_table(series: &[Instant], split: &Split, figure: Figure) -> Table {
     let shown = series.get(..SHOWN).unwrap_or(series);
     let mut columns: Vec<Column> = split.differing.iter().map(|name| text(name)).collect();
     let mut rows: Vec<Vec<String>> = shown.iter().map(|one| split.cells(&one.metric)).collect();
@@ -48,16 +85,10 @@ fn vector(series: &[Instant], width: usize) -> Vec<String> {
         columns.push(text("buckets"));
         columns.push(text("to"));
         for (row, one) in rows.iter_mut().zip(shown) {
-            row.extend(histogram(one).map_or([const { String::new() }; 3], |h| sketch(&h)));
+            row.extend(histogram(one).map_or([const { String::new() }; 3], |h| sketch(&h, figure)));
         }
     }
-    let mut lines = split.common_lines(width);
-    lines.extend(render(&columns, &rows, width).trim_end().lines().map(str::to_owned));
-    if series.is_empty() {
-        lines.clear();
-    }
-    lines.push(counted(series.len()));
-    lines
+    (columns, rows)
 }
 
 /// A series that stands alone.
@@ -71,43 +102,58 @@ fn one(series: &Instant, width: usize) -> Vec<String> {
             "count {}, sum {}, average {}",
             figure(histogram.count.0),
             figure(histogram.sum.0),
-            figure(histogram.sum.0 / histogram.count.0)
+            short(histogram.sum.0 / histogram.count.0)
         ));
         lines.extend(bucket_lines(histogram, width));
     }
     lines
 }
 
-/// A bar for each bucket, lowest first.
+/// A bar for each bucket, lowest first, with all digits where these leave room for it.
 fn bucket_lines(histogram: &Histogram, width: usize) -> Vec<String> {
     let shown = histogram.buckets.get(..BUCKETS).unwrap_or(&histogram.buckets);
     let highest = histogram.buckets.iter().map(|bucket| bucket.3.0).fold(0.0, f64::max);
-    let mut counts: Vec<String> = shown.iter().map(|bucket| figure(bucket.3.0)).collect();
-    aligned(&mut counts);
-    let longest = shown.iter().map(|bucket| interval(bucket).width()).max().unwrap_or(0);
-    let widest = counts.iter().map(|count| count.width()).max().unwrap_or(0);
-    let room = width.saturating_sub(longest + widest + 6).min(40);
-    let told = shown.iter().zip(counts).map(|(bucket, count)| {
+    let (whole, rounded) = (labelled(shown, figure), labelled(shown, short));
+    let room = |labels: &[String]| {
+        let widest = labels.iter().map(|label| label.width()).max().unwrap_or(0);
+        width.saturating_sub(widest + "  ".len()).min(BAR)
+    };
+    let is_rounded = room(&whole) < SKETCH && rounded != whole;
+    let labels = if is_rounded { rounded } else { whole };
+    let room = room(&labels);
+    let told = shown.iter().zip(labels).map(|(bucket, label)| {
         let share = if highest > 0.0 { (bucket.3.0 / highest).clamp(0.0, 1.0) } else { 0.0 };
         let bar = "█".repeat((share * room as f64).round() as usize);
-        format!("  {:<longest$}  {count:>widest$}  {bar}", interval(bucket)).trim_end().to_owned()
+        format!("{label}  {bar}").trim_end().to_owned()
     });
     let mut lines: Vec<String> = told.collect();
     let more = histogram.buckets.len() - shown.len();
     if more > 0 {
         lines.push(format!("  and {more} buckets more; --format json gives all"));
     }
+    lines.extend(is_rounded.then(|| format!("  {}", rounding())));
     lines
 }
 
-fn interval(bucket: &crate::prometheus::Bucket) -> String {
+/// The bounds of each bucket and what it holds, as wide for each.
+fn labelled(buckets: &[Bucket], figure: Figure) -> Vec<String> {
+    let mut counts: Vec<String> = buckets.iter().map(|bucket| figure(bucket.3.0)).collect();
+    aligned(&mut counts);
+    let intervals: Vec<String> = buckets.iter().map(|bucket| interval(bucket, figure)).collect();
+    let widest = |texts: &[String]| texts.iter().map(|text| text.width()).max().unwrap_or(0);
+    let (longest, widest) = (widest(&intervals), widest(&counts));
+    let label = |(interval, count): (&String, &String)| format!("  {interval:<longest$}  {count:>widest$}");
+    intervals.iter().zip(&counts).map(label).collect()
+}
+
+fn interval(bucket: &Bucket, figure: Figure) -> String {
     let told = bucket.interval();
     let (open, close) = (told.chars().next().unwrap_or('('), told.chars().last().unwrap_or(']'));
     format!("{open}{}, {}{close}", figure(bucket.1.0), figure(bucket.2.0))
 }
 
 /// Where the buckets begin, what they hold as bars, and where they end.
-fn sketch(histogram: &Histogram) -> [String; 3] {
+fn sketch(histogram: &Histogram, figure: Figure) -> [String; 3] {
     let (Some(first), Some(last)) = (histogram.buckets.first(), histogram.buckets.last()) else {
         return [const { String::new() }; 3];
     };
@@ -142,29 +188,29 @@ fn by_time(series: &[Series], split: &Split, width: usize) -> Option<Vec<String>
     times.sort_unstable();
     times.dedup();
     let shown = times.get(..SHOWN).unwrap_or(&times);
-    let mut columns = vec![text("time (UTC)")];
-    let mut rows: Vec<Vec<String>> = shown.iter().map(|at| vec![time_text(*at)]).collect();
-    for (one, course) in series.iter().zip(&courses) {
-        let mut at = course.iter().peekable();
-        let cells = shown.iter().map(|time| match at.next_if(|(at, _)| at == time) {
-            Some((_, value)) => figure(*value),
-            None => String::new(),
-        });
-        add(&mut columns, &mut rows, &title(one), cells.collect());
+    let table = |figure: Figure| {
+        let mut columns = vec![text("time (UTC)")];
+        let mut rows: Vec<Vec<String>> = shown.iter().map(|at| vec![time_text(*at)]).collect();
+        for (one, course) in series.iter().zip(&courses) {
+            let mut at = course.iter().peekable();
+            let cells = shown.iter().map(|time| match at.next_if(|(at, _)| at == time) {
+                Some((_, value)) => figure(*value),
+                None => String::new(),
+            });
+            add(&mut columns, &mut rows, &title(one), cells.collect());
+        }
+        (columns, rows)
+    };
+    let has_room = |(columns, rows): &Table| !series.is_empty() && natural_width(columns, rows) <= width;
+    let (whole, rounded) = (table(figure), table(short));
+    let mut lines = match (has_room(&whole), has_room(&rounded)) {
+        (true, _) => rendered(&whole, width),
+        (false, true) => rendered(&rounded, width),
+        (false, false) => return None,
+    };
+    if !has_room(&whole) {
+        lines.extend([String::new(), rounding()]);
     }
-    let natural: usize = columns
-        .iter()
-        .enumerate()
-        .map(|(at, column)| {
-            let widest = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.width()).max();
-            widest.unwrap_or(0).max(column.title.width()) + 2
-        })
-        .sum();
-    if series.is_empty() || natural > width + 2 {
-        return None;
-    }
-    let mut lines: Vec<String> =
-        render(&columns, &rows, width).trim_end().lines().map(str::to_owned).collect();
     if times.len() > SHOWN {
         let (all, some) = (grouped(times.len() as u64), grouped(SHOWN as u64));
         lines.push(format!("{all} times, the first {some} shown; --format csv gives all"));
@@ -179,27 +225,10 @@ fn summary(series: &[Series], split: &Split, width: usize) -> Vec<String> {
     }
     let shown = series.get(..SHOWN).unwrap_or(series);
     let courses: Vec<Vec<(i64, f64)>> = shown.iter().map(course).collect();
-    let mut columns: Vec<Column> = split.differing.iter().map(|name| text(name)).collect();
-    let mut rows: Vec<Vec<String>> = shown.iter().map(|one| split.cells(&one.metric)).collect();
-    let cells = |of: fn(&[f64]) -> f64| {
-        let values = |course: &Vec<(i64, f64)>| course.iter().map(|(_, value)| *value).collect::<Vec<_>>();
-        courses.iter().map(|course| figure(of(&values(course)))).collect::<Vec<_>>()
-    };
-    add(&mut columns, &mut rows, "min", cells(|values| values.iter().copied().fold(f64::NAN, f64::min)));
-    add(&mut columns, &mut rows, "max", cells(|values| values.iter().copied().fold(f64::NAN, f64::max)));
-    add(&mut columns, &mut rows, "last", cells(|values| values.last().copied().unwrap_or(f64::NAN)));
-    columns.push(text("course"));
     let mut times: Vec<i64> = courses.iter().flatten().map(|(at, _)| *at).collect();
     times.sort_unstable();
     times.dedup();
-    for (row, course) in rows.iter_mut().zip(&courses) {
-        let mut at = course.iter().peekable();
-        let values: Vec<Option<f64>> =
-            times.iter().map(|time| at.next_if(|(at, _)| at == time).map(|(_, value)| *value)).collect();
-        row.push(spark(&values, SKETCH));
-    }
-    let mut lines: Vec<String> =
-        render(&columns, &rows, width).trim_end().lines().map(str::to_owned).collect();
+    let mut lines = in_columns(width, |figure| summary_table(shown, &courses, &times, split, figure));
     if let (Some(first), Some(last)) = (times.first(), times.last()) {
         lines.push(String::new());
         lines.push(format!(
@@ -209,6 +238,32 @@ fn summary(series: &[Series], split: &Split, width: usize) -> Vec<String> {
         ));
     }
     lines
+}
+
+fn summary_table(
+    series: &[Series],
+    courses: &[Vec<(i64, f64)>],
+    times: &[i64],
+    split: &Split,
+    figure: Figure,
+) -> Table {
+    let mut columns: Vec<Column> = split.differing.iter().map(|name| text(name)).collect();
+    let mut rows: Vec<Vec<String>> = series.iter().map(|one| split.cells(&one.metric)).collect();
+    let cells = |of: fn(&[f64]) -> f64| {
+        let values = |course: &Vec<(i64, f64)>| course.iter().map(|(_, value)| *value).collect::<Vec<_>>();
+        courses.iter().map(|course| figure(of(&values(course)))).collect::<Vec<_>>()
+    };
+    add(&mut columns, &mut rows, "min", cells(|values| values.iter().copied().fold(f64::NAN, f64::min)));
+    add(&mut columns, &mut rows, "max", cells(|values| values.iter().copied().fold(f64::NAN, f64::max)));
+    add(&mut columns, &mut rows, "last", cells(|values| values.last().copied().unwrap_or(f64::NAN)));
+    columns.push(text("course"));
+    for (row, course) in rows.iter_mut().zip(courses) {
+        let mut at = course.iter().peekable();
+        let values: Vec<Option<f64>> =
+            times.iter().map(|time| at.next_if(|(at, _)| at == time).map(|(_, value)| *value)).collect();
+        row.push(spark(&values, SKETCH));
+    }
+    (columns, rows)
 }
 
 /// Times and values, ascending; of histograms the counts.
@@ -249,5 +304,41 @@ fn counted(series: usize) -> String {
             format!("\n{all} series, the first {some} shown; --format csv gives all")
         }
         many => format!("\n{} series", grouped(many as u64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(result: &str, width: usize) -> Vec<String> {
+        lines(&serde_json::from_str(result).unwrap(), width)
+    }
+
+    #[test]
+    fn values_are_told_with_all_their_digits() {
+        let alone = r#"{"resultType":"vector","result":[{"metric":{"job":"a"},"value":[1,"1234567.891"]}]}"#;
+        assert_eq!(told(alone, 80), [r#"{job="a"}"#, "1234567.891"]);
+        let several = r#"{"resultType":"vector","result":[
+            {"metric":{"job":"a"},"value":[1,"1795850123"]},{"metric":{"job":"b"},"value":[1,"0.1234567891"]}]}"#;
+        assert_eq!(
+            told(several, 80),
+            ["job                  value", "a    1795850123", "b             0.1234567891", "\n2 series"]
+        );
+    }
+
+    #[test]
+    fn where_all_digits_have_no_room_it_says_so() {
+        let course = |job: &str| {
+            format!(
+                r#"{{"metric":{{"job":"{job}"}},"values":[[1,"0.12345678912345"],[2,"0.22345678912345"]]}}"#
+            )
+        };
+        let courses: Vec<String> = ["a", "b", "c", "d"].map(course).into();
+        let answer = format!(r#"{{"resultType":"matrix","result":[{}]}}"#, courses.join(","));
+        let (wide, narrow) = (told(&answer, 100), told(&answer, 70));
+        assert!(wide[1].contains("0.12345678912345") && !wide.contains(&rounding()), "{wide:#?}");
+        assert!(narrow[1].contains("  0.123457  ") && narrow.contains(&rounding()), "{narrow:#?}");
+        assert!(narrow.iter().all(|line| line.width() <= 70), "{narrow:#?}");
     }
 }
