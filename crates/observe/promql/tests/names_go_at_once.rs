@@ -61,3 +61,11 @@ fn a_label_cannot_be_taken_from_a_name_that_went() {
     assert_eq!(labels_of(query, false).unwrap(), [r#"{job="shop"}"#]);
     assert_eq!(labels_of(query, true).unwrap(), [r#"{job="shop", name="a_total"}"#]);
 }
+
+#[test]
+fn what_comes_from_one_side_and_then_from_the_other_is_one_series() {
+    for delayed in [false, true] {
+        let query = "a_total > 15 or a_total < 12";
+        assert_eq!(labels_of(query, delayed).unwrap(), [r#"a_total{job="shop"}"#]);
+    }
+}

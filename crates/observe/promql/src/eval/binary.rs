@@ -10,7 +10,7 @@ use super::operators::{Operator, holds, of_scalars};
 use super::results::Results;
 use super::stream::{Changed, Stream};
 use super::value::{Column, Grid, Point, Series, Value, is_absent, present};
-use super::{ABSENT, Evaluated, Evaluator, failed};
+use super::{ABSENT, Evaluated, Evaluator, failed, named};
 use crate::ast::{Binary, BinaryOp, Cardinality, Matching, Span, ValueType};
 use crate::quote::quoted;
 
@@ -24,7 +24,10 @@ impl Evaluator {
                 Ok(Value::Scalar(values.map(|(l, r)| of_scalars(binary.op, l, r)).collect()))
             }
             (Value::Vector(left), Value::Vector(right)) if binary.op.is_set() => {
-                Ok(Value::Vector(set(binary.op, &binary.matching, left, right, grid)))
+                let series = set(binary.op, &binary.matching, left, right, grid);
+                // A series may come from the left at some steps and from the right at others.
+                let may_be_twice = binary.op == BinaryOp::Or && !self.options.delayed_name_removal;
+                Ok(Value::Vector(if may_be_twice { named(series, grid.count)? } else { series }))
             }
             (Value::Vector(left), Value::Vector(right)) => self.matched(binary, left, right, span, grid),
             _ => failed("a text takes no operator"),

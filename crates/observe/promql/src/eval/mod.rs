@@ -302,12 +302,12 @@ impl Evaluator {
         let before = self.control.held();
         let nested = std::mem::take(&mut self.nested_streams);
         let value = if grid.count > 1 && select::is_fixed(expr) {
-            repeated(self.eval(expr, Grid { count: 1, ..grid })?, grid.count)
+            self.eval(expr, Grid { count: 1, ..grid }).map(|value| repeated(value, grid.count))
         } else {
-            deeper(|| self.eval_kind(expr, grid))?
+            deeper(|| self.eval_kind(expr, grid))
         };
         self.nested_streams = nested;
-        let value = match value {
+        let value = match value? {
             Value::Vector(series) if self.drops_names_of(&series) => {
                 Value::Vector(named(series, grid.count)?)
             }

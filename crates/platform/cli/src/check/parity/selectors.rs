@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kandela_promql::ast::{self, DurationExpr, Expr, Kind, Selector};
+use kandela_promql::deeper;
 
 /// How old the newest sample of a series may be, by Prometheus' default.
 const LOOKBACK: f64 = 300.0;
@@ -33,6 +34,10 @@ type Found = BTreeMap<String, (f64, f64)>;
 
 /// `back` and `ahead` are what surrounds the expression, in seconds.
 fn visit(expr: &Expr, back: f64, ahead: f64, found: &mut Found) -> Option<()> {
+    deeper(|| visit_parts(expr, back, ahead, found))
+}
+
+fn visit_parts(expr: &Expr, back: f64, ahead: f64, found: &mut Found) -> Option<()> {
     match &expr.kind {
         Kind::Number(_) | Kind::String(_) => Some(()),
         Kind::Vector(selector) => add(selector, 0.0, back, ahead, found),

@@ -11,7 +11,7 @@ use http::StatusCode;
 use kandela_lake::{Answer, Lake, LakeError, QueryLimits};
 use kandela_model::{Exemplar, Labels, Timestamp};
 use kandela_promql::ast::{Expr, Kind};
-use kandela_promql::{Matcher, parse};
+use kandela_promql::{Matcher, deeper, parse};
 
 use super::call::Call;
 use super::error::ApiError;
@@ -89,7 +89,7 @@ fn whole(exemplar: &Exemplar) -> Labels {
 
 /// The conditions of every selector within an expression.
 fn collect_selectors(expr: &Expr, found: &mut Vec<Vec<Matcher>>) {
-    let mut visit = |expr: &Expr| collect_selectors(expr, found);
+    let mut visit = |expr: &Expr| deeper(|| collect_selectors(expr, found));
     match &expr.kind {
         Kind::Number(_) | Kind::String(_) => {}
         Kind::Vector(selector) => found.push(selector.matchers.clone()),
