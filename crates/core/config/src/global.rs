@@ -149,8 +149,7 @@ impl Global {
             scrape_interval,
             scrape_timeout,
             scrape_protocols: scrape_protocols(&mut fields),
-            evaluation_interval: not_yet(&mut fields, "evaluation_interval")
-                .unwrap_or(default.evaluation_interval),
+            evaluation_interval: fields.period("evaluation_interval").unwrap_or(default.evaluation_interval),
             rule_query_offset: not_yet(&mut fields, "rule_query_offset").unwrap_or_default(),
             external_labels: external_labels(&mut fields, names, variables),
             limits: ScrapeLimits::read(&mut fields),

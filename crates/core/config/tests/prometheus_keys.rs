@@ -56,7 +56,7 @@ scrape_configs:
     );
     assert_eq!(config.scrape_configs[0].discovery.static_configs[0].labels["app"], "prometheus");
     let paths: Vec<&str> = warnings.iter().map(|warning| warning.path.as_str()).collect();
-    assert_eq!(paths, ["global.evaluation_interval", "alerting"]);
+    assert_eq!(paths, ["alerting"]);
     assert!(warnings.iter().all(|warning| warning.reason == Ignored::NotYet));
 }
 

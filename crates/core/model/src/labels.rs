@@ -4,6 +4,7 @@
 //! `varint(len(name)) name varint(len(value)) value`. One allocation holds it, equality is a `memcmp`, and its hash is the
 //! hash of the bytes. Names are unique; an empty value means the label is absent, as in Prometheus, and is never kept.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
@@ -131,7 +132,16 @@ impl<'a> LabelsRef<'a> {
 
     /// The value of `name`, if the label is present.
     pub fn get(self, name: &str) -> Option<&'a str> {
-        self.iter().find_map(|(n, value)| (n == name).then_some(value))
+        let mut rest = self.0;
+        loop {
+            let (this, after_name) = take(rest)?;
+            let (value, after_value) = take(after_name)?;
+            match this.cmp(name.as_bytes()) {
+                Ordering::Less => rest = after_value,
+                Ordering::Equal => return std::str::from_utf8(value).ok(),
+                Ordering::Greater => return None,
+            }
+        }
     }
 
     /// The metric's name, if the set has one.
