@@ -150,7 +150,7 @@ fn measure(
     interrupt: &Interrupt,
 ) -> anyhow::Result<Cost> {
     let home = tempfile::Builder::new().prefix(system.name()).tempdir_in(folder)?;
-    let (mut server, agent, base) = start(system, program, home.path(), interrupt)?;
+    let (mut server, agent, base) = start(system, program, &[], home.path(), interrupt)?;
 
     let cpu_before = server.cpu_seconds()?;
     let clock = Instant::now();
@@ -172,17 +172,21 @@ fn measure(
     Ok(Cost { wall_s, cpu_s, cpu_settled_s, resident_bytes, resident_peak_bytes, disk_bytes, retries })
 }
 
-/// Starts a system over `home` and waits until it is ready; gives it with an agent and the address to ask.
+/// Starts a system over `home`, with more on its command line, and waits until it is ready; gives it with an agent and the
+/// address to ask.
 pub(super) fn start(
     system: System,
     program: &Path,
+    arguments: &[&str],
     home: &Path,
     interrupt: &Interrupt,
 ) -> anyhow::Result<(Server, Agent, String)> {
     let port = process::free_port()?;
     let base = format!("http://127.0.0.1:{port}");
     let agent = system::agent();
-    let mut server = Server::start(system.command(program, home, port)?, &home.join("log"))?;
+    let mut command = system.command(program, home, port)?;
+    command.args(arguments);
+    let mut server = Server::start(command, &home.join("log"))?;
     wait_until_ready(&mut server, &agent, &format!("{base}{}", system.ready_path()), interrupt)?;
     Ok((server, agent, base))
 }

@@ -99,7 +99,7 @@ fn measure(
     let (mut samples, mut series) = (0, 0);
     // A restart in the middle: Kandela and VictoriaMetrics write what they hold in memory, and have something to merge.
     for half in pages.chunks(pages.len().div_ceil(2)) {
-        let (_server, agent, base) = start(system, program, home.path(), interrupt)?;
+        let (_server, agent, base) = start(system, program, &[], home.path(), interrupt)?;
         for page in half {
             let timeseries = pages::series(page, page.unix_ms)?;
             samples += timeseries.len() as u64;
@@ -110,7 +110,7 @@ fn measure(
             interrupt.check()?;
         }
     }
-    let (_server, agent, base) = start(system, program, home.path(), interrupt)?;
+    let (_server, agent, base) = start(system, program, &[], home.path(), interrupt)?;
     let data = home.path().join("data");
     let disk_bytes = merged(system, &agent, &base, &data, interrupt)?;
     let bytes_per_sample = disk_bytes as f64 / samples as f64;

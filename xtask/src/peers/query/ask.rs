@@ -36,6 +36,22 @@ pub(super) fn ask(
     question: &Question,
     nocache: bool,
 ) -> anyhow::Result<(Vec<u8>, Duration)> {
+    let (status, bytes, took) = ask_anything(agent, base, question, nocache)?;
+    let text = || String::from_utf8_lossy(&bytes).trim().to_owned();
+    ensure!(status == 200, "{} was answered {status}: {}", question.query, text());
+    Ok((bytes, took))
+}
+
+/// As [`ask`], of a question that may be refused; gives the status before the rest.
+///
+/// # Errors
+/// When the answer is none.
+pub(super) fn ask_anything(
+    agent: &Agent,
+    base: &str,
+    question: &Question,
+    nocache: bool,
+) -> anyhow::Result<(u16, Vec<u8>, Duration)> {
     let path = match question.at {
         At::Instant(_) => "query",
         At::Range { .. } => "query_range",
@@ -52,15 +68,7 @@ pub(super) fn ask(
     let clock = Instant::now();
     let mut response = request.call()?;
     let bytes = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec()?;
-    let took = clock.elapsed();
-    ensure!(
-        response.status() == 200,
-        "{} was answered {}: {}",
-        question.query,
-        response.status(),
-        String::from_utf8_lossy(&bytes).trim()
-    );
-    Ok((bytes, took))
+    Ok((response.status().as_u16(), bytes, clock.elapsed()))
 }
 
 /// # Errors

@@ -20,6 +20,9 @@ use crate::peers::remote_write;
 use crate::peers::system::System;
 
 const LONGEST_SETTLING: Duration = Duration::from_secs(120);
+/// How long a body is sent again and again, and how soon.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_millis(200);
 
 pub(super) struct Instance {
     pub(super) system: System,
@@ -45,8 +48,18 @@ pub(super) struct Memory {
 
 impl Instance {
     pub(super) fn start(system: System, program: &Path, bench: &Bench<'_>) -> anyhow::Result<Self> {
+        Self::start_with(system, program, &[], bench)
+    }
+
+    /// Starts it with more on its command line.
+    pub(super) fn start_with(
+        system: System,
+        program: &Path,
+        arguments: &[&str],
+        bench: &Bench<'_>,
+    ) -> anyhow::Result<Self> {
         let home = tempfile::Builder::new().prefix(system.name()).tempdir_in(bench.folder)?;
-        let running = running(system, program, home.path(), bench.interrupt)?;
+        let running = running(system, program, arguments, home.path(), bench.interrupt)?;
         Ok(Self { system, program: program.to_owned(), running, home })
     }
 
@@ -63,10 +76,26 @@ impl Instance {
         Ok(())
     }
 
+    /// As [`Instance::write`], again and again for some seconds where there is no room at the moment.
+    pub(super) fn write_in_time(&self, body: &[u8]) -> anyhow::Result<()> {
+        let deadline = Instant::now() + LONGEST_WAIT;
+        loop {
+            match self.write(body) {
+                Err(_) if Instant::now() < deadline => std::thread::sleep(PATIENCE),
+                written => return written,
+            }
+        }
+    }
+
     /// As [`ask::ask`].
     pub(super) fn ask(&self, question: &Question, nocache: bool) -> anyhow::Result<(Vec<u8>, Duration)> {
         ask::ask(&self.running.agent, &self.running.base, question, nocache)
             .with_context(|| self.system.name())
+    }
+
+    /// As [`ask::ask_anything`].
+    pub(super) fn ask_anything(&self, question: &Question) -> anyhow::Result<(u16, Vec<u8>, Duration)> {
+        ask::ask_anything(&self.running.agent, &self.running.base, question, false)
     }
 
     /// As [`ask::ask`], with the CPU time it took; the bytes are thrown away.
@@ -95,15 +124,21 @@ impl Instance {
         drop(server);
         forget_pages(&self.home.path().join("data"))?;
         let clock = Instant::now();
-        self.running = running(self.system, &self.program, self.home.path(), interrupt)?;
+        self.running = running(self.system, &self.program, &[], self.home.path(), interrupt)?;
         let wall = clock.elapsed();
         let cpu = Duration::from_secs_f64(self.running.server.cpu_seconds()?);
         Ok((self, Took { wall, cpu }))
     }
 }
 
-fn running(system: System, program: &Path, home: &Path, interrupt: &Interrupt) -> anyhow::Result<Running> {
-    let (server, agent, base) = ingest::start(system, program, home, interrupt)?;
+fn running(
+    system: System,
+    program: &Path,
+    arguments: &[&str],
+    home: &Path,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Running> {
+    let (server, agent, base) = ingest::start(system, program, arguments, home, interrupt)?;
     Ok(Running { server, agent, base })
 }
 

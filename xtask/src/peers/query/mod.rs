@@ -1,7 +1,7 @@
 //! Queries in PromQL over the same data, asked of each system through the same HTTP API; how long each took.
 //!
-//! Three parts. `ranges`: range queries over hours, warm and right after a restart. `dashboard`: panels that refresh while
-//! samples stream in. `instant`: one series among many.
+//! Four parts. `ranges`: range queries over hours, warm and right after a restart. `dashboard`: panels that refresh while
+//! samples stream in. `instant`: one series among many. `memory`: more samples than the server may hold, Kandela alone.
 
 mod agree;
 mod ask;
@@ -10,6 +10,7 @@ mod fleet;
 mod instance;
 mod instant;
 mod latency;
+mod limited;
 mod pace;
 mod ranges;
 mod times;
@@ -42,6 +43,8 @@ pub(crate) struct Arguments {
     dashboard: dashboard::Settings,
     #[command(flatten)]
     instant: instant::Settings,
+    #[command(flatten)]
+    limited: limited::Settings,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
@@ -54,6 +57,8 @@ enum Part {
     Dashboard,
     /// One series among many
     Instant,
+    /// Questions over more samples than the server may hold
+    Memory,
 }
 
 /// What every part needs.
@@ -76,6 +81,8 @@ struct Outcome {
     dashboard: Option<dashboard::Outcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     instant: Option<instant::Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<limited::Outcome>,
 }
 
 #[derive(Serialize)]
@@ -109,6 +116,7 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
             .then(|| dashboard::run(&bench, &arguments.dashboard))
             .transpose()?,
         instant: asked(Part::Instant).then(|| instant::run(&bench, &arguments.instant)).transpose()?,
+        memory: asked(Part::Memory).then(|| limited::run(&bench, &arguments.limited)).transpose()?,
     };
     ingest::append(&folder.join("queries.jsonl"), &outcome)?;
     match arguments.format {
@@ -132,7 +140,8 @@ impl fmt::Display for Outcome {
         }
         self.ranges.iter().try_for_each(|outcome| write!(f, "\n{outcome}"))?;
         self.dashboard.iter().try_for_each(|outcome| write!(f, "\n{outcome}"))?;
-        self.instant.iter().try_for_each(|outcome| write!(f, "\n{outcome}"))
+        self.instant.iter().try_for_each(|outcome| write!(f, "\n{outcome}"))?;
+        self.memory.iter().try_for_each(|outcome| write!(f, "\n{outcome}"))
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod annotations;
+mod asked;
 mod binary;
 mod calendar;
 mod control;
@@ -18,6 +19,7 @@ mod info;
 mod instant;
 mod label_functions;
 mod labels;
+mod names;
 mod newest;
 mod operators;
 mod range;
@@ -39,95 +41,16 @@ use crate::ast::{Aggregate, AggregateOp, At, Duration, Expr, Kind, Span, ValueTy
 use crate::depth::deeper;
 use crate::parse::parse;
 use crate::quote::quoted;
-use crate::source::{Select, SeriesSet, SeriesSource, SourceError};
+use crate::source::{Select, SeriesSet, SeriesSource};
 use annotations::{Annotations, Note};
 use durations::Known;
+use names::named;
 use newest::Asked;
 use stream::{Changed, Run, Stream, There};
 use value::{ABSENT, Column, Grid, Series, Value, is_absent};
 
+pub use asked::{EvalError, Options, When};
 pub use control::{Control, Limits, SharedMemory};
-
-/// How a query is evaluated. Times and durations are microseconds.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// How old the newest sample of a series may be.
-    pub lookback: i64,
-    /// The step of a subquery that names none.
-    pub subquery_step: i64,
-    /// Threads that one query may use, at least 1.
-    pub threads: usize,
-    /// Whether a name that a function takes away goes at the end of the query, as with Prometheus' feature
-    /// `promql-delayed-name-removal`, or at once, as without. Until it goes it tells series apart, and labels may be taken from
-    /// it.
-    pub delayed_name_removal: bool,
-}
-
-impl Default for Options {
-    /// Prometheus' lookback and evaluation interval; one thread.
-    fn default() -> Self {
-        Self { lookback: 300_000_000, subquery_step: 60_000_000, threads: 1, delayed_name_removal: false }
-    }
-}
-
-impl Options {
-    /// As the engine that Prometheus' own test scripts are written for.
-    pub fn of_scripts() -> Self {
-        Self { delayed_name_removal: true, ..Self::default() }
-    }
-}
-
-/// When a query is evaluated, in microseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// Once.
-    Instant(i64),
-    /// From `from` in steps of `step`, which is above zero, up to `through`.
-    Range {
-        /// The first time.
-        from: i64,
-        /// None later.
-        through: i64,
-        /// The distance.
-        step: i64,
-    },
-}
-
-/// Why a query has no answer.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum EvalError {
-    /// The query is wrong.
-    #[error("{0}")]
-    Bad(String),
-    /// It cannot be evaluated on these data.
-    #[error("{0}")]
-    Execution(String),
-    /// It would hold more samples than [`Limits::samples`].
-    #[error("query processing would load too many samples into memory in query execution")]
-    TooManySamples,
-    /// It would hold more bytes than [`Limits::memory`].
-    #[error(
-        "the query would hold more than its memory limit of {limit} bytes: ask for fewer series, a shorter time or a longer step"
-    )]
-    TooMuchMemory {
-        /// The limit.
-        limit: usize,
-    },
-    /// What queries share is in use.
-    #[error(
-        "the memory that queries share is in use: try again in a moment, ask for less, or raise the memory limit"
-    )]
-    MemoryTaken,
-    /// Its deadline passed.
-    #[error("query timed out in expression evaluation")]
-    Timeout,
-    /// Whoever asked has gone.
-    #[error("query was canceled in expression evaluation")]
-    Cancelled,
-    /// Its series cannot be had.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-}
 
 /// Evaluates a query without limits.
 ///
@@ -308,17 +231,11 @@ impl Evaluator {
         };
         self.nested_streams = nested;
         let value = match value? {
-            Value::Vector(series) if self.drops_names_of(&series) => {
-                Value::Vector(named(series, grid.count)?)
-            }
+            Value::Vector(series) => Value::Vector(self.without_names(series, grid.count)?),
             value => value,
         };
         self.control.settle(before + value.held())?;
         Ok(value)
-    }
-
-    fn drops_names_of(&self, series: &[Series]) -> bool {
-        !self.options.delayed_name_removal && series.iter().any(|one| one.drop_name)
     }
 
     fn eval_kind(&mut self, expr: &Expr, grid: Grid) -> Evaluated {
@@ -363,7 +280,7 @@ impl Evaluator {
         let stream = deeper(|| self.stream_kind(expr, grid));
         self.nested_streams -= 1;
         let stream = stream?;
-        if self.options.delayed_name_removal || !may_become_one(&*stream) {
+        if self.options.delayed_name_removal || !names::may_become_one(&*stream) {
             return Ok(stream);
         }
         let run = Run { control: &self.control, grid, threads: self.options.threads };
@@ -498,46 +415,4 @@ fn negate(column: &mut Column, _: &mut Annotations) -> bool {
         *histogram = Arc::new(negative);
     }
     true
-}
-
-/// Whether series of a stream, which differ, may be the same without the names that are to go.
-fn may_become_one(stream: &dyn Stream) -> bool {
-    let metadata = |index: usize| {
-        let labels = stream.labels(index);
-        labels::METADATA.map(|name| labels.get(name))
-    };
-    let mut dropping = (0..stream.len()).filter(|index| stream.drops_name(*index)).map(metadata);
-    let first = dropping.next();
-    dropping.any(|other| Some(other) != first)
-}
-
-/// The series without the names that are to go; series that are then one must not have values at one time.
-fn named(series: Vec<Series>, count: usize) -> Evaluated<Vec<Series>> {
-    let mut named: Vec<Series> = Vec::with_capacity(series.len());
-    let mut places: HashMap<Labels, usize> = HashMap::new();
-    for mut one in series {
-        if one.is_empty() {
-            continue;
-        }
-        if one.drop_name {
-            one.labels = labels::without_metadata(&one.labels);
-            one.drop_name = false;
-        }
-        match places.get(&one.labels).and_then(|at| named.get_mut(*at)) {
-            None => {
-                places.insert(one.labels.clone(), named.len());
-                named.push(one);
-            }
-            Some(same) => {
-                for n in 0..count {
-                    let Some(point) = one.point(n) else { continue };
-                    if same.has(n) {
-                        return failed("vector cannot contain metrics with the same labelset");
-                    }
-                    same.set(n, point);
-                }
-            }
-        }
-    }
-    Ok(named)
 }

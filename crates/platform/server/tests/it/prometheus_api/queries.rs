@@ -1,5 +1,9 @@
 //! Instant and range queries.
 
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use serde_json::json;
 
 use super::{data, get, now, requests, send, told};
@@ -99,4 +103,27 @@ async fn a_large_answer_comes_in_pieces_and_whole() {
         .map(|series| series["values"].as_array().unwrap().len())
         .collect();
     assert_eq!(lengths.iter().filter(|length| **length == 10_101).count(), 2, "{lengths:?}");
+}
+
+#[tokio::test]
+async fn a_short_query_does_not_wait_for_long_ones() {
+    let running = start(|_| ()).await;
+    // A sort of 3,600 values at each of 11,000 steps, until its time is up.
+    let long = [
+        ("query", "quantile_over_time(0.5, vector(1)[1h:1s])"),
+        ("start", "0"),
+        ("end", "10999"),
+        ("step", "1"),
+        ("timeout", "5s"),
+    ];
+    let mut several: FuturesUnordered<_> =
+        (0..8).map(|_| get(&running, "/api/v1/query_range", &long)).collect();
+    let short = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        told(&running, "/api/v1/query", &[("query", "1 + 1")]).await
+    };
+    tokio::select! {
+        answer = short => assert!(answer.contains(r#""2""#), "{answer}"),
+        Some((status, body)) = several.next() => panic!("a long query ended first: {status} {body}"),
+    }
 }
