@@ -4,10 +4,10 @@ use std::fmt;
 
 use crate::ast::{Expr, Kind, Number, Span};
 
-/// What walking one level takes at most.
-const LEVEL: usize = 128 << 10;
-/// By how much the stack grows where less is left.
-const MORE: usize = 2 << 20;
+/// What walking one level takes at most: at the last one a regular expression may be compiled, or a file be read.
+const LEVEL: usize = 1 << 20;
+/// By how much the stack grows where less is left. What is not used of it takes no memory.
+const MORE: usize = 8 << 20;
 
 /// Runs `walk` with room on the stack for one more level of a tree. Whoever walks a tree calls itself through this.
 pub fn deeper<T>(walk: impl FnOnce() -> T) -> T {
