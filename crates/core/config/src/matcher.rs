@@ -51,7 +51,8 @@ enum Test {
     Value,
     /// Ascending values, where a regular expression only lists some.
     OneOf(Arc<[String]>),
-    Regex(Regex),
+    /// Any of these.
+    Regex(Arc<[Regex]>),
 }
 
 impl Matcher {
@@ -69,7 +70,7 @@ impl Matcher {
                     values.dedup();
                     Test::OneOf(values.into())
                 }
-                None => Test::Regex(re2::anchored(&value)?),
+                None => Test::Regex(re2::anchored_pieces(&value)?.into()),
             },
         };
         Ok(Self { name: name.into(), op, value, test })
@@ -85,7 +86,7 @@ impl Matcher {
         let hit = match &self.test {
             Test::Value => self.value == value,
             Test::OneOf(values) => values.binary_search_by(|one| one.as_str().cmp(value)).is_ok(),
-            Test::Regex(regex) => regex.is_match(value),
+            Test::Regex(pieces) => pieces.iter().any(|piece| piece.is_match(value)),
         };
         match self.op {
             MatchOp::Equal | MatchOp::Regex => hit,
@@ -125,6 +126,16 @@ mod tests {
 
     fn matcher(op: MatchOp, value: &str) -> Matcher {
         Matcher::new("job", op, value).unwrap()
+    }
+
+    #[test]
+    fn any_of_thousands_of_alternatives_matches_and_flags_hold_for_all_that_follow() {
+        let all: Vec<String> = (0..3_000).map(|n| format!("pod-{n}.*")).collect();
+        let alternation = matcher(MatchOp::Regex, &all.join("|"));
+        assert!(alternation.matches("pod-0") && alternation.matches("pod-2999-x"));
+        assert!(!alternation.matches("node-1") && !alternation.matches("x-pod-1"));
+        let folded = matcher(MatchOp::Regex, &format!("(?i){}", all.join("|")));
+        assert!(folded.matches("POD-2999-X"));
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub use values::values;
 /// compiling takes.
 const MAX_COMPILED: usize = 64 << 20;
 
+/// The most bytes of an expression that is compiled; a list of values may have more. Reading one takes a hundred times as much.
+const MAX_PATTERN: usize = 512 << 10;
+
 /// The most characters of an expression that an error shows.
 const MAX_SHOWN: usize = 200;
 
@@ -32,6 +35,37 @@ pub fn anchored(pattern: &str) -> Result<Regex, String> {
     // Parsed alone first, so that `a)|(b` cannot leave the group that anchors it.
     parse(pattern, &translated)?;
     compile(pattern, &format!("^(?s:{translated})$"))
+}
+
+/// As [`anchored`], in pieces any of which may match where there are very many alternatives: one automaton for all of them
+/// would outgrow the memory in which it runs fast.
+///
+/// # Errors
+/// As [`anchored`].
+pub fn anchored_pieces(pattern: &str) -> Result<Vec<Regex>, String> {
+    let translated = translate(pattern);
+    let expr = parse(pattern, &translated)?;
+    let pieces = pieces(&expr, &translated).unwrap_or_else(|| vec![translated.as_str()]);
+    let largest = MAX_COMPILED / pieces.len().max(1);
+    pieces.iter().map(|piece| compile_within(largest, pattern, &format!("^(?s:{piece})$"))).collect()
+}
+
+/// Alternatives of one automaton.
+const IN_A_PIECE: usize = 256;
+
+/// Runs of alternatives, as the expression has them; `None` where they are few, or where flags hold from one to the next.
+fn pieces<'a>(expr: &Ast, translated: &'a str) -> Option<Vec<&'a str>> {
+    let Ast::Alternation(alternation) = expr else { return None };
+    let has_flags = |part: &Ast| match part {
+        Ast::Flags(_) => true,
+        Ast::Concat(concat) => concat.asts.iter().any(|part| matches!(part, Ast::Flags(_))),
+        _ => false,
+    };
+    if alternation.asts.len() <= 2 * IN_A_PIECE || alternation.asts.iter().any(has_flags) {
+        return None;
+    }
+    let text = |run: &[Ast]| translated.get(run.first()?.span().start.offset..run.last()?.span().end.offset);
+    alternation.asts.chunks(IN_A_PIECE).map(text).collect()
 }
 
 /// Compiles `pattern` so that it may match anywhere in a text.
@@ -51,7 +85,14 @@ fn parse(pattern: &str, translated: &str) -> Result<Ast, String> {
 }
 
 fn compile(pattern: &str, translated: &str) -> Result<Regex, String> {
-    RegexBuilder::new(translated).size_limit(MAX_COMPILED).build().map_err(|e| match &e {
+    compile_within(MAX_COMPILED, pattern, translated)
+}
+
+fn compile_within(most: usize, pattern: &str, translated: &str) -> Result<Regex, String> {
+    if pattern.len() > MAX_PATTERN {
+        return Err(refused(pattern, &format!("it has more than {} KiB", MAX_PATTERN >> 10)));
+    }
+    RegexBuilder::new(translated).size_limit(most).build().map_err(|e| match &e {
         regex::Error::CompiledTooBig(limit) => {
             refused(pattern, &format!("it takes more than {} MiB when compiled", limit >> 20))
         }

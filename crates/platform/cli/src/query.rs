@@ -34,7 +34,7 @@ fn text_of(query: &str) -> anyhow::Result<String> {
     }
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).context("reading the query from standard input")?;
-    Ok(text)
+    Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
 /// On standard error, so that the answer stays alone.

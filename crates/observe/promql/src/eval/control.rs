@@ -69,6 +69,17 @@ impl Control {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
+    /// Whether its time is up, or nobody waits for it any more.
+    pub fn is_over(&self) -> bool {
+        self.check().is_err()
+    }
+
+    /// Gives back all that is held, before the query is asked again.
+    pub fn start_over(&self) {
+        // What is held less than before is never refused.
+        let _ = self.settle(Held::default());
+    }
+
     /// The most samples that were held at a time so far.
     pub fn peak_samples(&self) -> usize {
         self.peak.load(Ordering::Relaxed)

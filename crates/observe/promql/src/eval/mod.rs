@@ -90,6 +90,13 @@ pub async fn prepare(
     options: Options,
 ) -> Result<Prepared, EvalError> {
     let expr = parse(query).map_err(|e| EvalError::Bad(e.to_string()))?;
+    let kind = expr.value_type();
+    if matches!(when, When::Range { .. }) && matches!(kind, ValueType::String | ValueType::Matrix) {
+        return Err(EvalError::Bad(format!(
+            "invalid expression type \"{}\" for range query, must be Scalar or instant Vector",
+            kind.documented()
+        )));
+    }
     let (start, end, step) = match when {
         When::Instant(at) => (at, at, 0),
         When::Range { from, through, step } => (from, through, step),

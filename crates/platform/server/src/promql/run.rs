@@ -18,6 +18,8 @@ use crate::turns::{Turn, Turns};
 /// Queries that run at a time, as in Prometheus; more wait within their timeout. Many, so that short ones get their share of
 /// the cores beside long ones.
 const CONCURRENT: usize = 20;
+/// How soon a query asks again for memory that others hold.
+const AGAIN: Duration = Duration::from_millis(20);
 /// How much longer than its timeout a query gets to end by itself.
 const OVERTIME: Duration = Duration::from_millis(200);
 
@@ -43,6 +45,8 @@ pub(crate) struct PromQlLimits {
 pub(crate) struct PromQl {
     threads: Handle,
     turns: Turns,
+    /// For memory that others hold.
+    waiting: Turns,
     limits: PromQlLimits,
     options: Options,
     telemetry: Telemetry,
@@ -52,7 +56,8 @@ impl PromQl {
     /// Queries on `threads`, a runtime of several.
     pub(crate) fn new(threads: Handle, options: Options, limits: PromQlLimits, telemetry: Telemetry) -> Self {
         let turns = Turns::new(CONCURRENT, limits.timeout);
-        Self { threads, turns, limits, options, telemetry }
+        let waiting = Turns::new(1, limits.timeout);
+        Self { threads, turns, waiting, limits, options, telemetry }
     }
 
     /// A place among the queries that run at a time, for a reader of series that is no query.
@@ -81,7 +86,13 @@ impl PromQl {
         };
         let options =
             Options { lookback: asked.lookback.map_or(self.options.lookback, micros), ..self.options };
-        let work = self.threads.spawn(work(lake, asked, options, control, self.turns.clone()));
+        let work = self.threads.spawn(work(
+            lake,
+            asked,
+            options,
+            control,
+            (self.turns.clone(), self.waiting.clone()),
+        ));
         let answer = tokio::select! {
             ended = work => ended.unwrap_or_else(|panic| Err(defect(&panic.to_string()))),
             () = tokio::time::sleep(timeout + OVERTIME) => Err(EvalError::Timeout),
@@ -101,18 +112,33 @@ async fn work(
     asked: Asked,
     options: Options,
     control: Arc<Control>,
-    turns: Turns,
+    (turns, waiting): (Turns, Turns),
 ) -> Result<Answered, EvalError> {
     // Held by the computation, which may outlive whoever asked.
     let _turn = turns.take().await.map_err(|_| EvalError::Timeout)?;
     let source = LakeSource(lake.clone());
+    let mut first_of_waiting = None;
     loop {
         let prepared = prepare(&source, &asked.query, asked.when, options).await?;
         let answer = tokio::task::block_in_place(|| prepared.run(&control));
-        let Err(EvalError::Source(error)) = answer else { return answer };
-        // A file that turned out to be damaged leaves its table, and the rest answers.
-        if !matches!(lake.put_damaged_aside().await, Ok(true)) {
-            return Err(EvalError::Source(error));
+        match answer {
+            // What others hold comes free when they end; those that wait for it do so one after the other.
+            Err(EvalError::MemoryTaken) if !control.is_over() => {
+                control.start_over();
+                match first_of_waiting {
+                    None => {
+                        first_of_waiting = Some(waiting.take().await.map_err(|_| EvalError::MemoryTaken)?)
+                    }
+                    Some(_) => tokio::time::sleep(AGAIN).await,
+                }
+            }
+            // A file that turned out to be damaged leaves its table, and the rest answers.
+            Err(EvalError::Source(error)) => {
+                if !matches!(lake.put_damaged_aside().await, Ok(true)) {
+                    return Err(EvalError::Source(error));
+                }
+            }
+            answer => return answer,
         }
     }
 }

@@ -231,11 +231,7 @@ fn summary(series: &[Series], split: &Split, width: usize) -> Vec<String> {
     let mut lines = in_columns(width, |figure| summary_table(shown, &courses, &times, split, figure));
     if let (Some(first), Some(last)) = (times.first(), times.last()) {
         lines.push(String::new());
-        lines.push(format!(
-            "from {} to {} UTC; --format csv gives every value",
-            time_text(*first),
-            time_text(*last)
-        ));
+        lines.push(format!("from {} to {} UTC; --format csv gives all", time_text(*first), time_text(*last)));
     }
     lines
 }

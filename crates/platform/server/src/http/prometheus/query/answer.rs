@@ -5,7 +5,9 @@ use kandela_promql::histogram::buckets;
 use kandela_promql::{Answer, Point};
 
 use super::super::go::push_plain_float;
-use super::super::json::{push_int, push_labels, push_text, push_timestamp, push_value, separate};
+use super::super::json::{
+    push_int, push_labels, push_number, push_text, push_timestamp, push_value, separate,
+};
 use super::super::stream::Pen;
 
 /// Writes the data of an answer and leaves their object open. `at` is the query's time in microseconds.
@@ -21,12 +23,12 @@ pub(super) fn write(pen: &mut Pen, answer: &Answer, at: i64) {
     push_text(out, kind);
     out.extend_from_slice(b",\"result\":");
     match answer {
-        Answer::Scalar(value) => single(out, at, |out| {
+        Answer::Scalar(value) => alone(out, at, |out| {
             out.push(b'"');
             push_plain_float(out, *value);
             out.push(b'"');
         }),
-        Answer::String(text) => single(out, at, |out| push_text(out, text)),
+        Answer::String(text) => alone(out, at, |out| push_text(out, text)),
         Answer::Vector(vector) => {
             write_all(pen, vector, |out, (labels, point)| sample(out, labels, at, point));
         }
@@ -51,6 +53,15 @@ fn write_all<T>(pen: &mut Pen, items: &[T], push: impl Fn(&mut Vec<u8>, &T)) {
 fn single(out: &mut Vec<u8>, at: i64, push: impl FnOnce(&mut Vec<u8>)) {
     out.push(b'[');
     push_timestamp(out, at);
+    out.push(b',');
+    push(out);
+    out.push(b']');
+}
+
+/// As [`single`], of what is no series: there Prometheus writes the time as any number, without zeros at the end.
+fn alone(out: &mut Vec<u8>, at: i64, push: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'[');
+    push_number(out, at as f64 / 1e6);
     out.push(b',');
     push(out);
     out.push(b']');

@@ -5,7 +5,7 @@ mod answer;
 use std::time::{Duration, Instant};
 
 use axum::response::Response;
-use kandela_promql::ast::{AggregateOp, Kind, ValueType};
+use kandela_promql::ast::{AggregateOp, Kind};
 use kandela_promql::{Answer, Answered, When};
 
 use super::call::Call;
@@ -45,23 +45,8 @@ pub(super) async fn query_range(call: Call) -> Result<Response, ApiError> {
                        resolution (?step=XX)";
         return Err(ApiError::bad_data(message));
     }
-    check_type(call.form.get("query"))?;
     let asked = asked(&call, When::Range { from, through, step: grid_step(step) })?;
     answer(&call, asked, limit).await
-}
-
-/// A range query gives a value a step. What cannot be parsed is told when it is evaluated.
-fn check_type(query: &str) -> Result<(), ApiError> {
-    match kandela_promql::parse(query).map(|expr| expr.value_type()) {
-        Ok(kind @ (ValueType::String | ValueType::Matrix)) => {
-            let kind = kind.documented();
-            let message = format!(
-                "invalid expression type \"{kind}\" for range query, must be Scalar or instant Vector"
-            );
-            Err(ApiError::invalid("query", message))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// A step of nanoseconds in microseconds. Prometheus cuts it to milliseconds, and so does this where some are left.
