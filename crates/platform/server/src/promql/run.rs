@@ -127,7 +127,8 @@ async fn work(
                 control.start_over();
                 match first_of_waiting {
                     None => {
-                        first_of_waiting = Some(waiting.take().await.map_err(|_| EvalError::MemoryTaken)?)
+                        let turn = waiting.take().await.map_err(|_| EvalError::MemoryTaken)?;
+                        first_of_waiting = Some(turn);
                     }
                     Some(_) => tokio::time::sleep(AGAIN).await,
                 }
