@@ -172,6 +172,14 @@ mod tests {
     }
 
     #[test]
+    fn a_very_long_expression_is_refused_unless_it_lists_values() {
+        let names: Vec<String> = (0..60_000).map(|n| format!("service-{n:05}")).collect();
+        assert!(matcher(MatchOp::Regex, &names.join("|")).matches("service-59999"));
+        let refused = Matcher::new("job", MatchOp::Regex, names.join(".*|")).unwrap_err();
+        assert!(refused.ends_with("it has more than 512 KiB") && refused.len() < 300, "{refused}");
+    }
+
+    #[test]
     fn thousands_of_alternatives_are_a_list() {
         let names: Vec<String> = (0..5_000).map(|n| format!("my-service-{n:05}\\.shop")).collect();
         let is = matcher(MatchOp::Regex, &names.join("|"));

@@ -33,7 +33,7 @@ const MAX_SHOWN: usize = 200;
 pub fn anchored(pattern: &str) -> Result<Regex, String> {
     let translated = translate(pattern);
     // Parsed alone first, so that `a)|(b` cannot leave the group that anchors it.
-    parse(pattern, &translated)?;
+    parse_bounded(pattern, &translated)?;
     compile(pattern, &format!("^(?s:{translated})$"))
 }
 
@@ -44,7 +44,7 @@ pub fn anchored(pattern: &str) -> Result<Regex, String> {
 /// As [`anchored`].
 pub fn anchored_pieces(pattern: &str) -> Result<Vec<Regex>, String> {
     let translated = translate(pattern);
-    let expr = parse(pattern, &translated)?;
+    let expr = parse_bounded(pattern, &translated)?;
     let pieces = pieces(&expr, &translated).unwrap_or_else(|| vec![translated.as_str()]);
     let largest = MAX_COMPILED / pieces.len().max(1);
     pieces.iter().map(|piece| compile_within(largest, pattern, &format!("^(?s:{piece})$"))).collect()
@@ -74,8 +74,16 @@ fn pieces<'a>(expr: &Ast, translated: &'a str) -> Option<Vec<&'a str>> {
 /// With a sentence that names what the engine refused.
 pub fn search(pattern: &str) -> Result<Regex, String> {
     let translated = translate(pattern);
-    parse(pattern, &translated)?;
+    parse_bounded(pattern, &translated)?;
     compile(pattern, &translated)
+}
+
+/// Parses what is to be compiled.
+fn parse_bounded(pattern: &str, translated: &str) -> Result<Ast, String> {
+    if pattern.len() > MAX_PATTERN {
+        return Err(refused(pattern, &format!("it has more than {} KiB", MAX_PATTERN >> 10)));
+    }
+    parse(pattern, translated)
 }
 
 fn parse(pattern: &str, translated: &str) -> Result<Ast, String> {
@@ -89,9 +97,6 @@ fn compile(pattern: &str, translated: &str) -> Result<Regex, String> {
 }
 
 fn compile_within(most: usize, pattern: &str, translated: &str) -> Result<Regex, String> {
-    if pattern.len() > MAX_PATTERN {
-        return Err(refused(pattern, &format!("it has more than {} KiB", MAX_PATTERN >> 10)));
-    }
     RegexBuilder::new(translated).size_limit(most).build().map_err(|e| match &e {
         regex::Error::CompiledTooBig(limit) => {
             refused(pattern, &format!("it takes more than {} MiB when compiled", limit >> 20))

@@ -104,7 +104,7 @@ impl Evaluator {
             }
         }
         let mut operator = Operator { binary, span, notes: &mut self.notes };
-        let mut results = PairResults { all: Results::new(&self.control, grid.count) };
+        let mut results = Results::new(&self.control, grid.count);
         for (series, group) in many.iter().zip(of_many) {
             self.control.check()?;
             let MatchGroup { ones, taken, .. } = &mut groups.all[group];
@@ -132,7 +132,7 @@ impl Evaluator {
                 results.add(&mut operator, &mut pair, n, &point, &filled)?;
             }
         }
-        let Some(fill) = fill_many else { return Ok(Value::Vector(results.all.present())) };
+        let Some(fill) = fill_many else { return Ok(Value::Vector(results.present())) };
         let filled = Point::Float(fill);
         for group in &groups.all {
             let stand_in = Series::new(group.labels.clone(), true, 0);
@@ -144,7 +144,7 @@ impl Evaluator {
                 }
             }
         }
-        Ok(Value::Vector(results.all.present()))
+        Ok(Value::Vector(results.present()))
     }
 }
 
@@ -232,19 +232,15 @@ struct Pair<'a> {
 }
 
 /// The results of pairs.
-struct PairResults {
-    all: Results,
-}
-
-impl PairResults {
+impl Results {
     /// The series that the results of a pair go to.
     fn of(&mut self, binary: &Binary, pair: &mut Pair<'_>) -> Evaluated<&mut Series> {
         if let Some(place) = pair.place {
-            return Ok(self.all.at(place));
+            return Ok(self.at(place));
         }
         let (labels, drop_name) = result_labels(binary, pair.many, pair.one);
-        let place = *pair.place.insert(self.all.place(labels, drop_name)?);
-        let series = self.all.at(place);
+        let place = *pair.place.insert(self.place(labels, drop_name)?);
+        let series = self.at(place);
         series.drop_name |= drop_name;
         Ok(series)
     }
