@@ -151,3 +151,45 @@ async fn labels_come_with_their_series_in_the_order_of_files() {
     let ids: Vec<i64> = (0..found.len()).map(|index| found.labels(index).as_ref().series_id(0)).collect();
     assert_eq!((ids.len(), ids.is_sorted()), (3, true));
 }
+
+/// The values of label `n` at noon's day, as the lake's series have them.
+async fn known(lake: &Lake) -> Vec<String> {
+    let day = NOON * 1_000..=(NOON + 3_600_000) * 1_000;
+    let found = lake.series(&[Matcher::equal("__name__", "m")], day, usize::MAX).await.unwrap();
+    let mut values: Vec<_> =
+        found.iter().map(|series| series.labels.get("n").unwrap_or_default().to_owned()).collect();
+    values.sort_unstable();
+    values
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn series_of_a_day_come_once_however_many_files_tell_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for own in 1..4u8 {
+        let lake = open(folder.path()).await;
+        lake.import(&batch_of(&[(0, i64::from(own), 1.0), (own, 0, 1.0)])).unwrap();
+        lake.flush().await.unwrap();
+    }
+    let lake = open(folder.path()).await;
+    assert_eq!(known(&lake).await, ["0", "1", "2", "3"]);
+    // Memory moves on to the next day, so that only files tell of this one; one comes to those that were read.
+    lake.import(&batch_of(&[(0, 9, 1.0), (4, 0, 1.0)])).unwrap();
+    lake.flush().await.unwrap();
+    lake.import(&batch_of(&[(5, 86_400_000, 1.0)])).unwrap();
+    assert_eq!(known(&lake).await, ["0", "1", "2", "3", "4"]);
+    assert_eq!(known(&lake).await, ["0", "1", "2", "3", "4"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn series_of_a_day_are_those_of_its_files_after_these_were_joined() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(LakeConfig { compact_at_files: 2, ..config(folder.path()) }).await.unwrap();
+    for own in 0..3 {
+        lake.import(&batch_of(&[(own, 0, 1.0)])).unwrap();
+        lake.flush().await.unwrap();
+    }
+    lake.import(&batch_of(&[(9, 86_400_000, 1.0)])).unwrap();
+    assert_eq!(known(&lake).await, ["0", "1", "2"]);
+    assert!(lake.compact().await.unwrap().files_before > 0);
+    assert_eq!(known(&lake).await, ["0", "1", "2"]);
+}

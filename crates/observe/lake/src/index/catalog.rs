@@ -1,18 +1,23 @@
 //! The catalog of series: labels by number, numbers by label.
 //!
 //! Label names and values are kept once each; a series is a short list of (name, value) numbers. Memory per series is
-//! eight bytes a label, four bytes a label of postings, and its share of new strings. Looking up a value costs a hash and
-//! a tree walk; matching costs the length of the shortest posting list.
+//! eight bytes a label, four bytes a label of postings, and its share of new strings. Looking up a value costs a hash;
+//! values are sorted when somebody lists them; matching costs the length of the shortest posting list.
 
-use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use hashbrown::hash_table::Entry as Place;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use kandela_model::{Labels, LabelsRef, METRIC_NAME};
 
 use kandela_config::matcher::Matcher;
 
 use super::Postings;
 use super::postings::{intersect, subtract, union};
+
+/// What a value takes besides its text and postings: its place in the list and the table, and its allocation.
+const BYTES_OF_A_VALUE: usize = 80;
 
 /// A series as the catalog knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +40,8 @@ struct Entry {
 #[derive(Debug)]
 struct Name {
     name: Arc<str>,
-    by_value: BTreeMap<Arc<str>, u32>,
+    /// The number of each value.
+    by_value: HashTable<u32>,
     values: Vec<(Arc<str>, Postings)>,
 }
 
@@ -45,6 +51,7 @@ pub(crate) struct SeriesIndex {
     series: Vec<Entry>,
     names: Vec<Name>,
     by_name: HashMap<Arc<str>, u32>,
+    hasher: DefaultHashBuilder,
     string_bytes: usize,
     label_count: usize,
 }
@@ -67,25 +74,33 @@ impl SeriesIndex {
                 let name: Arc<str> = name.into();
                 let next = self.names.len() as u32;
                 self.string_bytes += name.len() + 64;
-                self.names.push(Name { name: name.clone(), by_value: BTreeMap::new(), values: Vec::new() });
+                self.names.push(Name { name: name.clone(), by_value: HashTable::new(), values: Vec::new() });
                 self.by_name.insert(name, next);
                 next
             }
         };
         let Some(entry) = self.names.get_mut(name_number as usize) else { return (name_number, 0) };
-        let value_number = match entry.by_value.get(value) {
-            Some(found) => {
-                if let Some((_, postings)) = entry.values.get_mut(*found as usize) {
+        let hasher = &self.hasher;
+        let Name { by_value, values, .. } = entry;
+        let text = |number: &u32| values.get(*number as usize).map(|(value, _)| &**value);
+        let place = by_value.entry(
+            hasher.hash_one(value),
+            |number| text(number) == Some(value),
+            |number| hasher.hash_one(text(number).unwrap_or_default()),
+        );
+        let value_number = match place {
+            Place::Occupied(found) => {
+                let found = *found.get();
+                if let Some((_, postings)) = values.get_mut(found as usize) {
                     postings.push(number);
                 }
-                *found
+                found
             }
-            None => {
-                let value: Arc<str> = value.into();
-                let next = entry.values.len() as u32;
-                self.string_bytes += value.len() + 96;
-                entry.by_value.insert(value.clone(), next);
-                entry.values.push((value, Postings::One(number)));
+            Place::Vacant(place) => {
+                let next = values.len() as u32;
+                place.insert(next);
+                self.string_bytes += value.len() + BYTES_OF_A_VALUE;
+                values.push((value.into(), Postings::One(number)));
                 next
             }
         };
@@ -146,13 +161,8 @@ impl SeriesIndex {
         let Some(name) = self.name(&matcher.name) else { return Vec::new() };
         match matcher.literal_values() {
             Some(values) => {
-                let found = values.iter().filter_map(|value| name.by_value.get(*value));
-                union(
-                    &found
-                        .filter_map(|v| name.values.get(*v as usize))
-                        .map(|(_, p)| p.as_slice())
-                        .collect::<Vec<_>>(),
-                )
+                let found = values.iter().filter_map(|value| self.postings(name, value));
+                union(&found.map(Postings::as_slice).collect::<Vec<_>>())
             }
             None => union(&matching(name, |value| matcher.matches(value))),
         }
@@ -162,6 +172,13 @@ impl SeriesIndex {
     fn having_other(&self, matcher: &Matcher) -> Vec<u32> {
         let Some(name) = self.name(&matcher.name) else { return Vec::new() };
         union(&matching(name, |value| !matcher.matches(value)))
+    }
+
+    fn postings<'a>(&self, name: &'a Name, value: &str) -> Option<&'a Postings> {
+        let text = |number: u32| name.values.get(number as usize);
+        let is_it = |number: &u32| text(*number).is_some_and(|(text, _)| &**text == value);
+        let number = name.by_value.find(self.hasher.hash_one(value), is_it)?;
+        text(*number).map(|(_, postings)| postings)
     }
 
     fn name(&self, name: &str) -> Option<&Name> {
@@ -177,7 +194,14 @@ impl SeriesIndex {
 
     /// The values of label `name`, sorted; at most `limit` of them.
     pub(crate) fn label_values(&self, name: &str, limit: usize) -> Vec<Arc<str>> {
-        self.name(name).map(|name| name.by_value.keys().take(limit).cloned().collect()).unwrap_or_default()
+        let Some(name) = self.name(name) else { return Vec::new() };
+        let mut values: Vec<_> = name.values.iter().map(|(value, _)| value).collect();
+        if limit < values.len() {
+            values.select_nth_unstable(limit);
+            values.truncate(limit);
+        }
+        values.sort_unstable();
+        values.into_iter().cloned().collect()
     }
 
     /// The label names that these series carry, in no order.
@@ -230,8 +254,8 @@ impl SeriesIndex {
 
     /// How many series carry `name = value`.
     pub(crate) fn count(&self, name: &str, value: &str) -> usize {
-        let postings = self.name(name).and_then(|n| n.values.get(*n.by_value.get(value)? as usize));
-        postings.map_or(0, |(_, postings)| postings.as_slice().len())
+        let postings = self.name(name).and_then(|name| self.postings(name, value));
+        postings.map_or(0, |postings| postings.as_slice().len())
     }
 
     /// Heap bytes in use, estimated from counts.

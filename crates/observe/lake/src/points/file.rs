@@ -26,6 +26,9 @@ use super::stripe::{Floats, Histograms, Stripe};
 use crate::error::{LakeError, Result};
 use crate::table::{DamagedFile, DataFile};
 
+/// Files of so many bytes are read whole: to fetch their pieces one by one takes longer.
+const SMALL: u64 = 64 << 10;
+
 /// A file whose footer was read.
 #[derive(Debug)]
 pub(super) struct PointsFile {
@@ -50,8 +53,12 @@ struct StripeAt {
 impl PointsFile {
     /// Reads the footer.
     pub(super) fn open(table: &'static Table, store: Arc<dyn ObjectStore>, file: &DataFile) -> Result<Self> {
-        let reader = Bounded { store, path: Path::from(file.path.as_str()), size: file.size };
+        let mut reader =
+            Bounded { store, path: Path::from(file.path.as_str()), size: file.size, whole: None };
         let error = |e: ParquetError| failed(table, &file.path, &e);
+        if file.size <= SMALL {
+            reader.whole = Some(reader.get_bytes(0, file.size as usize).map_err(error)?);
+        }
         let metadata = ParquetMetaDataReader::new()
             .with_page_index_policy(PageIndexPolicy::Optional)
             .parse_and_finish(&reader)
@@ -107,7 +114,8 @@ impl PointsFile {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.metadata.metadata().memory_size() + self.stripes.len() * size_of::<StripeAt>()
+        let whole = self.reader.whole.as_ref().map_or(0, Bytes::len);
+        self.metadata.metadata().memory_size() + self.stripes.len() * size_of::<StripeAt>() + whole
     }
 }
 
@@ -152,6 +160,8 @@ struct Bounded {
     store: Arc<dyn ObjectStore>,
     path: Path,
     size: u64,
+    /// All of it, if it is small.
+    whole: Option<Bytes>,
 }
 
 impl Length for Bounded {
@@ -170,6 +180,11 @@ impl ChunkReader for Bounded {
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
         let range = start..start + length as u64;
+        if let Some(whole) = &self.whole {
+            let part = whole.get(range.start as usize..range.end as usize);
+            let past_end = || ParquetError::EOF(format!("bytes {range:?} of {}", whole.len()));
+            return part.map(|part| whole.slice_ref(part)).ok_or_else(past_end);
+        }
         block_on(self.store.get_range(&self.path, range)).map_err(|e| ParquetError::External(Box::new(e)))
     }
 }

@@ -49,7 +49,7 @@ pub(crate) async fn flush_in_time(
     }
 }
 
-/// Merges files and removes what is past its time.
+/// Merges files and removes what is past its time. The first merge waits: whoever starts a server has questions first.
 pub(crate) async fn keep_tidy(tenant: TenantId, lake: Lake, telemetry: Telemetry, mut shutdown: Shutdown) {
     let mut retained = None;
     loop {
@@ -58,14 +58,14 @@ pub(crate) async fn keep_tidy(tenant: TenantId, lake: Lake, telemetry: Telemetry
             told(&telemetry, "retention", &tenant, began, &lake.enforce_retention(now()).await);
             retained = Some(began);
         }
-        let began = Instant::now();
-        let compacted = lake.compact().await;
-        memory::give_back();
-        told(&telemetry, "compact", &tenant, began, &compacted);
         tokio::select! {
             () = tokio::time::sleep(COMPACT_EVERY) => {}
             () = shutdown.wait() => return,
         }
+        let began = Instant::now();
+        let compacted = lake.compact().await;
+        memory::give_back();
+        told(&telemetry, "compact", &tenant, began, &compacted);
     }
 }
 
