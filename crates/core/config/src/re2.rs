@@ -5,21 +5,23 @@
 //! character, and so are `\<` and `\>` and, inside a character class, `[`, `&&`, `--` and `~~`. What only the crate takes is
 //! refused. Source: <https://github.com/google/re2/wiki/Syntax>.
 
+mod alternatives;
 mod dialect;
 mod values;
+mod whole;
 
 use std::fmt::Write as _;
 
 use regex::{Regex, RegexBuilder};
 use regex_syntax::ast::{Ast, parse::Parser};
 
-pub use values::values;
+pub use whole::Whole;
 
 /// The most bytes that a compiled expression may take. It runs in linear time however large it is; this bounds what
 /// compiling takes.
-const MAX_COMPILED: usize = 64 << 20;
+const MAX_COMPILED: usize = 32 << 20;
 
-/// The most bytes of an expression that is compiled; a list of values may have more. Reading one takes a hundred times as much.
+/// The most bytes of an expression that is compiled; lists of values and of beginnings may have more.
 const MAX_PATTERN: usize = 512 << 10;
 
 /// The most characters of an expression that an error shows.
@@ -37,37 +39,6 @@ pub fn anchored(pattern: &str) -> Result<Regex, String> {
     compile(pattern, &format!("^(?s:{translated})$"))
 }
 
-/// As [`anchored`], in pieces any of which may match where there are very many alternatives: one automaton for all of them
-/// would outgrow the memory in which it runs fast.
-///
-/// # Errors
-/// As [`anchored`].
-pub fn anchored_pieces(pattern: &str) -> Result<Vec<Regex>, String> {
-    let translated = translate(pattern);
-    let expr = parse_bounded(pattern, &translated)?;
-    let pieces = pieces(&expr, &translated).unwrap_or_else(|| vec![translated.as_str()]);
-    let largest = MAX_COMPILED / pieces.len().max(1);
-    pieces.iter().map(|piece| compile_within(largest, pattern, &format!("^(?s:{piece})$"))).collect()
-}
-
-/// Alternatives of one automaton.
-const IN_A_PIECE: usize = 256;
-
-/// Runs of alternatives, as the expression has them; `None` where they are few, or where flags hold from one to the next.
-fn pieces<'a>(expr: &Ast, translated: &'a str) -> Option<Vec<&'a str>> {
-    let Ast::Alternation(alternation) = expr else { return None };
-    let has_flags = |part: &Ast| match part {
-        Ast::Flags(_) => true,
-        Ast::Concat(concat) => concat.asts.iter().any(|part| matches!(part, Ast::Flags(_))),
-        _ => false,
-    };
-    if alternation.asts.len() <= 2 * IN_A_PIECE || alternation.asts.iter().any(has_flags) {
-        return None;
-    }
-    let text = |run: &[Ast]| translated.get(run.first()?.span().start.offset..run.last()?.span().end.offset);
-    alternation.asts.chunks(IN_A_PIECE).map(text).collect()
-}
-
 /// Compiles `pattern` so that it may match anywhere in a text.
 ///
 /// # Errors
@@ -81,7 +52,7 @@ pub fn search(pattern: &str) -> Result<Regex, String> {
 /// Parses what is to be compiled.
 fn parse_bounded(pattern: &str, translated: &str) -> Result<Ast, String> {
     if pattern.len() > MAX_PATTERN {
-        return Err(refused(pattern, &format!("it has more than {} KiB", MAX_PATTERN >> 10)));
+        return Err(too_large(pattern, &format!("it has more than {} KiB", MAX_PATTERN >> 10)));
     }
     parse(pattern, translated)
 }
@@ -93,30 +64,36 @@ fn parse(pattern: &str, translated: &str) -> Result<Ast, String> {
 }
 
 fn compile(pattern: &str, translated: &str) -> Result<Regex, String> {
-    compile_within(MAX_COMPILED, pattern, translated)
-}
-
-fn compile_within(most: usize, pattern: &str, translated: &str) -> Result<Regex, String> {
-    RegexBuilder::new(translated).size_limit(most).build().map_err(|e| match &e {
+    RegexBuilder::new(translated).size_limit(MAX_COMPILED).build().map_err(|e| match &e {
         regex::Error::CompiledTooBig(limit) => {
-            refused(pattern, &format!("it takes more than {} MiB when compiled", limit >> 20))
+            too_large(pattern, &format!("it takes more than {} MiB when compiled", limit >> 20))
         }
         other => refused(pattern, other),
     })
 }
 
-/// What is wrong with a pattern, of which the middle is left out where it is long.
+/// What is wrong with a pattern.
 fn refused(pattern: &str, reason: &dyn std::fmt::Display) -> String {
     let reason = reason.to_string();
     let last = reason.lines().last().unwrap_or_default();
     let reason = last.trim_start_matches("error:").trim();
+    format!("regular expression {} is not valid: {reason}", shown(pattern))
+}
+
+/// That a pattern takes more of something than it may.
+fn too_large(pattern: &str, reason: &str) -> String {
+    format!("regular expression {} is too large: {reason}", shown(pattern))
+}
+
+/// A pattern in quotes, without its middle where it is long.
+fn shown(pattern: &str) -> String {
     let length = pattern.chars().count();
     if length <= MAX_SHOWN {
-        return format!("regular expression {pattern:?} is not valid: {reason}");
+        return format!("{pattern:?}");
     }
     let front: String = pattern.chars().take(MAX_SHOWN / 2).collect();
     let back: String = pattern.chars().skip(length - MAX_SHOWN / 2).collect();
-    format!("regular expression {:?} is not valid: {reason}", format!("{front}…{back}"))
+    format!("{:?}", format!("{front}…{back}"))
 }
 
 /// `pattern`, written in RE2's syntax, in the syntax of the `regex` crate.
@@ -315,7 +292,7 @@ mod tests {
     fn what_the_engine_refuses_is_named() {
         let error = anchored("a(b").unwrap_err();
         assert!(error.contains("a(b") && error.contains("unclosed group"), "{error}");
-        assert!(anchored(&r"\pL{1000}".repeat(5)).unwrap_err().contains("more than 64 MiB"));
+        assert!(anchored(&r"\pL{1000}".repeat(5)).unwrap_err().contains("more than 32 MiB"));
     }
 
     #[test]

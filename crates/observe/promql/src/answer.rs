@@ -27,6 +27,33 @@ pub enum Answer {
     Matrix(Vec<(Labels, Vec<(i64, Point)>)>),
 }
 
+impl Answer {
+    /// Heap bytes in use, about.
+    pub fn heap_bytes(&self) -> usize {
+        let of_labels = |labels: &Labels| labels.as_ref().as_bytes().len();
+        let of_point = |point: &Point| match point {
+            Point::Float(_) => 0,
+            Point::Histogram(histogram) => size_of::<Histogram>() + histogram.heap_bytes(),
+        };
+        match self {
+            Self::Scalar(_) => 0,
+            Self::String(text) => text.len(),
+            Self::Vector(vector) => {
+                let of_one = |(labels, point): &(Labels, Point)| of_labels(labels) + of_point(point);
+                size_of_val(vector.as_slice()) + vector.iter().map(of_one).sum::<usize>()
+            }
+            Self::Matrix(matrix) => {
+                let of_points = |points: &Vec<(i64, Point)>| {
+                    size_of_val(points.as_slice())
+                        + points.iter().map(|(_, point)| of_point(point)).sum::<usize>()
+                };
+                let of_one = |(labels, points): &(Labels, Vec<_>)| of_labels(labels) + of_points(points);
+                size_of_val(matrix.as_slice()) + matrix.iter().map(of_one).sum::<usize>()
+            }
+        }
+    }
+}
+
 /// An answer with what the engine has to say about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answered {

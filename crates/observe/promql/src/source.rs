@@ -78,6 +78,12 @@ pub trait SeriesSet: Send + Sync {
     /// The labels of series `index`, which is below [`SeriesSet::len`].
     fn labels(&self, index: usize) -> &Labels;
 
+    /// Heap bytes in use, about.
+    fn heap_bytes(&self) -> usize {
+        let each = |index| self.labels(index).as_ref().as_bytes().len() + size_of::<Labels>();
+        (0..self.len()).map(each).sum()
+    }
+
     /// Reads samples, for one thread. Several may read at a time.
     fn reader(&self) -> Box<dyn SeriesReader + '_>;
 

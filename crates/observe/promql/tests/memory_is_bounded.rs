@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use kandela_model::Labels;
 use kandela_promql::script::{MemorySource, Sample};
-use kandela_promql::{Answered, Control, EvalError, Limits, Options, Point, When, prepare};
+use kandela_promql::{Answered, Control, EvalError, Limits, Options, Point, Prepared, When, prepare};
 
 /// The system's allocator, with how much is held and the most that was.
 struct Counting;
@@ -65,8 +65,8 @@ fn asked(source: &MemorySource, query: &str) -> (Result<Answered, EvalError>, us
     let limits = Limits { memory: LIMIT, ..Limits::default() };
     let control = Arc::new(Control::new(Some(Instant::now() + Duration::from_secs(60)), limits));
     let when = When::Range { from: 0, through: (STEPS - 1) * MINUTE, step: MINUTE };
-    let prepared = block_on(prepare(source, query, when, Options::default())).unwrap();
-    let result = prepared.run(&control);
+    let prepared = block_on(prepare(source, query, when, Options::default(), &control));
+    let result = prepared.and_then(Prepared::run);
     (result, PEAK.load(Ordering::Relaxed) - before)
 }
 

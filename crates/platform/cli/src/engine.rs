@@ -94,11 +94,9 @@ impl Engine {
         let subquery_step = i64::try_from(self.evaluation_interval.as_micros()).unwrap_or(i64::MAX);
         let options = Options { threads, subquery_step, ..Options::default() };
         let limits = Limits { memory: MAX_BYTES, ..Limits::default() };
-        let evaluated = match prepare(&source, query, asked, options).await {
-            Ok(prepared) => {
-                let control = Arc::new(Control::new(Some(Clock::now() + TIMEOUT), limits));
-                tokio::task::spawn_blocking(move || prepared.run(&control)).await?
-            }
+        let control = Arc::new(Control::new(Some(Clock::now() + TIMEOUT), limits));
+        let evaluated = match prepare(&source, query, asked, options, &control).await {
+            Ok(prepared) => tokio::task::spawn_blocking(move || prepared.run()).await?,
             Err(error) => Err(error),
         };
         let answered = match evaluated {

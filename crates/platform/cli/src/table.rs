@@ -94,17 +94,27 @@ fn blocks(columns: &[Column], rows: &[Vec<String>], width: usize) -> String {
     text
 }
 
-/// Without what would move the cursor or change how the terminal draws: senders choose what stands in a label.
-fn harmless(cell: &str) -> String {
+/// Without what would move the cursor, change how the terminal draws, or reorder what is read: senders choose what stands in a
+/// label. Written as PromQL reads it.
+pub(crate) fn harmless(cell: &str) -> String {
     let mut text = String::with_capacity(cell.len());
     for character in cell.chars() {
         match character {
-            '\n' | '\t' | '\r' => text.push(' '),
-            control if control.is_control() => text.extend(control.escape_unicode()),
+            '\n' => text.push_str("\\n"),
+            '\t' => text.push_str("\\t"),
+            '\r' => text.push_str("\\r"),
+            '\0'..='\u{1f}' | '\u{7f}' => text.push_str(&format!("\\x{:02x}", u32::from(character))),
+            unseen if is_unseen(unseen) => text.push_str(&format!("\\u{:04x}", u32::from(unseen))),
             other => text.push(other),
         }
     }
     text
+}
+
+/// Whether a character controls the terminal or the direction in which text is read.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Exactly `width` columns: padded, or cut with an ellipsis.

@@ -4,6 +4,39 @@
 //! its own then holds several times what is in use (measured: 1.1 GB where 170 MB were), so the C library's is used, with
 //! few heaps, and asked to give back what a flush has freed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::net::Shutdown;
+
+/// Fewer bytes than this are not worth a look at all that is free.
+const MUCH: usize = 8 << 20;
+/// How soon memory that a query has freed goes back.
+const SOON: Duration = Duration::from_secs(1);
+
+static FREED_MUCH: AtomicBool = AtomicBool::new(false);
+
+/// Notes that so many bytes were freed, or are about to be.
+pub(crate) fn freed(bytes: usize) {
+    if bytes >= MUCH {
+        FREED_MUCH.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Gives memory back soon after much of it was freed.
+pub(crate) async fn keep_giving_back(mut shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SOON) => {}
+            () = shutdown.wait() => return,
+        }
+        if FREED_MUCH.swap(false, Ordering::Relaxed) {
+            // It looks at all that is free, which takes milliseconds. Where it fails, it is done after the next query.
+            let _ = tokio::task::spawn_blocking(give_back).await;
+        }
+    }
+}
+
 /// Heaps that the allocator may have; two cores rarely wait for each other on as many.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const ARENAS: i32 = 2;

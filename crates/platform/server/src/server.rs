@@ -21,6 +21,7 @@ use crate::background::{self, Followed};
 use crate::guard::{CredentialError, Door, Guard};
 use crate::http;
 use crate::http::write::Decoders;
+use crate::memory;
 use crate::net::{Listener, Shutdown, TlsAcceptor, TlsError};
 use crate::options::{Options, Settings};
 use crate::otlp;
@@ -175,6 +176,7 @@ impl Server {
     async fn recover(&mut self) -> Result<(), StartError> {
         self.app.tenants.open_once(&TenantId::default()).await?;
         self.app.ready.store(true, Ordering::Release);
+        self.background("give back memory", memory::keep_giving_back(self.shutdown.clone()));
         if self.app.options.kandela().own_telemetry {
             self.background("own telemetry", background::tell(self.app.clone(), self.shutdown.clone()));
         }

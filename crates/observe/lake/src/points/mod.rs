@@ -23,6 +23,9 @@ use crate::quarantine::Reads;
 use crate::table::DataFile;
 use crate::view::View;
 
+/// What a series takes besides the text of its labels: its place in two lists, and its allocation.
+const BYTES_OF_A_SERIES: usize = size_of::<IndexedSeries>() + 48;
+
 /// The series that a query asks for, with a pinned view of their points.
 #[derive(Debug)]
 pub struct FoundSeries {
@@ -55,6 +58,14 @@ impl FoundSeries {
     pub fn labels(&self, index: usize) -> &Labels {
         static NONE: LazyLock<Labels> = LazyLock::new(Labels::default);
         self.series.get(index).map_or(&NONE, |series| &series.labels)
+    }
+
+    /// Heap bytes in use besides what the lake itself holds, about.
+    pub fn heap_bytes(&self) -> usize {
+        let labels = self.series.iter().map(|series| series.labels.as_ref().as_bytes().len());
+        let late: usize = self.head.late.iter().map(|late| size_of_val(late.as_slice())).sum();
+        let histograms: usize = self.head_histograms.iter().map(|rows| size_of_val(rows.as_slice())).sum();
+        self.series.len() * BYTES_OF_A_SERIES + labels.sum::<usize>() + late + histograms
     }
 
     /// A sentence for each table and day whose rows are missing since a file is damaged.

@@ -250,10 +250,11 @@ pub(super) fn labels_of_absent(expr: &Expr) -> Labels {
 
 /// By value, for an instant query; histograms are left out.
 fn sorted(mut series: Vec<Series>, descending: bool, is_instant: bool) -> Vec<Series> {
+    series.iter_mut().for_each(|one| one.column.histograms.clear());
+    series.retain(|one| !one.is_empty());
     if !is_instant {
         return series;
     }
-    series.retain(|one| one.float(0).is_some());
     series.sort_by(|a, b| {
         let (a, b) = (a.float(0).unwrap_or(f64::NAN), b.float(0).unwrap_or(f64::NAN));
         let order = if descending { b.partial_cmp(&a) } else { a.partial_cmp(&b) };

@@ -26,13 +26,15 @@ pub(super) struct Parser<'a> {
     depth: usize,
     /// How deep it may be, in levels.
     max_levels: usize,
+    /// Bytes that the regular expressions read so far take.
+    pub(super) compiled: usize,
 }
 
 pub(super) type Parsed<T> = Result<T, Fault>;
 
 impl<'a> Parser<'a> {
     pub(super) fn new(query: &'a str) -> Self {
-        Self { query, tokens: lexer::tokens(query), at: 0, depth: 0, max_levels: MAX_LEVELS }
+        Self { query, tokens: lexer::tokens(query), at: 0, depth: 0, max_levels: MAX_LEVELS, compiled: 0 }
     }
 
     /// An expression with nothing behind it.

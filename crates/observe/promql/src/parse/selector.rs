@@ -7,6 +7,9 @@ use crate::ast::{At, BinaryOp, Boundary, Duration, Expr, Kind, Matrix, Selector,
 use crate::quote::quoted;
 use kandela_config::matcher::{MatchOp, Matcher};
 
+/// The most bytes that the regular expressions of one query may take together.
+const MAX_COMPILED: usize = 64 << 20;
+
 const NAME: &str = kandela_model::METRIC_NAME;
 
 impl Parser<'_> {
@@ -78,7 +81,16 @@ impl Parser<'_> {
         }
         let value_span = self.span();
         let value = utf8(self.string()?, value_span)?;
-        Matcher::new(name, op, value).map_err(|message| Fault::Told((start.to(value_span), message)))
+        let fault = |message| Fault::Told((start.to(value_span), message));
+        let matcher = Matcher::new(name, op, value).map_err(fault)?;
+        self.compiled += matcher.heap_bytes();
+        if self.compiled > MAX_COMPILED {
+            let most = MAX_COMPILED >> 20;
+            let message =
+                format!("the regular expressions up to here take more than {most} MiB when compiled");
+            return Err(fault(message));
+        }
+        Ok(matcher)
     }
 
     /// `[5m]` or `[5m:1m]` behind an expression.

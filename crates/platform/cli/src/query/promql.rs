@@ -19,6 +19,7 @@ use crate::engine::{Engine, EngineArguments};
 use crate::output::{Outcome, height, line, on_terminal, width};
 use crate::progress::while_waiting;
 use crate::prometheus::{Answer, Api, Document, Failure, When};
+use crate::table::harmless;
 use crate::when::{nice_step, now, parse_step, parse_time};
 
 /// Points over time where no step is named: two for each column of a plot, nearly.
@@ -67,6 +68,7 @@ enum AnswerAs {
 impl Promql {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         let query = text_of(&self.query)?;
+        anyhow::ensure!(!query.trim().is_empty(), "the query is empty");
         let when = self.when()?;
         let headers = self.headers.iter().cloned().collect();
         let (document, body) = match self.engine.engine(headers, self.server.token.as_deref())? {
@@ -84,6 +86,9 @@ impl Promql {
             .for_each(|told| eprintln!("info: {}", told.trim_start_matches("PromQL info: ")));
         match self.format.unwrap_or_else(|| usual(&answer)) {
             AnswerAs::Json => line(String::from_utf8_lossy(&body).trim_end()),
+            AnswerAs::Csv if on_terminal() => {
+                csv::lines(&answer).iter().for_each(|text| line(&harmless(text)));
+            }
             AnswerAs::Csv => print(&csv::lines(&answer)),
             AnswerAs::Table => print(&values::lines(&answer, width())),
             AnswerAs::Plot => print(&graph::lines(&answer, when, width(), height())?),
@@ -97,7 +102,7 @@ impl Promql {
         let reply = while_waiting(&format!("asking {}", api.url()), api.query(query, when)).await?;
         let mut document: Document = reply.read().with_context(|| api.url())?;
         if let Some(failure) = &mut document.failure
-            && caret::place(&failure.message).is_none()
+            && caret::place(query, &failure.message).is_none()
         {
             failure.message = format!("{} says {}: {}", api.url(), reply.status, failure.message);
         }
@@ -131,7 +136,7 @@ fn print(lines: &[String]) {
 
 /// What is wrong with the query, with the place in it where one is told.
 fn refusal(query: &str, failure: &Failure) -> String {
-    match caret::place(&failure.message) {
+    match caret::place(query, &failure.message) {
         Some((at, told)) => format!("{told}\n\n{}", caret::under(query, at, width())),
         None => failure.message.clone(),
     }

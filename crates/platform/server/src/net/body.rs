@@ -4,14 +4,14 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use futures::StreamExt as _;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, StatusCode};
 
 use crate::admission::{Admission, Room};
@@ -27,6 +27,10 @@ pub(crate) struct BodyLimits {
     /// How long the client may take to send it.
     pub timeout: Duration,
 }
+
+/// How much of a body that is refused is read, and for how long.
+const MOST_DISCARDED: usize = 256 << 20;
+const DISCARDED_FOR: Duration = Duration::from_secs(5);
 
 /// A zstd frame's window is at most 8 MiB, as HTTP requires (RFC 9659): a frame's header must not claim more memory.
 const ZSTD_WINDOW_LOG: u32 = 23;
@@ -69,21 +73,29 @@ pub(crate) async fn read(
     limits: &BodyLimits,
     room: &mut Room,
 ) -> Result<Bytes, Refusal> {
+    let mut chunks = body.into_data_stream();
     let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > limits.wire as u64) {
-        return Err(too_large(limits));
-    }
-    match tokio::time::timeout(limits.timeout, collect(body, limits, room)).await {
-        Ok(collected) => collected,
-        Err(_) => {
+    let read = if declared.is_some_and(|length| length > limits.wire as u64) {
+        Err(too_large(limits))
+    } else {
+        let collected = tokio::time::timeout(limits.timeout, collect(&mut chunks, limits, room)).await;
+        collected.unwrap_or_else(|_| {
             let message = format!("the body did not arrive within {:?}", limits.timeout);
             Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, message))
-        }
+        })
+    };
+    // Who waits to be told to go on has sent nothing yet.
+    if read.is_err() && !headers.contains_key(EXPECT) {
+        discard(chunks).await;
     }
+    read
 }
 
-async fn collect(body: Body, limits: &BodyLimits, room: &mut Room) -> Result<Bytes, Refusal> {
-    let mut chunks = body.into_data_stream();
+async fn collect(
+    chunks: &mut BodyDataStream,
+    limits: &BodyLimits,
+    room: &mut Room,
+) -> Result<Bytes, Refusal> {
     let mut collected = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk
@@ -95,6 +107,21 @@ async fn collect(body: Body, limits: &BodyLimits, room: &mut Room) -> Result<Byt
         collected.extend_from_slice(&chunk);
     }
     Ok(collected.freeze())
+}
+
+/// Reads what is left of a body that is refused: many clients look for the answer only once they have sent all.
+async fn discard(mut chunks: BodyDataStream) {
+    let rest = async {
+        let mut read = 0;
+        while let Some(Ok(chunk)) = chunks.next().await {
+            read += chunk.len();
+            if read > MOST_DISCARDED {
+                break;
+            }
+        }
+    };
+    // A client that takes longer meets a closed connection.
+    let _ = tokio::time::timeout(DISCARDED_FOR, rest).await;
 }
 
 fn too_large(limits: &BodyLimits) -> Refusal {

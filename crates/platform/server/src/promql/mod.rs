@@ -3,4 +3,4 @@
 mod run;
 mod source;
 
-pub(crate) use run::{Asked, PromQl, PromQlLimits, micros};
+pub(crate) use run::{Asked, Given, PromQl, PromQlLimits, micros};

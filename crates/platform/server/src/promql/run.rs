@@ -11,15 +11,18 @@ use kandela_promql::{
 use tokio::runtime::Handle;
 
 use super::source::{LakeMemory, LakeSource};
+use crate::memory;
 use crate::telemetry::Telemetry;
 use crate::telemetry::events::QueryFinished;
-use crate::turns::{Turn, Turns};
+use crate::turns::{Turn, Turns, Waits};
 
 /// Queries that run at a time, as in Prometheus; more wait within their timeout. Many, so that short ones get their share of
 /// the cores beside long ones.
 const CONCURRENT: usize = 20;
 /// How soon a query asks again for memory that others hold.
 const AGAIN: Duration = Duration::from_millis(20);
+/// Bytes that reading a byte of a query may take at most, about: regular expressions take many.
+const READING: usize = 16 << 10;
 /// How much longer than its timeout a query gets to end by itself.
 const OVERTIME: Duration = Duration::from_millis(200);
 
@@ -39,6 +42,13 @@ pub(crate) struct Asked {
 pub(crate) struct PromQlLimits {
     pub timeout: Duration,
     pub limits: Limits,
+}
+
+/// An answer.
+pub(crate) struct Given {
+    pub answered: Answered,
+    /// What it takes counts as held by queries until this is dropped.
+    pub memory: Arc<Control>,
 }
 
 /// Runs queries.
@@ -72,7 +82,7 @@ impl PromQl {
     ///
     /// # Errors
     /// As [`prepare`] and [`kandela_promql::Prepared::run`].
-    pub(crate) async fn answer(&self, lake: Lake, asked: Asked) -> Result<Answered, EvalError> {
+    pub(crate) async fn answer(&self, lake: Lake, asked: Asked) -> Result<Given, EvalError> {
         let began = Instant::now();
         let timeout = asked.timeout.unwrap_or(self.limits.timeout).min(self.limits.timeout);
         let control = Control::new(Some(began + timeout), self.limits.limits);
@@ -86,13 +96,9 @@ impl PromQl {
         };
         let options =
             Options { lookback: asked.lookback.map_or(self.options.lookback, micros), ..self.options };
-        let work = self.threads.spawn(work(
-            lake,
-            asked,
-            options,
-            control,
-            (self.turns.clone(), self.waiting.clone()),
-        ));
+        let asked_bytes = asked.query.len();
+        let turns = (self.turns.clone(), self.waiting.clone());
+        let work = self.threads.spawn(work(lake, asked, options, control.clone(), turns));
         let answer = tokio::select! {
             ended = work => ended.unwrap_or_else(|panic| Err(defect(&panic.to_string()))),
             () = tokio::time::sleep(timeout + OVERTIME) => Err(EvalError::Timeout),
@@ -102,8 +108,11 @@ impl PromQl {
             Err(EvalError::Timeout) => "timeout",
             Err(_) => "error",
         };
+        if let Err(EvalError::Bad(_)) = &answer {
+            memory::freed(asked_bytes.saturating_mul(READING));
+        }
         ending.rows = answer.as_ref().map_or(0, rows);
-        answer
+        answer.map(|answered| Given { answered, memory: control })
     }
 }
 
@@ -115,20 +124,23 @@ async fn work(
     (turns, waiting): (Turns, Turns),
 ) -> Result<Answered, EvalError> {
     // Held by the computation, which may outlive whoever asked.
-    let _turn = turns.take().await.map_err(|_| EvalError::Timeout)?;
+    let mut turn = Some(turns.take().await.map_err(|_| EvalError::Timeout)?);
     let source = LakeSource(lake.clone());
     let mut first_of_waiting = None;
     loop {
-        let prepared = prepare(&source, &asked.query, asked.when, options).await?;
-        let answer = tokio::task::block_in_place(|| prepared.run(&control));
+        let prepared = prepare(&source, &asked.query, asked.when, options, &control).await;
+        let answer = prepared.and_then(|prepared| tokio::task::block_in_place(|| prepared.run()));
         match answer {
-            // What others hold comes free when they end; those that wait for it do so one after the other.
+            // What others hold comes free when they end. Those that wait for it do so one after the other, and leave their
+            // places to queries that need less.
             Err(EvalError::MemoryTaken) if !control.is_over() => {
                 control.start_over();
+                turn = None;
+                let _waits = Waits::new();
                 match first_of_waiting {
                     None => {
-                        let turn = waiting.take().await.map_err(|_| EvalError::MemoryTaken)?;
-                        first_of_waiting = Some(turn);
+                        let first = waiting.take().await.map_err(|_| EvalError::MemoryTaken)?;
+                        first_of_waiting = Some(first);
                     }
                     Some(_) => tokio::time::sleep(AGAIN).await,
                 }
@@ -139,7 +151,10 @@ async fn work(
                     return Err(EvalError::Source(error));
                 }
             }
-            answer => return answer,
+            answer => {
+                drop(turn);
+                return answer;
+            }
         }
     }
 }

@@ -9,6 +9,8 @@ use kandela_promql::{
     Samples, Select, SeriesReader, SeriesSet, SeriesSource, SharedMemory, SourceCause, SourceError,
 };
 
+use crate::memory;
+
 /// One tenant's lake.
 pub(super) struct LakeSource(pub(super) Lake);
 
@@ -33,6 +35,10 @@ impl SeriesSet for LakeSeries {
 
     fn labels(&self, index: usize) -> &Labels {
         self.found.labels(index)
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.found.heap_bytes()
     }
 
     fn reader(&self) -> Box<dyn SeriesReader + '_> {
@@ -81,6 +87,7 @@ impl SharedMemory for LakeMemory {
 
     fn shrink(&self, bytes: usize) {
         self.0.shrink(bytes);
+        memory::freed(bytes);
     }
 
     fn limit(&self) -> usize {

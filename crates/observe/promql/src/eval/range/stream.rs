@@ -11,7 +11,7 @@ use crate::eval::annotations::Annotations;
 use crate::eval::labels;
 use crate::eval::ranges::{RangeReader, Ranges};
 use crate::eval::stream::{Stream, Worker, note_all};
-use crate::eval::value::{Column, Grid, Point};
+use crate::eval::value::{Column, Grid, Point, is_absent};
 use crate::source::Samples;
 
 /// A function of windows.
@@ -84,7 +84,7 @@ impl Worker for WindowsWorker<'_> {
         };
         if any
             && matches!(of.name, "rate" | "increase")
-            && !samples.times.is_empty()
+            && column.floats.iter().any(|value| !is_absent(*value))
             && let Some(note) = suspicious(of.ranges.labels(index))
         {
             notes.add(note, of.span);

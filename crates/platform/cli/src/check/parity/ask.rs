@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use serde::Serialize;
 
 use super::compare::{Order, Told, compare, compare_samples};
-use super::difference::{Difference, Side, Time};
+use super::difference::{Difference, Failed, Side, Time};
 use super::queries::{Query, order};
 use super::selectors::{Need, needs};
 use crate::engine::Engine;
@@ -57,9 +57,9 @@ pub(super) struct Report {
     pub(super) queries: usize,
     pub(super) agree: usize,
     /// Of those that agree, the ones that err on both servers.
-    pub(super) agree_in_error: usize,
+    pub(super) agree_in_error: Vec<Erring>,
     /// Of those that agree, the ones that have no data on either.
-    pub(super) agree_in_nothing: usize,
+    pub(super) agree_in_nothing: Vec<Silent>,
     /// Of those that do not agree, the ones of which that is only because a server could not be asked.
     pub(super) unasked: usize,
     pub(super) differing: Vec<Differing>,
@@ -99,6 +99,23 @@ pub(super) enum Data {
     NotAsked,
 }
 
+/// A query that errs on both servers in one way.
+#[derive(Debug, Serialize)]
+pub(super) struct Erring {
+    pub(super) query: String,
+    pub(super) source: String,
+    /// What is said here.
+    #[serde(flatten)]
+    pub(super) failed: Failed,
+}
+
+/// A query without data on either server.
+#[derive(Debug, Serialize)]
+pub(super) struct Silent {
+    pub(super) query: String,
+    pub(super) source: String,
+}
+
 /// A query whose answers agree, with other warnings or infos.
 #[derive(Debug, Serialize)]
 pub(super) struct NotedDifferently {
@@ -114,7 +131,8 @@ struct Compared {
     asked: Vec<Question>,
     only_here: BTreeSet<String>,
     only_there: BTreeSet<String>,
-    erred: bool,
+    /// What was said here when both erred.
+    erred: Option<Failed>,
     has_data: bool,
 }
 
@@ -128,7 +146,9 @@ impl Report {
                 "{} of {} queries could not be asked; the report says why",
                 self.unasked, self.queries
             ))
-        } else if self.agree_in_nothing > 0 && self.agree_in_nothing + self.agree_in_error == self.queries {
+        } else if !self.agree_in_nothing.is_empty()
+            && self.agree_in_nothing.len() + self.agree_in_error.len() == self.queries
+        {
             let (from, to) = (self.from, self.to);
             Some(format!(
                 "no query has data on either server from {from} to {to} UTC, so nothing was compared; check the names in the queries, and the time with --to and --for"
@@ -152,7 +172,9 @@ impl Compared {
     fn note(&mut self, here: &Told, there: &Told) {
         self.only_here.extend(here.notes.difference(&there.notes).cloned());
         self.only_there.extend(there.notes.difference(&here.notes).cloned());
-        self.erred |= here.said.is_err() && there.said.is_err();
+        if let (Err(failed), Err(_)) = (&here.said, &there.said) {
+            self.erred.get_or_insert_with(|| failed.clone());
+        }
         self.has_data |= here.has_data() || there.has_data();
     }
 }
@@ -234,8 +256,8 @@ impl Asking {
             step_seconds: stretch.step as f64 / 1e3,
             queries: queries.len(),
             agree: queries.len() - differ,
-            agree_in_error: 0,
-            agree_in_nothing: 0,
+            agree_in_error: Vec::new(),
+            agree_in_nothing: Vec::new(),
             unasked: 0,
             differing: Vec::new(),
             noted_differently: Vec::new(),
@@ -256,8 +278,16 @@ impl Asking {
                 report.differing.push(differing);
                 continue;
             }
-            report.agree_in_error += usize::from(erred);
-            report.agree_in_nothing += usize::from(!erred && !has_data);
+            match erred {
+                Some(failed) => {
+                    let (query, source) = (text.clone(), source.clone());
+                    report.agree_in_error.push(Erring { query, source, failed });
+                }
+                None if !has_data => {
+                    report.agree_in_nothing.push(Silent { query: text.clone(), source: source.clone() });
+                }
+                None => {}
+            }
             if !only_here.is_empty() || !only_there.is_empty() {
                 let noted = NotedDifferently { query: text, source, only_here, only_there };
                 report.noted_differently.push(noted);

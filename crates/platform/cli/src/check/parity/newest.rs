@@ -78,6 +78,13 @@ impl Asking {
     /// # Errors
     /// When one cannot be asked, or has no data of late.
     pub(super) async fn newest(&self, queries: &[Query]) -> anyhow::Result<i64> {
+        let unread = |query: &Query| {
+            let error = kandela_promql::parse(&query.text).err()?;
+            Some(format!("{}: {error}", query.source))
+        };
+        if let Some(Some(first)) = queries.iter().map(unread).min_by_key(Option::is_some) {
+            anyhow::bail!("no query can be read, as {first}");
+        }
         let mut selectors: Vec<String> = Vec::new();
         for need in queries.iter().filter_map(|query| needs(&query.text)).flatten() {
             if !selectors.contains(&need.selector) {

@@ -13,11 +13,11 @@ pub(super) fn print(report: &Report, strict: bool) {
     line(&format!("  here   {}", report.here));
     line(&format!("  there  {}", report.there));
     line(&format!("  from {} to {} UTC", report.from, report.to));
-    if *agree_in_error > 0 {
-        line(&format!("  {} of them with the same error on both", grouped(*agree_in_error as u64)));
+    if !agree_in_error.is_empty() {
+        line(&format!("  {} of them with the same error on both", grouped(agree_in_error.len() as u64)));
     }
-    if *agree_in_nothing > 0 {
-        line(&format!("  {} of them empty on both", grouped(*agree_in_nothing as u64)));
+    if !agree_in_nothing.is_empty() {
+        line(&format!("  {} of them empty on both", grouped(agree_in_nothing.len() as u64)));
     }
     if *unasked > 0 {
         line(&format!("  {} could not be asked", grouped(*unasked as u64)));
@@ -32,12 +32,27 @@ pub(super) fn print(report: &Report, strict: bool) {
         ));
     }
     report.differing.iter().for_each(differing);
+    let erring =
+        agree_in_error.iter().map(|one| format!("{}: {}: {}", one.source, one.query, one.failed.message));
+    uncompared("err on both servers, and were not compared", &erring.collect::<Vec<_>>());
+    let silent = agree_in_nothing.iter().map(|one| format!("{}: {}", one.source, one.query));
+    uncompared("have no data on either server, and were not compared", &silent.collect::<Vec<_>>());
     if !report.noted_differently.is_empty() {
         let state = if strict { State::Fail } else { State::Warn };
         line("");
         line(&format!("{} notes differ, in queries that agree", state.marked()));
         report.noted_differently.iter().for_each(noted);
     }
+}
+
+/// Queries of which it is not known whether they would agree on data.
+fn uncompared(why: &str, queries: &[String]) {
+    if queries.is_empty() {
+        return;
+    }
+    line("");
+    line(&format!("{} {} {why}", State::Warn.marked(), grouped(queries.len() as u64)));
+    first_few(queries, 0);
 }
 
 fn differing(Differing { query, source, asked, data }: &Differing) {

@@ -70,7 +70,7 @@ fn of_lines(text: &str, file: &str) -> Vec<Query> {
         let source = format!("{file}:{}", at + 1);
         Some(Query { text: query.trim().to_owned(), source, instant, range })
     };
-    text.lines().enumerate().filter_map(line).collect()
+    text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate().filter_map(line).collect()
 }
 
 #[derive(Deserialize)]
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_line_is_a_query_asked_in_both_ways_unless_it_says_one() {
-        let queries = of_lines("# all\nup\n\n  instant: sum(up) \nrange: rate(x[5m])\n", "q.txt");
+        let queries = of_lines("\u{feff}# all\nup\n\n  instant: sum(up) \nrange: rate(x[5m])\n", "q.txt");
         let told: Vec<_> =
             queries.iter().map(|q| (q.text.as_str(), q.source.as_str(), q.instant, q.range)).collect();
         assert_eq!(

@@ -14,12 +14,29 @@ pub(super) struct Place {
     column: usize,
 }
 
-/// Reads `…: 1:8: parse error: what`, as Prometheus says what is wrong; gives the place and `what`.
-pub(super) fn place(message: &str) -> Option<(Place, &str)> {
-    let (before, what) = message.split_once(": parse error: ")?;
-    let numbers = before.rsplit(|c: char| c != ':' && !c.is_ascii_digit()).next()?;
-    let (line, column) = numbers.trim_start_matches(':').split_once(':')?;
-    Some((Place { line: line.parse().ok()?, column: column.parse().ok()? }, what))
+/// Reads `…: 1:8: parse error: what`, as Prometheus says what is wrong with `query`, or `…: 3:9: what`, where the numbers are the
+/// first byte and the last; gives the place and `what`.
+pub(super) fn place<'m>(query: &str, message: &'m str) -> Option<(Place, &'m str)> {
+    let (numbers, what, is_place) = match message.split_once(": parse error: ") {
+        Some((before, what)) => (before.rsplit(is_no_number).next()?.trim_start_matches(':'), what, true),
+        None => {
+            let start = message.strip_prefix("invalid parameter \"query\": ").unwrap_or(message);
+            let (numbers, what) = start.split_once(": ")?;
+            (numbers, what, false)
+        }
+    };
+    let (first, second) = numbers.split_once(':')?;
+    let (first, second): (usize, usize) = (first.parse().ok()?, second.parse().ok()?);
+    if is_place {
+        return Some((Place { line: first, column: second }, what));
+    }
+    let before = query.get(..first)?;
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    Some((Place { line: before.matches('\n').count() + 1, column: first - line_start + 1 }, what))
+}
+
+fn is_no_number(c: char) -> bool {
+    c != ':' && !c.is_ascii_digit()
 }
 
 /// The query's line with a caret under the place, in at most `width` columns.
@@ -67,11 +84,13 @@ mod tests {
     #[test]
     fn the_place_is_read_from_prometheus_words() {
         let (at, what) =
-            place("invalid parameter \"query\": 1:8: parse error: unclosed left parenthesis").unwrap();
+            place("", "invalid parameter \"query\": 1:8: parse error: unclosed left parenthesis").unwrap();
         assert_eq!((at, what), (Place { line: 1, column: 8 }, "unclosed left parenthesis"));
-        assert_eq!(place("12:34: parse error: x").unwrap().0, Place { line: 12, column: 34 });
-        assert_eq!(place("query timed out"), None);
-        assert_eq!(place("unknown position: parse error: x"), None);
+        assert_eq!(place("", "12:34: parse error: x").unwrap().0, Place { line: 12, column: 34 });
+        assert_eq!(place("", "query timed out"), None);
+        assert_eq!(place("", "unknown position: parse error: x"), None);
+        let told = place("up\n[step()]", "3:9: duration must be greater than 0").unwrap();
+        assert_eq!(told, (Place { line: 2, column: 1 }, "duration must be greater than 0"));
     }
 
     #[test]

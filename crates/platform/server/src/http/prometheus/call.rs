@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use kandela_lake::Lake;
 use kandela_model::TenantId;
 
@@ -12,6 +12,7 @@ use super::error::ApiError;
 use super::form::Form;
 use crate::app::App;
 use crate::net::body::{self, BodyLimits};
+use crate::refusal::Refusal;
 use crate::tenants::Tenants;
 
 /// Bytes that a form may have; Go's limit.
@@ -40,6 +41,9 @@ impl FromRequest<Arc<App>> for Call {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         let (head, body) = request.into_parts();
+        if head.method == Method::HEAD {
+            return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into());
+        }
         let tenant = Tenants::named_by(&head.headers)?;
         let body = if head.method == Method::POST && is_form(&head.headers) {
             let limits = BodyLimits { wire: MAX_FORM, ..app.body_limits };

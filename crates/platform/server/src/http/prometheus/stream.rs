@@ -2,6 +2,7 @@
 //! compressed on the way.
 
 use std::io::{self, Write as _};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::response::Response;
@@ -11,14 +12,21 @@ use flate2::write::GzEncoder;
 use futures::{Stream, StreamExt as _};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
 use http::{HeaderMap, HeaderValue};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::error::ApiError;
+use crate::turns::somebody_waits;
 
 /// Bytes that are written before they are passed on.
 const PIECE: usize = 128 << 10;
 /// Pieces that wait for a slow reader.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
+/// How long a reader may take no piece, and how long while others wait for a place or for memory, which the answer holds.
+const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE_BEFORE_OTHERS: Duration = Duration::from_secs(5);
+/// How often a look is taken whether others wait.
+const LOOK: Duration = Duration::from_millis(500);
 /// Fewer bytes than this are not worth compressing.
 const WORTH_COMPRESSING: usize = 1_400;
 /// zstd's fastest ordinary level; it packs better than gzip's best.
@@ -119,12 +127,13 @@ pub(super) struct Pen {
     encoding: Encoding,
     /// There once something was passed on.
     packer: Option<Packer>,
-    pieces: mpsc::Sender<Result<Piece, ApiError>>,
+    /// There as long as somebody reads.
+    pieces: Option<mpsc::Sender<Result<Piece, ApiError>>>,
 }
 
 impl Pen {
     fn new(encoding: Encoding, pieces: mpsc::Sender<Result<Piece, ApiError>>) -> Self {
-        Self { out: Vec::with_capacity(4 << 10), encoding, packer: None, pieces }
+        Self { out: Vec::with_capacity(4 << 10), encoding, packer: None, pieces: Some(pieces) }
     }
 
     /// What was not passed on yet; bodies are written by appending to it.
@@ -134,7 +143,7 @@ impl Pen {
 
     /// Answers with an error instead; where something was passed on already, the answer breaks off.
     fn fail(self, error: ApiError) {
-        let _ = self.pieces.blocking_send(Err(error));
+        let _ = self.pieces.map(|pieces| pieces.blocking_send(Err(error)));
     }
 
     /// Passes on what is written once it is enough. Gives whether anybody still reads.
@@ -144,14 +153,21 @@ impl Pen {
 
     /// Passes on what is written. Gives whether anybody still reads.
     pub(super) fn flush(&mut self) -> bool {
-        let Self { out, encoding, packer, .. } = self;
+        let Self { out, encoding, packer, pieces } = self;
         let bytes = packer.get_or_insert_with(|| Packer::new(encoding)).push(out);
-        let piece = Piece { bytes: bytes.into(), encoding: self.encoding, last: false };
-        piece.bytes.is_empty() || self.pieces.blocking_send(Ok(piece)).is_ok()
+        if bytes.is_empty() {
+            return true;
+        }
+        let piece = Piece { bytes: bytes.into(), encoding: *encoding, last: false };
+        let taken = pieces.as_ref().is_some_and(|pieces| Handle::current().block_on(send(pieces, piece)));
+        if !taken {
+            *pieces = None;
+        }
+        taken
     }
 
     fn finish(self) {
-        let Self { mut out, mut encoding, packer, pieces } = self;
+        let Self { mut out, mut encoding, packer, pieces: Some(pieces) } = self else { return };
         let short = packer.is_none() && out.len() < WORTH_COMPRESSING;
         let (bytes, encoding) = if short {
             (out, Encoding::Identity)
@@ -161,8 +177,25 @@ impl Pen {
             packed.extend_from_slice(&packer.finish());
             (packed, encoding)
         };
+        let last = Piece { bytes: bytes.into(), encoding, last: true };
         // Nobody reads it any more where this fails.
-        let _ = pieces.blocking_send(Ok(Piece { bytes: bytes.into(), encoding, last: true }));
+        let _ = Handle::current().block_on(send(&pieces, last));
+    }
+}
+
+/// Hands a piece to the reader. Gives whether it was taken.
+async fn send(pieces: &mpsc::Sender<Result<Piece, ApiError>>, piece: Piece) -> bool {
+    let began = Instant::now();
+    loop {
+        match tokio::time::timeout(LOOK, pieces.reserve()).await {
+            Ok(place) => return place.map(|place| place.send(Ok(piece))).is_ok(),
+            Err(_) => {
+                let patience = if somebody_waits() { PATIENCE_BEFORE_OTHERS } else { PATIENCE };
+                if began.elapsed() >= patience {
+                    return false;
+                }
+            }
+        }
     }
 }
 
@@ -287,6 +320,25 @@ mod tests {
         };
         let error = stream(Encoding::Identity, write).await.unwrap_err();
         assert_eq!(error, ApiError::internal("a broken disk"));
+    }
+
+    #[tokio::test]
+    async fn a_reader_who_takes_nothing_while_others_wait_gets_no_whole_answer() {
+        let others = crate::turns::Waits::new();
+        let (told, hears) = tokio::sync::oneshot::channel();
+        let write = |pen: &mut Pen| {
+            loop {
+                pen.out().resize(PIECE, b'x');
+                if !pen.flush() {
+                    let _ = told.send(());
+                    return Ok(());
+                }
+            }
+        };
+        let response = stream(Encoding::Identity, write).await.unwrap();
+        hears.await.unwrap();
+        drop(others);
+        assert!(to_bytes(response.into_body(), usize::MAX).await.is_err());
     }
 
     #[tokio::test]

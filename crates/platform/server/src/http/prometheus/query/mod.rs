@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::json::{push_key, push_number};
 use super::reply::{Notes, large};
 use super::time::{TRUNCATED, limit_of, now, optional_duration, optional_time, parse_duration, parse_time};
-use crate::promql::Asked;
+use crate::promql::{Asked, Given};
 
 /// Steps of a range query: a week in minutes, a year in hours.
 const MOST_STEPS: i64 = 11_000;
@@ -76,7 +76,8 @@ async fn answer(call: &Call, asked: Asked, limit: Option<usize>) -> Result<Respo
         When::Range { from, .. } => from,
     };
     let lake = call.lake().await?;
-    let Answered { mut answer, warnings, infos } = call.app.promql.answer(lake, asked).await?;
+    let Given { answered, memory } = call.app.promql.answer(lake, asked).await?;
+    let Answered { mut answer, warnings, infos } = answered;
     let mut notes = Notes { warnings, infos };
     if let Answer::Vector(vector) = &mut answer
         && !is_ordered
@@ -93,6 +94,7 @@ async fn answer(call: &Call, asked: Asked, limit: Option<usize>) -> Result<Respo
             stats.push(pen.out());
         }
         pen.out().push(b'}');
+        drop((answer, memory));
     })
     .await
 }
