@@ -183,39 +183,51 @@ fn class<'p>(after: &'p str, out: &mut String) -> &'p str {
         rest = bracket;
     }
     while let Some(c) = rest.chars().next() {
-        let next = rest.get(c.len_utf8()..).unwrap_or_default();
-        rest = match c {
-            ']' => {
-                out.push(']');
-                return next;
+        if c == ']' {
+            out.push(']');
+            return rest.get(1..).unwrap_or_default();
+        }
+        if let Some((name, behind)) = posix_class(rest) {
+            out.push_str(name);
+            rest = behind;
+            continue;
+        }
+        let is_class = is_class_escape(rest);
+        rest = member(rest, out);
+        // A `-` that stands neither last nor behind a class makes a range, whatever follows it.
+        let end = rest.strip_prefix('-').filter(|end| !end.is_empty() && !end.starts_with(']'));
+        if let Some(end) = end.filter(|_| !is_class) {
+            out.push('-');
+            if is_class_escape(end) {
+                // Left as it is, the engine refuses it too.
+                out.push_str(end.get(..2).unwrap_or_default());
+                rest = end.get(2..).unwrap_or_default();
+            } else {
+                rest = member(end, out);
             }
-            '\\' => escape(next, true, out),
-            '[' => match posix_class(rest) {
-                Some((name, behind)) => {
-                    out.push_str(name);
-                    behind
-                }
-                None => {
-                    out.push_str(r"\[");
-                    next
-                }
-            },
-            '&' | '~' => {
-                out.push('\\');
-                out.push(c);
-                next
-            }
-            '-' if next.starts_with('-') || out.ends_with('-') => {
-                out.push_str(r"\-");
-                next
-            }
-            _ => {
-                out.push(c);
-                next
-            }
-        };
+        }
     }
     rest
+}
+
+/// Whether `\d`, `\pL` or their like are in front.
+fn is_class_escape(text: &str) -> bool {
+    text.strip_prefix('\\').is_some_and(|name| name.starts_with(['d', 'D', 's', 'S', 'w', 'W', 'p', 'P']))
+}
+
+/// Translates one member of a character class, and gives what follows it.
+fn member<'p>(text: &'p str, out: &mut String) -> &'p str {
+    let Some(c) = text.chars().next() else { return text };
+    let next = text.get(c.len_utf8()..).unwrap_or_default();
+    match c {
+        '\\' => return escape(next, true, out),
+        '[' | '&' | '~' | '-' | '^' => {
+            out.push('\\');
+            out.push(c);
+        }
+        _ => out.push(c),
+    }
+    next
 }
 
 /// `[:alpha:]` and its like at the front of `text`, and what follows it.
@@ -270,6 +282,9 @@ mod tests {
         assert!(matches("[[:alpha:]_]+", "ab_"));
         assert!(matches("[a-c]+", "abc"));
         assert!(!matches("[a-c]+", "a-c"));
+        assert!(matches("[--a]+", "-Z09a") && !matches("[--a]", "b"));
+        assert!(matches("[^--0]", "1") && !matches("[^--0]", "."));
+        assert!(matches("[a-]+", "a-") && matches("[-a]+", "a-") && matches("[a^]+", "^a"));
     }
 
     #[test]
@@ -292,6 +307,9 @@ mod tests {
     fn what_the_engine_refuses_is_named() {
         let error = anchored("a(b").unwrap_err();
         assert!(error.contains("a(b") && error.contains("unclosed group"), "{error}");
+        for pattern in ["[a--b]", r"[.-\d]", r"[^\d--\n]", "[b-a]", "[a"] {
+            assert!(anchored(pattern).is_err(), "{pattern}");
+        }
         assert!(anchored(&r"\pL{1000}".repeat(5)).unwrap_err().contains("more than 32 MiB"));
     }
 

@@ -54,11 +54,7 @@ impl ServerArguments {
     /// # Errors
     /// When the server's URL is none.
     pub(crate) fn request(&self, method: Method, path: &str) -> anyhow::Result<RequestBuilder> {
-        let server = self.server.trim_end_matches('/');
-        let scheme = if server.contains("://") { "" } else { "http://" };
-        let url: Url = format!("{scheme}{server}{path}")
-            .parse()
-            .with_context(|| format!("{server:?} is no URL; write one as http://127.0.0.1:7676"))?;
+        let url = parse_url(&format!("{}{path}", self.server.trim_end_matches('/')))?;
         let mut request = Client::new().request(method, url).header("x-scope-orgid", &self.tenant);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -100,4 +96,15 @@ pub(crate) async fn successful(answer: Response) -> anyhow::Result<Response> {
     let document: Option<Value> = serde_json::from_str(&text).ok();
     let told = document.as_ref().and_then(|document| document["error"].as_str()).unwrap_or(text.trim());
     anyhow::bail!("the server says {status}: {told}")
+}
+
+/// A server's URL; one without a scheme is of HTTP.
+///
+/// # Errors
+/// When it is none.
+pub(crate) fn parse_url(text: &str) -> anyhow::Result<Url> {
+    let scheme = if text.contains("://") { "" } else { "http://" };
+    format!("{scheme}{text}")
+        .parse()
+        .with_context(|| format!("{text:?} is no URL; write one as http://127.0.0.1:7676"))
 }

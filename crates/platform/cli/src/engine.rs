@@ -12,6 +12,7 @@ use kandela_server::{RemoteRead, RemoteSource};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
+use crate::client::parse_url;
 use crate::prometheus::{
     Answer, Bucket, Document, Failure, Histogram, Instant, LabelSet, Millis, Number, Series, When,
 };
@@ -33,7 +34,7 @@ pub(crate) struct Engine {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct EngineArguments {
     /// Evaluate here, over the samples that this server gives by Prometheus' remote read
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub remote_read: Option<Url>,
     /// With --remote-read, the step of subqueries that name none, as global.evaluation_interval of a prometheus.yml
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse_step, requires = "remote_read")]

@@ -3,12 +3,12 @@
 mod promql;
 mod sql;
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 
 use anyhow::Context as _;
 use clap::Subcommand;
 
-use crate::output::Outcome;
+use crate::output::{Outcome, width, wrapped};
 
 #[derive(Subcommand)]
 pub(crate) enum Query {
@@ -39,5 +39,14 @@ fn text_of(query: &str) -> anyhow::Result<String> {
 
 /// On standard error, so that the answer stays alone.
 fn warn(sentence: &str) {
-    eprintln!("warning: {sentence}");
+    tell("warning", sentence);
+}
+
+/// Says something beside the answer, in lines that end between words.
+fn tell(kind: &str, sentence: &str) {
+    let sentence = format!("{kind}: {sentence}");
+    match std::io::stderr().is_terminal() {
+        true => wrapped(&sentence, width()).iter().for_each(|text| eprintln!("{text}")),
+        false => eprintln!("{sentence}"),
+    }
 }

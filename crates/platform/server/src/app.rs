@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use crate::admission::Admission;
 use crate::background::{Followed, now};
 use crate::guard::Guard;
+use crate::http::Spool;
 use crate::http::write::Decoders;
 use crate::net::TlsAcceptor;
 use crate::net::body::BodyLimits;
@@ -59,6 +60,8 @@ pub(crate) struct App {
     pub tenants: Arc<Tenants>,
     pub queries: Queries,
     pub promql: PromQl,
+    /// For answers that are taken slowly.
+    pub spool: Arc<Spool>,
     pub admission: Arc<Admission>,
     pub body_limits: BodyLimits,
     pub decoders: Decoders,

@@ -147,6 +147,7 @@ impl Server {
             tenants: Arc::new(tenants(&options, &queries, &telemetry, &shutdown)),
             queries,
             promql,
+            spool: Arc::new(http::Spool::new(options.data.clone())),
             admission: Arc::new(Admission::new(options.memory_limit() / 16, cores, PATIENCE)),
             body_limits,
             decoders: Decoders::new(body_limits.decompressed),

@@ -4,6 +4,7 @@
 //! eight bytes a label, four bytes a label of postings, and its share of new strings. Looking up a value costs a hash;
 //! values are sorted when somebody lists them; matching costs the length of the shortest posting list.
 
+use std::borrow::Cow;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -145,20 +146,20 @@ impl SeriesIndex {
     /// The numbers of all series that match every matcher, ascending.
     pub(crate) fn select(&self, matchers: &[Matcher]) -> Vec<u32> {
         let (excluding, including): (Vec<_>, Vec<_>) = matchers.iter().partition(|m| m.matches_missing());
-        let mut lists: Vec<Vec<u32>> = including.iter().map(|m| self.having(m)).collect();
-        lists.sort_by_key(Vec::len);
+        let mut lists: Vec<Cow<'_, [u32]>> = including.iter().map(|m| self.having(m)).collect();
+        lists.sort_by_key(|list| list.len());
         let mut lists = lists.into_iter();
         let everything = || (0..self.series.len() as u32).collect();
         let first = lists.next().unwrap_or_else(everything);
-        let included = lists.fold(first, |found, list| intersect(&found, &list));
-        excluding.iter().fold(included, |found, matcher| {
+        let included = lists.fold(first, |found, list| intersect(&found, &list).into());
+        excluding.iter().fold(included.into_owned(), |found, matcher| {
             if found.is_empty() { found } else { subtract(&found, &self.having_other(matcher)) }
         })
     }
 
     /// Series that carry the label with a value that matches.
-    fn having(&self, matcher: &Matcher) -> Vec<u32> {
-        let Some(name) = self.name(&matcher.name) else { return Vec::new() };
+    fn having(&self, matcher: &Matcher) -> Cow<'_, [u32]> {
+        let Some(name) = self.name(&matcher.name) else { return Cow::default() };
         match matcher.literal_values() {
             Some(values) => {
                 let found = values.iter().filter_map(|value| self.postings(name, value));
@@ -169,8 +170,8 @@ impl SeriesIndex {
     }
 
     /// Series that carry the label with a value that does not match.
-    fn having_other(&self, matcher: &Matcher) -> Vec<u32> {
-        let Some(name) = self.name(&matcher.name) else { return Vec::new() };
+    fn having_other(&self, matcher: &Matcher) -> Cow<'_, [u32]> {
+        let Some(name) = self.name(&matcher.name) else { return Cow::default() };
         union(&matching(name, |value| !matcher.matches(value)))
     }
 

@@ -1,5 +1,7 @@
 //! Sorted lists of series numbers.
 
+use std::borrow::Cow;
+
 /// The series that carry one label value, as ascending numbers. Numbers are handed out in ascending order, so adding is
 /// appending; a value of one series only, the commonest case, takes no allocation.
 #[derive(Clone, Debug)]
@@ -45,16 +47,16 @@ pub(crate) fn intersect(a: &[u32], b: &[u32]) -> Vec<u32> {
     both
 }
 
-/// The numbers that stand in any list, ascending and once each.
-pub(crate) fn union(lists: &[&[u32]]) -> Vec<u32> {
+/// The numbers that stand in any list, ascending and once each. One list alone may have millions, and is not copied.
+pub(crate) fn union<'a>(lists: &[&'a [u32]]) -> Cow<'a, [u32]> {
     match lists {
-        [] => Vec::new(),
-        [only] => only.to_vec(),
+        [] => Cow::default(),
+        [only] => Cow::Borrowed(only),
         _ => {
             let mut all: Vec<u32> = lists.concat();
             all.sort_unstable();
             all.dedup();
-            all
+            all.into()
         }
     }
 }
@@ -90,7 +92,7 @@ mod tests {
         ) {
             let (x, y) = (sorted(&a), sorted(&b));
             prop_assert_eq!(intersect(&x, &y), a.intersection(&b).copied().collect::<Vec<_>>());
-            prop_assert_eq!(union(&[&x, &y]), a.union(&b).copied().collect::<Vec<_>>());
+            prop_assert_eq!(union(&[&x, &y]).into_owned(), a.union(&b).copied().collect::<Vec<_>>());
             prop_assert_eq!(subtract(&x, &y), a.difference(&b).copied().collect::<Vec<_>>());
         }
     }

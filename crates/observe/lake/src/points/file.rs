@@ -8,11 +8,8 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatchReader as _;
 use arrow_select::concat::concat_batches;
-use bytes::{Buf, Bytes};
-use futures::executor::block_on;
 use kandela_model::tables::{HISTOGRAMS, Table};
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStore;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
@@ -20,14 +17,11 @@ use parquet::arrow::arrow_reader::{
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use parquet::file::reader::{ChunkReader, Length};
 
+use super::fetch::{Bounded, Fetched};
 use super::stripe::{Floats, Histograms, Stripe};
 use crate::error::{LakeError, Result};
 use crate::table::{DamagedFile, DataFile};
-
-/// Files of so many bytes are read whole: to fetch their pieces one by one takes longer.
-const SMALL: u64 = 64 << 10;
 
 /// A file whose footer was read.
 #[derive(Debug)]
@@ -53,12 +47,8 @@ struct StripeAt {
 impl PointsFile {
     /// Reads the footer.
     pub(super) fn open(table: &'static Table, store: Arc<dyn ObjectStore>, file: &DataFile) -> Result<Self> {
-        let mut reader =
-            Bounded { store, path: Path::from(file.path.as_str()), size: file.size, whole: None };
         let error = |e: ParquetError| failed(table, &file.path, &e);
-        if file.size <= SMALL {
-            reader.whole = Some(reader.get_bytes(0, file.size as usize).map_err(error)?);
-        }
+        let reader = Bounded::open(store, &file.path, file.size).map_err(error)?;
         let metadata = ParquetMetaDataReader::new()
             .with_page_index_policy(PageIndexPolicy::Optional)
             .parse_and_finish(&reader)
@@ -88,14 +78,15 @@ impl PointsFile {
             name if name == HISTOGRAMS.name => ProjectionMask::all(),
             _ => ProjectionMask::columns(self.metadata.parquet_schema(), ["series_id", "ts", "value"]),
         };
-        let batches =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(self.reader.clone(), self.metadata.clone())
-                .with_row_groups(vec![at.row_group])
-                .with_row_selection(selection)
-                .with_projection(columns)
-                .with_batch_size(at.rows.len())
-                .build()
-                .map_err(error)?;
+        let pages = self.pages(at, &columns).unwrap_or_default();
+        let reader = Fetched::new(&self.reader, pages).map_err(error)?;
+        let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(reader, self.metadata.clone())
+            .with_row_groups(vec![at.row_group])
+            .with_row_selection(selection)
+            .with_projection(columns)
+            .with_batch_size(at.rows.len())
+            .build()
+            .map_err(error)?;
         let schema = batches.schema();
         let batches = batches.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| error(e.into()))?;
         let rows = match batches.as_slice() {
@@ -108,13 +99,36 @@ impl PointsFile {
         let floats = Floats::new(&rows);
         floats.map(Stripe::Floats).ok_or_else(|| LakeError::Damaged {
             what: "a file",
-            place: format!("{}/{}", self.table.name, self.reader.path),
+            place: format!("{}/{}", self.table.name, self.path),
             reason: "it has not the columns of its table".to_owned(),
         })
     }
 
+    /// Where the pages of a stripe lie, dictionaries included; `None` where the file does not tell.
+    fn pages(&self, at: &StripeAt, columns: &ProjectionMask) -> Option<Vec<Range<u64>>> {
+        let metadata = self.metadata.metadata();
+        let offsets = metadata.offset_index()?.get(at.row_group)?;
+        let mut ranges = Vec::new();
+        for (column, chunk) in metadata.row_groups().get(at.row_group)?.columns().iter().enumerate() {
+            if !columns.leaf_included(column) {
+                continue;
+            }
+            let pages = offsets.get(column)?.page_locations();
+            let first_data = pages.first()?.offset as u64;
+            let (chunk_start, _) = chunk.byte_range();
+            if chunk_start < first_data {
+                ranges.push(chunk_start..first_data);
+            }
+            let row_of = |row: usize| pages.partition_point(|page| page.first_row_index as usize <= row);
+            let (from, last) = (row_of(at.rows.start), row_of(at.rows.end.checked_sub(1)?));
+            let (from, last) = (pages.get(from.checked_sub(1)?)?, pages.get(last.checked_sub(1)?)?);
+            ranges.push(from.offset as u64..last.offset as u64 + last.compressed_page_size as u64);
+        }
+        Some(ranges)
+    }
+
     pub(super) fn heap_bytes(&self) -> usize {
-        let whole = self.reader.whole.as_ref().map_or(0, Bytes::len);
+        let whole = self.reader.heap_bytes();
         self.metadata.metadata().memory_size() + self.stripes.len() * size_of::<StripeAt>() + whole
     }
 }
@@ -152,39 +166,4 @@ fn failed(table: &Table, path: &str, error: &ParquetError) -> LakeError {
         return LakeError::from(file);
     }
     LakeError::Damaged { what: "a file", place: format!("{}/{path}", table.name), reason: error.to_string() }
-}
-
-/// One file of a store, read by whoever needs it, on its own thread.
-#[derive(Clone, Debug)]
-struct Bounded {
-    store: Arc<dyn ObjectStore>,
-    path: Path,
-    size: u64,
-    /// All of it, if it is small.
-    whole: Option<Bytes>,
-}
-
-impl Length for Bounded {
-    fn len(&self) -> u64 {
-        self.size
-    }
-}
-
-impl ChunkReader for Bounded {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        let rest = self.size.saturating_sub(start);
-        Ok(self.get_bytes(start, rest as usize)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        let range = start..start + length as u64;
-        if let Some(whole) = &self.whole {
-            let part = whole.get(range.start as usize..range.end as usize);
-            let past_end = || ParquetError::EOF(format!("bytes {range:?} of {}", whole.len()));
-            return part.map(|part| whole.slice_ref(part)).ok_or_else(past_end);
-        }
-        block_on(self.store.get_range(&self.path, range)).map_err(|e| ParquetError::External(Box::new(e)))
-    }
 }

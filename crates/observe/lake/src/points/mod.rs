@@ -4,6 +4,7 @@
 //! blocks. Cost: a search in the index, a copy of the points asked for, and the decoding of stripes that the cache has not.
 
 mod cache;
+mod fetch;
 mod file;
 mod reader;
 mod stripe;

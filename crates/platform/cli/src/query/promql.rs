@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use kandela_model::Timestamp;
 use reqwest::header::{HeaderName, HeaderValue};
 
-use super::{text_of, warn};
+use super::{tell, text_of, warn};
 use crate::client::{ServerArguments, parse_header};
 use crate::engine::{Engine, EngineArguments};
 use crate::output::{Outcome, height, line, on_terminal, width};
@@ -80,10 +80,7 @@ impl Promql {
         }
         let Some(answer) = document.data else { anyhow::bail!("the answer has no data") };
         document.warnings.iter().for_each(|told| warn(told.trim_start_matches("PromQL warning: ")));
-        document
-            .infos
-            .iter()
-            .for_each(|told| eprintln!("info: {}", told.trim_start_matches("PromQL info: ")));
+        document.infos.iter().for_each(|told| tell("info", told.trim_start_matches("PromQL info: ")));
         match self.format.unwrap_or_else(|| usual(&answer)) {
             AnswerAs::Json => line(String::from_utf8_lossy(&body).trim_end()),
             AnswerAs::Csv if on_terminal() => {

@@ -8,6 +8,7 @@ mod sql;
 mod status;
 pub(crate) mod write;
 
+pub(crate) use prometheus::Spool;
 use std::sync::Arc;
 use std::time::Instant;
 

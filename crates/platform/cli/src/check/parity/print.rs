@@ -9,7 +9,15 @@ const SHOWN: usize = 3;
 
 pub(super) fn print(report: &Report, strict: bool) {
     let Report { queries, agree, agree_in_error, agree_in_nothing, unasked, .. } = report;
-    line(&format!("{} of {} queries agree", grouped(*agree as u64), grouped(*queries as u64)));
+    let uncompared = agree_in_error.len() + agree_in_nothing.len();
+    let (agreed, all) = (grouped(*agree as u64), grouped(*queries as u64));
+    line(&match uncompared {
+        0 => format!("{agreed} of {all} queries agree"),
+        _ => format!(
+            "{agreed} of {all} queries agree, {} of them without data to compare",
+            grouped(uncompared as u64)
+        ),
+    });
     line(&format!("  here   {}", report.here));
     line(&format!("  there  {}", report.there));
     line(&format!("  from {} to {} UTC", report.from, report.to));
@@ -34,9 +42,9 @@ pub(super) fn print(report: &Report, strict: bool) {
     report.differing.iter().for_each(differing);
     let erring =
         agree_in_error.iter().map(|one| format!("{}: {}: {}", one.source, one.query, one.failed.message));
-    uncompared("err on both servers, and were not compared", &erring.collect::<Vec<_>>());
+    without_data("err on both servers, and were not compared", &erring.collect::<Vec<_>>());
     let silent = agree_in_nothing.iter().map(|one| format!("{}: {}", one.source, one.query));
-    uncompared("have no data on either server, and were not compared", &silent.collect::<Vec<_>>());
+    without_data("have no data on either server, and were not compared", &silent.collect::<Vec<_>>());
     if !report.noted_differently.is_empty() {
         let state = if strict { State::Fail } else { State::Warn };
         line("");
@@ -46,7 +54,7 @@ pub(super) fn print(report: &Report, strict: bool) {
 }
 
 /// Queries of which it is not known whether they would agree on data.
-fn uncompared(why: &str, queries: &[String]) {
+fn without_data(why: &str, queries: &[String]) {
     if queries.is_empty() {
         return;
     }

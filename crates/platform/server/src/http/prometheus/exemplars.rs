@@ -50,7 +50,7 @@ pub(super) async fn query_exemplars(call: Call) -> Result<Response, ApiError> {
     };
     let mut found: Vec<(Labels, Vec<Exemplar>)> = found.into_values().collect();
     found.sort_unstable_by(|(a, _), (b, _)| a.iter().cmp(b.iter()));
-    large(&call.headers, notes, move |pen| {
+    large(&call, notes, move |pen| {
         pen.out().push(b'[');
         for (place, (labels, exemplars)) in found.iter().enumerate() {
             let out = pen.out();

@@ -24,6 +24,7 @@ mod read;
 mod reply;
 mod rules;
 mod series;
+mod spool;
 mod status;
 mod stream;
 mod targets;
@@ -33,6 +34,7 @@ use axum::routing::{get, post};
 use kandela_config::kandela::Role;
 
 use super::Routes;
+pub(crate) use spool::Spool;
 
 /// Adds the routes of the API.
 pub(super) fn add(routes: Routes) -> Routes {

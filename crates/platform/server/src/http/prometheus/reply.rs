@@ -1,9 +1,10 @@
 //! Answers: `{"status":"success","data":…,"warnings":[…],"infos":[…]}`.
 
 use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
 
+use super::call::Call;
 use super::error::ApiError;
 use super::json::{push_text, push_texts};
 use super::stream::{Encoding, Pen, stream};
@@ -70,13 +71,13 @@ impl IntoResponse for Reply {
     }
 }
 
-/// An answer that may be large: `write` runs on a thread of its own and hands the body on in pieces, compressed as `request`
-/// accepts it.
+/// An answer that may be large: `write` runs on a thread of its own and hands the body on in pieces, compressed as the
+/// caller accepts it.
 ///
 /// # Errors
 /// When the writer broke before its first piece.
 pub(super) async fn large(
-    request: &HeaderMap,
+    call: &Call,
     notes: Notes,
     write: impl FnOnce(&mut Pen) + Send + 'static,
 ) -> Result<Response, ApiError> {
@@ -86,7 +87,7 @@ pub(super) async fn large(
         notes.push(pen.out());
         Ok(())
     };
-    Ok(as_json(stream(Encoding::accepted(request), whole).await?))
+    Ok(as_json(stream(Encoding::accepted(&call.headers), &call.app.spool, whole).await?))
 }
 
 fn as_json(mut response: Response) -> Response {

@@ -37,7 +37,7 @@ pub(super) async fn series(call: Call) -> Result<Response, ApiError> {
     held.take(
         found.iter().map(|series| size_of_val(series) + series.labels.as_ref().as_bytes().len()).sum(),
     )?;
-    large(&call.headers, notes, move |pen| {
+    large(&call, notes, move |pen| {
         let _held = held;
         pen.out().push(b'[');
         for (place, series) in found.iter().enumerate() {
@@ -114,7 +114,7 @@ async fn texts(call: &Call, texts: BTreeSet<Arc<str>>, limit: Option<usize>) -> 
     let mut texts: Vec<Arc<str>> = texts.into_iter().collect();
     let mut notes = Notes::default();
     cut(&mut texts, limit, &mut notes);
-    large(&call.headers, notes, move |pen| {
+    large(call, notes, move |pen| {
         pen.out().push(b'[');
         for (place, text) in texts.iter().enumerate() {
             let out = pen.out();

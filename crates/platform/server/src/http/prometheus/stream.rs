@@ -2,6 +2,7 @@
 //! compressed on the way.
 
 use std::io::{self, Write as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -16,17 +17,19 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::error::ApiError;
+use super::spool::{Spool, Spooled};
 use crate::turns::somebody_waits;
 
 /// Bytes that are written before they are passed on.
 const PIECE: usize = 128 << 10;
 /// Pieces that wait for a slow reader.
 const WAITING: usize = 2;
-/// How long a reader may take no piece, and how long while others wait for a place or for memory, which the answer holds.
+/// How long a reader may take no piece before it loses the answer.
 const PATIENCE: Duration = Duration::from_secs(300);
-const PATIENCE_BEFORE_OTHERS: Duration = Duration::from_secs(5);
+/// After what time the rest of the answer goes to a file while others wait for a place or for memory, which it holds.
+const PATIENCE_BEFORE_OTHERS: Duration = Duration::from_millis(200);
 /// How often a look is taken whether others wait.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(50);
 /// Fewer bytes than this are not worth compressing.
 const WORTH_COMPRESSING: usize = 1_400;
 /// zstd's fastest ordinary level; it packs better than gzip's best.
@@ -127,13 +130,22 @@ pub(super) struct Pen {
     encoding: Encoding,
     /// There once something was passed on.
     packer: Option<Packer>,
-    /// There as long as somebody reads.
-    pieces: Option<mpsc::Sender<Result<Piece, ApiError>>>,
+    way: Way,
+    spool: Arc<Spool>,
+}
+
+/// Where pieces go.
+enum Way {
+    ToReader(mpsc::Sender<Result<Piece, ApiError>>),
+    /// What the reader has not taken in time is in the file.
+    ToFile(Spooled, mpsc::Sender<Result<Piece, ApiError>>),
+    /// Nobody reads any more.
+    Nowhere,
 }
 
 impl Pen {
-    fn new(encoding: Encoding, pieces: mpsc::Sender<Result<Piece, ApiError>>) -> Self {
-        Self { out: Vec::with_capacity(4 << 10), encoding, packer: None, pieces: Some(pieces) }
+    fn new(encoding: Encoding, spool: Arc<Spool>, pieces: mpsc::Sender<Result<Piece, ApiError>>) -> Self {
+        Self { out: Vec::with_capacity(4 << 10), encoding, packer: None, way: Way::ToReader(pieces), spool }
     }
 
     /// What was not passed on yet; bodies are written by appending to it.
@@ -143,7 +155,9 @@ impl Pen {
 
     /// Answers with an error instead; where something was passed on already, the answer breaks off.
     fn fail(self, error: ApiError) {
-        let _ = self.pieces.map(|pieces| pieces.blocking_send(Err(error)));
+        if let Way::ToReader(pieces) | Way::ToFile(_, pieces) = self.way {
+            let _ = pieces.blocking_send(Err(error));
+        }
     }
 
     /// Passes on what is written once it is enough. Gives whether anybody still reads.
@@ -153,21 +167,21 @@ impl Pen {
 
     /// Passes on what is written. Gives whether anybody still reads.
     pub(super) fn flush(&mut self) -> bool {
-        let Self { out, encoding, packer, pieces } = self;
+        let Self { out, encoding, packer, .. } = self;
         let bytes = packer.get_or_insert_with(|| Packer::new(encoding)).push(out);
-        if bytes.is_empty() {
-            return true;
+        if !bytes.is_empty() {
+            let piece = Piece { bytes: bytes.into(), encoding: *encoding, last: false };
+            self.way = match std::mem::replace(&mut self.way, Way::Nowhere) {
+                Way::ToReader(pieces) => to_reader(pieces, piece, &self.spool),
+                Way::ToFile(file, pieces) => to_file(file, pieces, &piece.bytes),
+                Way::Nowhere => Way::Nowhere,
+            };
         }
-        let piece = Piece { bytes: bytes.into(), encoding: *encoding, last: false };
-        let taken = pieces.as_ref().is_some_and(|pieces| Handle::current().block_on(send(pieces, piece)));
-        if !taken {
-            *pieces = None;
-        }
-        taken
+        !matches!(self.way, Way::Nowhere)
     }
 
     fn finish(self) {
-        let Self { mut out, mut encoding, packer, pieces: Some(pieces) } = self else { return };
+        let Self { mut out, mut encoding, packer, way, .. } = self;
         let short = packer.is_none() && out.len() < WORTH_COMPRESSING;
         let (bytes, encoding) = if short {
             (out, Encoding::Identity)
@@ -177,26 +191,89 @@ impl Pen {
             packed.extend_from_slice(&packer.finish());
             (packed, encoding)
         };
-        let last = Piece { bytes: bytes.into(), encoding, last: true };
-        // Nobody reads it any more where this fails.
-        let _ = Handle::current().block_on(send(&pieces, last));
+        let last = |bytes: Vec<u8>| Piece { bytes: bytes.into(), encoding, last: true };
+        // Nobody reads it any more where sending fails.
+        match way {
+            Way::ToReader(pieces) => drop(send(&pieces, last(bytes), || PATIENCE)),
+            Way::ToFile(mut file, pieces) => {
+                let sent = from_file(&mut file, &pieces, encoding);
+                if matches!(sent, Ok(true)) {
+                    let _ = send(&pieces, last(bytes), || PATIENCE);
+                }
+            }
+            Way::Nowhere => {}
+        }
     }
 }
 
-/// Hands a piece to the reader. Gives whether it was taken.
-async fn send(pieces: &mpsc::Sender<Result<Piece, ApiError>>, piece: Piece) -> bool {
-    let began = Instant::now();
+/// Hands a piece to the reader; or to a file, where others wait and the reader does not take it.
+fn to_reader(pieces: mpsc::Sender<Result<Piece, ApiError>>, piece: Piece, spool: &Arc<Spool>) -> Way {
+    let patience = || if somebody_waits() { PATIENCE_BEFORE_OTHERS } else { PATIENCE };
+    match send(&pieces, piece, patience) {
+        Sent::Taken => Way::ToReader(pieces),
+        Sent::Left => Way::Nowhere,
+        Sent::NotTaken(piece) => match spool.file() {
+            Ok(file) if somebody_waits() => to_file(file, pieces, &piece.bytes),
+            _ => Way::Nowhere,
+        },
+    }
+}
+
+fn to_file(mut file: Spooled, pieces: mpsc::Sender<Result<Piece, ApiError>>, bytes: &[u8]) -> Way {
+    if pieces.is_closed() || file.push(bytes).is_err() {
+        return Way::Nowhere;
+    }
+    Way::ToFile(file, pieces)
+}
+
+/// Hands on all that is in the file. Gives whether the reader took it.
+fn from_file(
+    file: &mut Spooled,
+    pieces: &mpsc::Sender<Result<Piece, ApiError>>,
+    encoding: Encoding,
+) -> io::Result<bool> {
+    file.rewind()?;
     loop {
-        match tokio::time::timeout(LOOK, pieces.reserve()).await {
-            Ok(place) => return place.map(|place| place.send(Ok(piece))).is_ok(),
-            Err(_) => {
-                let patience = if somebody_waits() { PATIENCE_BEFORE_OTHERS } else { PATIENCE };
-                if began.elapsed() >= patience {
-                    return false;
-                }
-            }
+        let bytes = file.next(PIECE)?;
+        if bytes.is_empty() {
+            return Ok(true);
+        }
+        let piece = Piece { bytes: bytes.into(), encoding, last: false };
+        if !matches!(send(pieces, piece, || PATIENCE), Sent::Taken) {
+            return Ok(false);
         }
     }
+}
+
+/// What became of a piece.
+enum Sent {
+    Taken,
+    /// The reader is gone.
+    Left,
+    /// The reader took too long.
+    NotTaken(Piece),
+}
+
+/// Hands a piece to the reader, who may take as long as `patience` says.
+fn send(
+    pieces: &mpsc::Sender<Result<Piece, ApiError>>,
+    piece: Piece,
+    patience: impl Fn() -> Duration,
+) -> Sent {
+    let began = Instant::now();
+    Handle::current().block_on(async {
+        loop {
+            match tokio::time::timeout(LOOK, pieces.reserve()).await {
+                Ok(Ok(place)) => {
+                    place.send(Ok(piece));
+                    return Sent::Taken;
+                }
+                Ok(Err(_)) => return Sent::Left,
+                Err(_) if began.elapsed() >= patience() => return Sent::NotTaken(piece),
+                Err(_) => {}
+            }
+        }
+    })
 }
 
 /// Runs `write` on a thread of its own; the response is there as soon as its first piece is. Once the response is dropped,
@@ -206,11 +283,13 @@ async fn send(pieces: &mpsc::Sender<Result<Piece, ApiError>>, piece: Piece) -> b
 /// What `write` says, or that it broke, before its first piece.
 pub(super) async fn stream(
     encoding: Encoding,
+    spool: &Arc<Spool>,
     write: impl FnOnce(&mut Pen) -> Result<(), ApiError> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let (sender, mut pieces) = mpsc::channel(WAITING);
+    let spool = spool.clone();
     tokio::task::spawn_blocking(move || {
-        let mut pen = Pen::new(encoding, sender);
+        let mut pen = Pen::new(encoding, spool, sender);
         match write(&mut pen) {
             Ok(()) => pen.finish(),
             Err(error) => pen.fail(error),
@@ -253,6 +332,10 @@ mod tests {
 
     use super::*;
 
+    fn spool() -> Arc<Spool> {
+        Arc::new(Spool::new(std::env::temp_dir()))
+    }
+
     fn accepted(value: &'static str) -> Encoding {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(value));
@@ -276,7 +359,7 @@ mod tests {
             }
             Ok(())
         };
-        let response = stream(encoding, write).await.unwrap();
+        let response = stream(encoding, &spool(), write).await.unwrap();
         let named = response.headers().get(CONTENT_ENCODING).cloned();
         (named, to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec())
     }
@@ -302,13 +385,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_writer_that_breaks_makes_no_whole_answer() {
-        assert!(stream(Encoding::Identity, |_| panic!("a defect")).await.is_err());
+        assert!(stream(Encoding::Identity, &spool(), |_| panic!("a defect")).await.is_err());
         let write = |pen: &mut Pen| {
             pen.out().resize(PIECE, b'x');
             pen.flush();
             Err(ApiError::internal("a broken disk"))
         };
-        let response = stream(Encoding::Identity, write).await.unwrap();
+        let response = stream(Encoding::Identity, &spool(), write).await.unwrap();
         assert!(to_bytes(response.into_body(), usize::MAX).await.is_err());
     }
 
@@ -318,27 +401,28 @@ mod tests {
             pen.out().push(b'x');
             Err(ApiError::internal("a broken disk"))
         };
-        let error = stream(Encoding::Identity, write).await.unwrap_err();
+        let error = stream(Encoding::Identity, &spool(), write).await.unwrap_err();
         assert_eq!(error, ApiError::internal("a broken disk"));
     }
 
     #[tokio::test]
-    async fn a_reader_who_takes_nothing_while_others_wait_gets_no_whole_answer() {
+    async fn a_slow_reader_gets_all_though_the_writer_ends_before_it_while_others_wait() {
         let others = crate::turns::Waits::new();
         let (told, hears) = tokio::sync::oneshot::channel();
-        let write = |pen: &mut Pen| {
-            loop {
-                pen.out().resize(PIECE, b'x');
-                if !pen.flush() {
-                    let _ = told.send(());
-                    return Ok(());
-                }
+        let all: Vec<u8> = (0..40 * PIECE).map(|n| (n % 251) as u8).collect();
+        let sent = all.clone();
+        let write = move |pen: &mut Pen| {
+            for piece in sent.chunks(PIECE) {
+                pen.out().extend_from_slice(piece);
+                assert!(pen.flush());
             }
+            let _ = told.send(());
+            Ok(())
         };
-        let response = stream(Encoding::Identity, write).await.unwrap();
+        let response = stream(Encoding::Identity, &spool(), write).await.unwrap();
         hears.await.unwrap();
         drop(others);
-        assert!(to_bytes(response.into_body(), usize::MAX).await.is_err());
+        assert!(to_bytes(response.into_body(), usize::MAX).await.unwrap() == all);
     }
 
     #[tokio::test]
@@ -353,7 +437,7 @@ mod tests {
                 }
             }
         };
-        drop(stream(Encoding::Identity, write).await.unwrap());
+        drop(stream(Encoding::Identity, &spool(), write).await.unwrap());
         hears.await.unwrap();
     }
 }

@@ -78,7 +78,7 @@ async fn answer(call: &Call) -> Result<Response, ApiError> {
     let external: Vec<(String, String)> =
         call.app.settings.load().config.global.external_labels.clone().into_iter().collect();
     let held = Held::of(&lake);
-    let mut response = stream(Encoding::accepted(&call.headers), move |pen| {
+    let mut response = stream(Encoding::accepted(&call.headers), &call.app.spool, move |pen| {
         let mut newest = Vec::new();
         for one in &found {
             read(one, &external, &held, &mut newest).inspect_err(|_| put_aside_later(&lake))?;

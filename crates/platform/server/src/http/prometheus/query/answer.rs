@@ -146,6 +146,7 @@ mod tests {
     use kandela_model::BucketSpan;
 
     use super::*;
+    use crate::http::Spool;
     use crate::http::prometheus::stream::{Encoding, stream};
 
     const AT: i64 = 1_435_781_451_781_000;
@@ -155,7 +156,8 @@ mod tests {
             write(pen, &answer, AT);
             Ok(())
         };
-        let response = stream(Encoding::Identity, write).await.unwrap();
+        let spool = Arc::new(Spool::new(std::env::temp_dir()));
+        let response = stream(Encoding::Identity, &spool, write).await.unwrap();
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         String::from_utf8(bytes.to_vec()).unwrap()
     }

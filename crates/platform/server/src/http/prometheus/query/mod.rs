@@ -88,7 +88,7 @@ async fn answer(call: &Call, asked: Asked, limit: Option<usize>) -> Result<Respo
         notes.warn(TRUNCATED);
     }
     let stats = Stats::asked(call.form.get("stats"), began.elapsed(), &mut notes);
-    large(&call.headers, notes, move |pen| {
+    large(call, notes, move |pen| {
         answer::write(pen, &answer, at);
         if let Some(stats) = stats {
             stats.push(pen.out());

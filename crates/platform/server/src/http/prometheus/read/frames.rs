@@ -1,5 +1,7 @@
 //! A stream of frames, each with chunks of one series: the length as a varint, the CRC-32C of the message, the message.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use prost::Message as _;
 use prost::encoding::encode_varint;
@@ -9,6 +11,7 @@ use super::message::{Chunk, ChunkedReadResponse, ChunkedSeries, labels};
 use super::{Found, by_labels, typed};
 use crate::http::prometheus::damage::put_aside_later;
 use crate::http::prometheus::error::ApiError;
+use crate::http::prometheus::spool::Spool;
 use crate::http::prometheus::stream::{Encoding, Pen, stream};
 
 const CONTENT_TYPE: &str = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
@@ -16,8 +19,8 @@ const CONTENT_TYPE: &str = "application/x-streamed-protobuf; proto=prometheus.Ch
 /// Bytes of chunks after which a frame ends; Prometheus' default.
 const FRAME: usize = 1 << 20;
 
-pub(super) async fn respond(found: Found) -> Result<Response, ApiError> {
-    let response = stream(Encoding::Identity, move |pen| {
+pub(super) async fn respond(found: Found, spool: &Arc<Spool>) -> Result<Response, ApiError> {
+    let response = stream(Encoding::Identity, spool, move |pen| {
         write(pen, &found).inspect_err(|_| put_aside_later(&found.lake))
     })
     .await?;

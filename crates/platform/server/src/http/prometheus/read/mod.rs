@@ -68,7 +68,7 @@ async fn answer(app: &App, request: Request) -> Result<Response, ApiError> {
     let found = Found { queries, external, lake, _turn: turn };
     match kind {
         ResponseType::Samples => samples::respond(found).await,
-        ResponseType::StreamedXorChunks => frames::respond(found).await,
+        ResponseType::StreamedXorChunks => frames::respond(found, &app.spool).await,
     }
 }
 

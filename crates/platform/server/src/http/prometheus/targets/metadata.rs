@@ -42,7 +42,7 @@ pub(crate) async fn target_metadata(call: Call) -> Result<Response, ApiError> {
         count += families.len();
         found.push((target.labels, families.into_values().collect()));
     }
-    large(&call.headers, Notes::default(), move |pen| {
+    large(&call, Notes::default(), move |pen| {
         pen.out().push(b'[');
         let mut place = 0;
         for (labels, families) in &found {
