@@ -22,7 +22,8 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// The tree without what printing does not keep: the order of conditions, and plus signs before durations.
+/// The tree without what printing does not keep, as Prometheus' does not: the order of conditions, plus signs before durations,
+/// and the sign of a duration of nothing.
 fn tree(expr: &Expr) -> Value {
     let mut tree = tree_json(expr);
     normalise(&mut tree);
@@ -35,6 +36,9 @@ fn normalise(node: &mut Value) {
             fields.values_mut().for_each(normalise);
             if let Some(Value::Array(matchers)) = fields.get_mut("matchers") {
                 matchers.sort_by_key(|matcher| matcher.to_string());
+            }
+            if fields.get("val").is_some_and(|value| value == "-0") {
+                fields.insert("val".to_owned(), "0".into());
             }
             let is_plus = fields.get("op").is_some_and(|op| op == "+")
                 && fields.get("lhs").is_some_and(Value::is_null)
