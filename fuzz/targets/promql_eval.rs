@@ -41,11 +41,12 @@ fuzz_target!(|input: (u8, u8, &str)| {
     let step = SECOND * (1 + i64::from(step));
     let range = When::Range { from: 0, through: step * i64::from(steps % 32), step };
     for when in [range, When::Instant(300 * SECOND)] {
-        let Ok(prepared) = block_on(prepare(&*SOURCE, query, when, Options::default())) else { return };
         let began = Instant::now();
         let limits = Limits { samples: 200_000, memory: 64 << 20 };
         let control = Arc::new(Control::new(Some(began + Duration::from_secs(1)), limits));
-        drop(prepared.run(&control));
+        let prepared = block_on(prepare(&*SOURCE, query, when, Options::default(), &control));
+        let Ok(prepared) = prepared else { return };
+        drop(prepared.run());
         assert!(began.elapsed() < Duration::from_secs(5), "{query}");
         assert!(control.peak_samples() < 2 * limits.samples, "{query}");
     }

@@ -19,6 +19,7 @@ mod language;
 mod matchers;
 mod memory;
 mod metadata;
+mod packer;
 mod query;
 mod read;
 mod reply;

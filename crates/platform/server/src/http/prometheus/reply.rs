@@ -7,7 +7,8 @@ use http::header::CONTENT_TYPE;
 use super::call::Call;
 use super::error::ApiError;
 use super::json::{push_text, push_texts};
-use super::stream::{Encoding, Pen, stream};
+use super::packer::Encoding;
+use super::stream::{Pen, stream};
 
 /// How many warnings, and how many infos, are told one by one.
 const MOST_NOTES: usize = 10;

@@ -1,22 +1,21 @@
 //! Bodies that are written piece by piece on a thread of their own, so that an answer of any size costs little memory, and
 //! compressed on the way.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use futures::{Stream, StreamExt as _};
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
+use http::header::{CONTENT_ENCODING, VARY};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::error::ApiError;
+use super::packer::{Encoding, Packer};
 use super::spool::{Spool, Spooled};
 use crate::turns::somebody_waits;
 
@@ -32,46 +31,6 @@ const PATIENCE_BEFORE_OTHERS: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_millis(50);
 /// Fewer bytes than this are not worth compressing.
 const WORTH_COMPRESSING: usize = 1_400;
-/// zstd's fastest ordinary level; it packs better than gzip's best.
-const ZSTD_LEVEL: i32 = 1;
-
-/// How a body is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
-    Identity,
-    Gzip,
-    Zstd,
-}
-
-impl Encoding {
-    /// What `Accept-Encoding` prefers; zstd before gzip where it likes both as much.
-    pub(super) fn accepted(request: &HeaderMap) -> Self {
-        let mut best = (Self::Identity, 0.0);
-        let listed = request.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-        for item in listed.flat_map(|value| value.split(',')) {
-            let mut parts = item.split(';').map(str::trim);
-            let encoding = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
-                "gzip" | "x-gzip" => Self::Gzip,
-                "zstd" => Self::Zstd,
-                _ => continue,
-            };
-            let quality = parts.find_map(|part| part.strip_prefix("q=")?.trim().parse::<f32>().ok());
-            let quality = quality.unwrap_or(1.0);
-            if quality > best.1 || (quality == best.1 && quality > 0.0 && encoding == Self::Zstd) {
-                best = (encoding, quality);
-            }
-        }
-        best.0
-    }
-
-    const fn name(self) -> Option<HeaderValue> {
-        match self {
-            Self::Identity => None,
-            Self::Gzip => Some(HeaderValue::from_static("gzip")),
-            Self::Zstd => Some(HeaderValue::from_static("zstd")),
-        }
-    }
-}
 
 /// What the writer hands on.
 struct Piece {
@@ -79,49 +38,6 @@ struct Piece {
     encoding: Encoding,
     /// Whether it is the whole rest, so that short answers come at once and with their length.
     last: bool,
-}
-
-enum Packer {
-    Identity,
-    Gzip(GzEncoder<Vec<u8>>),
-    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
-}
-
-impl Packer {
-    /// Does without compression where there is no memory for it, and says so in `encoding`.
-    fn new(encoding: &mut Encoding) -> Self {
-        match encoding {
-            Encoding::Identity => Self::Identity,
-            Encoding::Gzip => Self::Gzip(GzEncoder::new(Vec::new(), Compression::fast())),
-            Encoding::Zstd => match zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL) {
-                Ok(encoder) => Self::Zstd(encoder),
-                Err(_) => {
-                    *encoding = Encoding::Identity;
-                    Self::Identity
-                }
-            },
-        }
-    }
-
-    /// Packs what is written; gives what came out so far.
-    fn push(&mut self, written: &mut Vec<u8>) -> Vec<u8> {
-        let packed = match self {
-            Self::Identity => return std::mem::replace(written, Vec::with_capacity(written.capacity())),
-            Self::Gzip(encoder) => encoder.write_all(written).map(|()| std::mem::take(encoder.get_mut())),
-            Self::Zstd(encoder) => encoder.write_all(written).map(|()| std::mem::take(encoder.get_mut())),
-        };
-        written.clear();
-        // Writing into a vector cannot fail.
-        packed.unwrap_or_default()
-    }
-
-    fn finish(self) -> Vec<u8> {
-        match self {
-            Self::Identity => Vec::new(),
-            Self::Gzip(encoder) => encoder.finish().unwrap_or_default(),
-            Self::Zstd(encoder) => encoder.finish().unwrap_or_default(),
-        }
-    }
 }
 
 /// Writes a body.
@@ -208,13 +124,20 @@ impl Pen {
 
 /// Hands a piece to the reader; or to a file, where others wait and the reader does not take it.
 fn to_reader(pieces: mpsc::Sender<Result<Piece, ApiError>>, piece: Piece, spool: &Arc<Spool>) -> Way {
+    let began = Instant::now();
     let patience = || if somebody_waits() { PATIENCE_BEFORE_OTHERS } else { PATIENCE };
-    match send(&pieces, piece, patience) {
-        Sent::Taken => Way::ToReader(pieces),
-        Sent::Left => Way::Nowhere,
-        Sent::NotTaken(piece) => match spool.file() {
-            Ok(file) if somebody_waits() => to_file(file, pieces, &piece.bytes),
-            _ => Way::Nowhere,
+    let piece = match send(&pieces, piece, patience) {
+        Sent::Taken => return Way::ToReader(pieces),
+        Sent::Left => return Way::Nowhere,
+        Sent::NotTaken(piece) => piece,
+    };
+    let left = PATIENCE.saturating_sub(began.elapsed());
+    match spool.file() {
+        Ok(file) if !left.is_zero() => to_file(file, pieces, &piece.bytes),
+        // Where there is no file, the others have to wait.
+        _ => match send(&pieces, piece, || left) {
+            Sent::Taken => Way::ToReader(pieces),
+            Sent::Left | Sent::NotTaken(_) => Way::Nowhere,
         },
     }
 }
@@ -334,21 +257,6 @@ mod tests {
 
     fn spool() -> Arc<Spool> {
         Arc::new(Spool::new(std::env::temp_dir()))
-    }
-
-    fn accepted(value: &'static str) -> Encoding {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(value));
-        Encoding::accepted(&headers)
-    }
-
-    #[test]
-    fn the_encoding_is_the_one_that_the_client_prefers() {
-        assert_eq!(accepted("gzip, deflate, br, zstd"), Encoding::Zstd);
-        assert_eq!(accepted("gzip;q=1.0, zstd;q=0.5"), Encoding::Gzip);
-        assert_eq!(accepted("gzip;q=0, identity"), Encoding::Identity);
-        assert_eq!(accepted("br"), Encoding::Identity);
-        assert_eq!(Encoding::accepted(&HeaderMap::new()), Encoding::Identity);
     }
 
     async fn written(encoding: Encoding, rows: usize) -> (Option<HeaderValue>, Vec<u8>) {

@@ -5,6 +5,7 @@ mod door;
 mod errors;
 mod exemplars;
 mod federation;
+mod memory;
 mod packing;
 mod peer;
 mod queries;

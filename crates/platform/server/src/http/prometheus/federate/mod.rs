@@ -19,7 +19,8 @@ use super::damage::put_aside_later;
 use super::error::ApiError;
 use super::matchers::federated_sets;
 use super::memory::Held;
-use super::stream::{Encoding, stream};
+use super::packer::Encoding;
+use super::stream::stream;
 use super::time::now;
 use format::Format;
 

@@ -147,7 +147,8 @@ mod tests {
 
     use super::*;
     use crate::http::Spool;
-    use crate::http::prometheus::stream::{Encoding, stream};
+    use crate::http::prometheus::packer::Encoding;
+    use crate::http::prometheus::stream::stream;
 
     const AT: i64 = 1_435_781_451_781_000;
 

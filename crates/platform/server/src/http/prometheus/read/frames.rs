@@ -11,8 +11,9 @@ use super::message::{Chunk, ChunkedReadResponse, ChunkedSeries, labels};
 use super::{Found, by_labels, typed};
 use crate::http::prometheus::damage::put_aside_later;
 use crate::http::prometheus::error::ApiError;
+use crate::http::prometheus::packer::Encoding;
 use crate::http::prometheus::spool::Spool;
-use crate::http::prometheus::stream::{Encoding, Pen, stream};
+use crate::http::prometheus::stream::{Pen, stream};
 
 const CONTENT_TYPE: &str = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
 
