@@ -102,9 +102,7 @@ impl Matcher {
             _ => None,
         }
     }
-}
 
-impl Matcher {
     /// Heap bytes in use, about.
     pub fn heap_bytes(&self) -> usize {
         let compiled = match &self.test {

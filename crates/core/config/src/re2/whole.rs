@@ -37,10 +37,13 @@ impl Whole {
             return Ok(Self::of(pattern.split('|').map(str::to_owned).collect(), Vec::new()));
         }
         let translated = translate(pattern);
-        let all = alternatives(&translated);
-        let (beginnings, others): (Vec<&str>, Vec<&str>) =
-            all.iter().partition(|alternative| beginning(alternative).is_some());
-        let beginnings = beginnings.into_iter().filter_map(beginning).collect();
+        let (mut beginnings, mut others) = (Vec::new(), Vec::new());
+        for alternative in alternatives(&translated) {
+            match beginning(alternative) {
+                Some(text) => beginnings.push(text),
+                None => others.push(alternative),
+            }
+        }
         if others.is_empty() {
             return Ok(Self::of(Vec::new(), beginnings));
         }
@@ -49,7 +52,7 @@ impl Whole {
             let kib = MAX_PARSED >> 10;
             return Err(too_large(
                 pattern,
-                &format!("a part of {longest} bytes is too large, {kib} KiB are the most"),
+                &format!("it has a part of {longest} bytes without alternatives, and {kib} KiB are the most"),
             ));
         }
         if let Some(values) = listed(pattern, &pieces) {

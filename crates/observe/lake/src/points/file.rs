@@ -119,9 +119,11 @@ impl PointsFile {
             if chunk_start < first_data {
                 ranges.push(chunk_start..first_data);
             }
-            let row_of = |row: usize| pages.partition_point(|page| page.first_row_index as usize <= row);
-            let (from, last) = (row_of(at.rows.start), row_of(at.rows.end.checked_sub(1)?));
-            let (from, last) = (pages.get(from.checked_sub(1)?)?, pages.get(last.checked_sub(1)?)?);
+            let page_of = |row: usize| {
+                let behind = pages.partition_point(|page| page.first_row_index as usize <= row);
+                pages.get(behind.checked_sub(1)?)
+            };
+            let (from, last) = (page_of(at.rows.start)?, page_of(at.rows.end.checked_sub(1)?)?);
             ranges.push(from.offset as u64..last.offset as u64 + last.compressed_page_size as u64);
         }
         Some(ranges)

@@ -132,9 +132,10 @@ fn to_reader(pieces: mpsc::Sender<Result<Piece, ApiError>>, piece: Piece, spool:
         Sent::NotTaken(piece) => piece,
     };
     let left = PATIENCE.saturating_sub(began.elapsed());
-    match spool.file() {
-        Ok(file) if !left.is_zero() => to_file(file, pieces, &piece.bytes),
-        // Where there is no file, the others have to wait.
+    let filed = spool.file().and_then(|mut file| file.push(&piece.bytes).map(|()| file));
+    match filed {
+        Ok(file) if !left.is_zero() => Way::ToFile(file, pieces),
+        // Where there is no room for a file, the others have to wait.
         _ => match send(&pieces, piece, || left) {
             Sent::Taken => Way::ToReader(pieces),
             Sent::Left | Sent::NotTaken(_) => Way::Nowhere,
