@@ -189,6 +189,13 @@ pub enum KnobError {
         /// The highest epoch seen.
         seen: Epoch,
     },
+    /// A controller from outside holds the knob: the target's own may only advise.
+    Held {
+        /// The knob.
+        knob: String,
+        /// Who holds it.
+        by: Epoch,
+    },
     /// The target could not be changed.
     Target {
         /// The knob.
@@ -216,6 +223,11 @@ impl fmt::Display for KnobError {
                 "knob {knob}: epoch {} is over, epoch {} has taken office; acquire a new lease",
                 offered.0, seen.0
             ),
+            Self::Held { knob, by } => write!(
+                f,
+                "knob {knob}: the controller of epoch {} holds it; wait for its lease to lapse, or have it hand the knob back",
+                by.0
+            ),
             Self::Target { knob, reason } => write!(f, "knob {knob}: the target refused: {reason}"),
         }
     }
@@ -231,11 +243,34 @@ pub trait Knob: Send + Sync {
     /// Where it stands now.
     fn get(&self) -> KnobValue;
 
+    /// Where it would go back to, and who holds it.
+    fn hold(&self) -> Hold;
+
     /// Turns it to `value` on behalf of the controller of `epoch`, for as long as `lease` says.
     ///
     /// # Errors
     /// Any [`KnobError`]; the knob then stands where it stood.
     fn set(&self, value: KnobValue, epoch: Epoch, lease: Lease) -> Result<(), KnobError>;
+
+    /// Gives the knob back to what the target does by itself: to its own controller where it has one, at the value that was
+    /// confirmed last.
+    ///
+    /// # Errors
+    /// [`KnobError::StaleEpoch`], or [`KnobError::Target`].
+    fn hand_back(&self, epoch: Epoch) -> Result<(), KnobError>;
+}
+
+/// Who holds a knob, and what follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hold {
+    /// The value that a lapse leads back to.
+    pub confirmed: KnobValue,
+    /// The highest epoch that has set the knob; lower ones are refused.
+    pub seen: Epoch,
+    /// Whether a controller from outside holds it, so that the target's own does not touch it.
+    pub held: bool,
+    /// When the value lapses, from now; none where it is confirmed.
+    pub lapses_in: Option<Duration>,
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub use batch::{
 };
 pub use event::{Event, EventKind};
 pub use histogram::{BucketSpan, CUSTOM_BOUNDS_SCHEMA, Histogram, HistogramError, ResetHint};
-pub use knob::{ApplyCost, Epoch, Knob, KnobError, KnobSpec, KnobType, KnobValue, Lease, StepCap};
+pub use knob::{ApplyCost, Epoch, Hold, Knob, KnobError, KnobSpec, KnobType, KnobValue, Lease, StepCap};
 pub use labels::{LabelError, Labels, LabelsRef, METRIC_NAME};
 pub use log::LogRecord;
 pub use metadata::{Metadata, MetricKind};

@@ -1,0 +1,5 @@
+//! What threads share is built of these; the model checker puts its own in their place.
+
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) use parking_lot::Mutex;
