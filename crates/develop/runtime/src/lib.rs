@@ -8,6 +8,8 @@
 //! - [`steward`]: who may change something now;
 //! - [`range`]: settings are checked where a value is built.
 
+#[cfg(feature = "cache")]
+pub mod cache;
 pub mod clock;
 pub mod decision;
 pub mod knob;

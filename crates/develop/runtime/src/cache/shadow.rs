@@ -1,0 +1,81 @@
+//! A cache of hashes alone: what a policy would have hit.
+
+use super::hash::HashMap;
+use super::policy::{Policy, PolicyKind, Slot};
+
+/// A simulated cache under one policy. It holds hashes and weights, no keys and no values: 50 to 200 bytes an entry.
+pub struct Shadow {
+    policy: Box<dyn Policy>,
+    capacity: u64,
+    weight: u64,
+    slots: HashMap<Slot>,
+    held: Vec<(u64, u64)>,
+    free: Vec<Slot>,
+}
+
+impl Shadow {
+    /// An empty cache for entries that weigh `capacity` at most; a capacity of zero is taken as one.
+    pub fn new(kind: PolicyKind, capacity: u64) -> Shadow {
+        let capacity = capacity.max(1);
+        Shadow {
+            policy: kind.start(capacity),
+            capacity,
+            weight: 0,
+            slots: HashMap::default(),
+            held: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    /// Asks for what has `hash`, and takes it in if it is not there; whether it was. What weighs more than the capacity is never
+    /// taken in.
+    pub fn access(&mut self, hash: u64, weight: u64) -> bool {
+        if let Some(slot) = self.slots.get(&hash) {
+            self.policy.hit(*slot);
+            return true;
+        }
+        if weight <= self.capacity {
+            self.policy.miss(hash, weight);
+            self.make_room(weight);
+            self.insert(hash, weight);
+        }
+        false
+    }
+
+    /// Goes on under another policy, which starts from the order in which the present one would have evicted.
+    pub fn switch(&mut self, kind: PolicyKind) {
+        let mut successor = kind.start(self.capacity);
+        for slot in self.policy.coldest_first() {
+            let (hash, weight) = self.held[slot as usize];
+            successor.miss(hash, weight);
+            successor.insert(slot, hash, weight);
+        }
+        self.policy = successor;
+    }
+
+    fn make_room(&mut self, weight: u64) {
+        while self.weight + weight > self.capacity {
+            let slot = self.policy.evict();
+            let (hash, weight) = self.held[slot as usize];
+            self.slots.remove(&hash);
+            self.weight -= weight;
+            self.free.push(slot);
+        }
+    }
+
+    fn insert(&mut self, hash: u64, weight: u64) {
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.held[slot as usize] = (hash, weight);
+                slot
+            }
+            None => {
+                self.held.push((hash, weight));
+                (self.held.len() - 1) as Slot
+            }
+        };
+        self.slots.insert(hash, slot);
+        self.weight += weight;
+        self.policy.insert(slot, hash, weight);
+    }
+}
