@@ -2,4 +2,6 @@
 
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(feature = "cache")]
+pub(crate) use parking_lot::Condvar;
 pub(crate) use parking_lot::Mutex;

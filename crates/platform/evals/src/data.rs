@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use crate::suite::Suite;
-
 pub(crate) enum Location {
     Found(PathBuf),
     /// There is no data, and nobody said that there was; why, and what to do.
@@ -15,34 +13,40 @@ pub(crate) enum Location {
 
 /// The suite's folder: in `given`, else in `KANDELA_DATA`, else in `../shared/data` beside the workspace. Each may be that
 /// folder itself or hold it under the suite's name.
-pub(crate) fn locate(suite: &Suite, given: Option<&Path>) -> anyhow::Result<Location> {
+pub(crate) fn locate(
+    suite: &str,
+    given: Option<&Path>,
+    cases: impl Fn(&Path) -> anyhow::Result<Vec<String>>,
+) -> anyhow::Result<Location> {
     let from_environment =
         || env::var_os("KANDELA_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(folder) = given.map(Path::to_path_buf).or_else(from_environment) {
-        return Ok(Location::Found(suite_folder(suite, &folder)?));
+        return Ok(Location::Found(suite_folder(suite, &folder, cases)?));
     }
     let default = beside_workspace();
-    if !default.join(suite.name).is_dir() {
+    if !default.join(suite).is_dir() {
         return Ok(Location::Absent(format!(
-            "there is no data for the suite {} in {}; name its folder with --data DIR or in KANDELA_DATA",
-            suite.name,
+            "there is no data for the suite {suite} in {}; name its folder with --data DIR or in KANDELA_DATA",
             default.display()
         )));
     }
-    Ok(Location::Found(suite_folder(suite, &default)?))
+    Ok(Location::Found(suite_folder(suite, &default, cases)?))
 }
 
-fn suite_folder(suite: &Suite, folder: &Path) -> anyhow::Result<PathBuf> {
+fn suite_folder(
+    suite: &str,
+    folder: &Path,
+    cases: impl Fn(&Path) -> anyhow::Result<Vec<String>>,
+) -> anyhow::Result<PathBuf> {
     if !folder.is_dir() {
-        bail!("{} is no folder; name one that holds the cases of {}", folder.display(), suite.name);
+        bail!("{} is no folder; name one that holds the cases of {suite}", folder.display());
     }
-    let nested = folder.join(suite.name);
+    let nested = folder.join(suite);
     let chosen = if nested.is_dir() { nested } else { folder.to_path_buf() };
-    if (suite.cases)(&chosen)?.is_empty() {
+    if cases(&chosen)?.is_empty() {
         bail!(
-            "{} holds no case of the suite {}; name the folder that its cases lie in",
-            chosen.display(),
-            suite.name
+            "{} holds no case of the suite {suite}; name the folder that its cases lie in",
+            chosen.display()
         );
     }
     Ok(chosen)

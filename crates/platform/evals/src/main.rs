@@ -1,13 +1,15 @@
-//! Public benchmark suites, run over a data folder: `kandela-evals SUITE [--data DIR] [--format table|json] [--results FILE]`.
+//! Public benchmark suites, run over a data folder: `kandela-evals SUITE [--data DIR] [--format table|json]`.
 //!
-//! A suite is a folder of cases, and each case passes or fails. Which suites there are stands in `suite`; how cases are run
-//! one after another, and how a run that was cut off goes on, in `runner`.
+//! Most suites are a folder of cases, each of which passes or fails: which there are stands in `suite`; how cases are run one after
+//! another, and how a run that was cut off goes on, in `runner`. `cache` measures instead: miss ratios beside other policies'.
 //!
 //! Exit codes: 0 every case passed, or there is no data and nobody named any; 1 a case failed; 2 wrong usage or input.
 
 mod build;
+mod cache;
 mod data;
 mod openmetrics;
+mod progress;
 mod promqltest;
 mod report;
 mod results;
@@ -17,7 +19,7 @@ mod suite;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use data::Location;
 use suite::Suite;
@@ -25,9 +27,31 @@ use suite::Suite;
 #[derive(Parser)]
 #[command(name = "kandela-evals", version, about = "Runs public benchmark suites over a data folder")]
 struct Arguments {
-    /// Which suite to run.
-    #[arg(value_parser = suite::find)]
-    suite: &'static Suite,
+    #[command(subcommand)]
+    suite: Choice,
+}
+
+#[derive(Subcommand)]
+enum Choice {
+    /// Pages that the OpenMetrics parser must accept or refuse
+    Openmetrics(SuiteArguments),
+    /// Prometheus' own test scripts
+    Promqltest(SuiteArguments),
+    /// Miss ratios of the self-optimising cache beside fixed policies and the optimum, over key traces
+    Cache(cache::Arguments),
+}
+
+#[derive(clap::Args)]
+struct SuiteArguments {
+    #[command(flatten)]
+    common: Common,
+    /// Appends each outcome to this file as a line of JSON, and skips the cases that this build has in it already.
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+struct Common {
     /// The folder with the suite's cases, or with a folder of the suite's name; else KANDELA_DATA, else ../shared/data beside
     /// the workspace.
     #[arg(long, value_name = "DIR")]
@@ -35,9 +59,6 @@ struct Arguments {
     /// How to print the outcome.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     format: OutputFormat,
-    /// Appends each outcome to this file as a line of JSON, and skips the cases that this build has in it already.
-    #[arg(long, value_name = "FILE")]
-    results: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -47,8 +68,12 @@ enum OutputFormat {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(&arguments) {
+    let outcome = match Arguments::parse().suite {
+        Choice::Openmetrics(arguments) => run(&suite::OPENMETRICS, &arguments),
+        Choice::Promqltest(arguments) => run(&suite::PROMQLTEST, &arguments),
+        Choice::Cache(arguments) => cache::run(&arguments),
+    };
+    match outcome {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -57,9 +82,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let suite = arguments.suite;
-    let folder = match data::locate(suite, arguments.data.as_deref())? {
+fn run(suite: &Suite, arguments: &SuiteArguments) -> anyhow::Result<ExitCode> {
+    let folder = match data::locate(suite.name, arguments.common.data.as_deref(), suite.cases)? {
         Location::Found(folder) => folder,
         Location::Absent(explanation) => {
             eprintln!("skipped: {explanation}");
@@ -67,7 +91,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     let run = runner::run(suite, &folder, arguments.results.as_deref())?;
-    match arguments.format {
+    match arguments.common.format {
         OutputFormat::Table => report::print_table(&run),
         OutputFormat::Json => report::print_json(&run)?,
     }

@@ -1,11 +1,10 @@
 //! Runs the cases of a suite one after another. With a results file, a run that was cut off goes on where it stopped.
 
 use std::collections::HashMap;
-use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use crate::build;
+use crate::progress::Progress;
 use crate::results::{Outcome, Results};
 use crate::suite::{Suite, Verdict};
 
@@ -35,7 +34,7 @@ impl Run {
 }
 
 /// Runs every case in `folder`. A case whose outcome stands in `results`, from this build and this folder, is not run again.
-pub(crate) fn run(suite: &'static Suite, folder: &Path, results: Option<&Path>) -> anyhow::Result<Run> {
+pub(crate) fn run(suite: &Suite, folder: &Path, results: Option<&Path>) -> anyhow::Result<Run> {
     let cases = (suite.cases)(folder)?;
     let mut run = Run {
         suite: suite.name,
@@ -56,7 +55,7 @@ pub(crate) fn run(suite: &'static Suite, folder: &Path, results: Option<&Path>) 
         .map(|outcome| (outcome.case.clone(), outcome))
         .collect();
 
-    let mut progress = Progress::new(cases.len());
+    let mut progress = Progress::new(cases.len(), "cases");
     for case in cases {
         progress.show(run.outcomes.len(), &case);
         if let Some(outcome) = known.remove(&case) {
@@ -85,34 +84,4 @@ pub(crate) fn run(suite: &'static Suite, folder: &Path, results: Option<&Path>) 
     }
     progress.clear();
     Ok(run)
-}
-
-/// A line on the terminal that says how far a run is, once it takes longer than a second.
-struct Progress {
-    total: usize,
-    next: Option<Instant>,
-    shown: bool,
-}
-
-impl Progress {
-    fn new(total: usize) -> Self {
-        let next = std::io::stderr().is_terminal().then(|| Instant::now() + Duration::from_secs(1));
-        Self { total, next, shown: false }
-    }
-
-    fn show(&mut self, done: usize, case: &str) {
-        let now = Instant::now();
-        if self.next.is_some_and(|next| next <= now) {
-            self.next = Some(now + Duration::from_millis(100));
-            self.shown = true;
-            // A terminal that is gone is no reason to stop.
-            let _ = write!(std::io::stderr(), "\r\x1b[K{done} of {} cases, now {case}", self.total);
-        }
-    }
-
-    fn clear(&self) {
-        if self.shown {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
-    }
 }

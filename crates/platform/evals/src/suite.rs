@@ -23,15 +23,7 @@ pub(crate) struct Verdict {
     pub(crate) got: String,
 }
 
-const SUITES: &[Suite] = &[
-    Suite { name: "openmetrics", cases: openmetrics::cases, run: openmetrics::run },
-    Suite { name: "promqltest", cases: promqltest::cases, run: promqltest::run },
-];
-
-/// The suite of that name.
-pub(crate) fn find(name: &str) -> Result<&'static Suite, String> {
-    SUITES.iter().find(|suite| suite.name == name).ok_or_else(|| {
-        let known: Vec<&str> = SUITES.iter().map(|suite| suite.name).collect();
-        format!("there is no suite {name:?}; the suites are: {}", known.join(", "))
-    })
-}
+pub(crate) const OPENMETRICS: Suite =
+    Suite { name: "openmetrics", cases: openmetrics::cases, run: openmetrics::run };
+pub(crate) const PROMQLTEST: Suite =
+    Suite { name: "promqltest", cases: promqltest::cases, run: promqltest::run };

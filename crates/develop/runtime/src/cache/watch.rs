@@ -1,0 +1,123 @@
+//! What other policies, and other sizes, would have hit: shadows of the cache that see a sample of its keys.
+//!
+//! A key is sampled or not by its hash, so a shadow sees every access to the keys that it sees at all, and a cache of a share of
+//! the size sees what the whole would see (Waldspurger et al., "Cache modeling and optimization using miniature
+//! simulations", ATC 2017).
+
+use parking_lot::Mutex;
+
+use super::choose::{Chooser, Window};
+use super::curve::{Curve, MissRatio};
+use super::hash::mix;
+use super::policy::PolicyKind;
+use super::shadow::Shadow;
+use crate::decision::Decision;
+
+/// Sampled accesses are looked at in batches.
+const BATCH: usize = 64;
+/// Batches that wait while another thread is at the shadows; what comes on top is not sampled.
+const WAITING: usize = 64 * BATCH;
+/// A window of lookups is as long as a shadow has entries, and at least this long.
+const SHORTEST_WINDOW: u64 = 256;
+
+pub(super) struct Watch {
+    /// Keys whose mixed hash is at most this are sampled.
+    threshold: u64,
+    waiting: Mutex<Vec<(u64, u64)>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    shadows: Vec<Shadow>,
+    chooser: Chooser,
+    window: Window,
+    curve: Curve,
+    wanted: Option<Decision<PolicyKind>>,
+}
+
+impl Watch {
+    /// Watches for a cache of `capacity`, of about `entries` entries, with shadows of about `sampled` entries each. The first of `kinds` is
+    /// the present policy.
+    pub(super) fn new(kinds: &[PolicyKind], capacity: u64, entries: u64, sampled: u64) -> Watch {
+        let rate = (sampled as f64 / entries as f64).min(1.0);
+        let shadow_capacity = ((capacity as f64 * rate).round() as u64).max(1);
+        let shadows: Vec<Shadow> = kinds.iter().map(|kind| Shadow::new(*kind, shadow_capacity)).collect();
+        let window = Window {
+            lookups: 0,
+            hits: vec![0; kinds.len()],
+            entries: ((entries as f64 * rate).round() as u64).max(1),
+        };
+        Watch {
+            threshold: (u64::MAX as f64 * rate) as u64,
+            waiting: Mutex::new(Vec::with_capacity(BATCH)),
+            state: Mutex::new(State {
+                shadows,
+                chooser: Chooser::new(kinds.to_vec()),
+                window,
+                curve: Curve::new(kinds[0], capacity, rate),
+                wanted: None,
+            }),
+        }
+    }
+
+    /// Whether accesses to what has `hash` are to be noted.
+    pub(super) fn samples(&self, hash: u64) -> bool {
+        // Another bit pattern than the one that tables and shards are laid out by.
+        mix(hash) <= self.threshold
+    }
+
+    /// An access, to be looked at soon. Whether a change may be wanted.
+    pub(super) fn note(&self, hash: u64, weight: u64) -> bool {
+        let mut waiting = self.waiting.lock();
+        if waiting.len() < WAITING {
+            waiting.push((hash, weight));
+        }
+        if waiting.len() < BATCH {
+            return false;
+        }
+        // Whoever is at the shadows already leaves the queue to us, and we to them.
+        let Some(mut state) = self.state.try_lock() else { return false };
+        let batch = std::mem::replace(&mut *waiting, Vec::with_capacity(BATCH));
+        drop(waiting);
+        batch.into_iter().for_each(|(hash, weight)| state.access(hash, weight));
+        state.wanted.is_some()
+    }
+
+    /// The change that is wanted, if one is.
+    pub(super) fn take_wanted(&self) -> Option<Decision<PolicyKind>> {
+        self.state.lock().wanted.take()
+    }
+
+    /// The cache goes on under `kind`.
+    pub(super) fn changed_to(&self, kind: PolicyKind) {
+        let mut state = self.state.lock();
+        state.wanted = None;
+        state.chooser.changed_to(kind);
+        state.curve.changed_to(kind);
+    }
+
+    /// The cache has another capacity.
+    pub(super) fn resized(&self, capacity: u64) {
+        self.state.lock().curve.resized(capacity);
+    }
+
+    /// The miss ratios that other sizes would have.
+    pub(super) fn curve(&self) -> Vec<MissRatio> {
+        self.state.lock().curve.points()
+    }
+}
+
+impl State {
+    fn access(&mut self, hash: u64, weight: u64) {
+        self.window.lookups += 1;
+        for (shadow, hits) in self.shadows.iter_mut().zip(&mut self.window.hits) {
+            *hits += u64::from(shadow.access(hash, weight));
+        }
+        self.curve.access(hash, weight);
+        if self.window.lookups >= self.window.entries.max(SHORTEST_WINDOW) {
+            self.wanted = self.chooser.update(&self.window);
+            self.window.lookups = 0;
+            self.window.hits.fill(0);
+        }
+    }
+}
