@@ -16,7 +16,7 @@
 //! and observed. From shadows of other sizes follow the miss-ratio curve and the size that the cache recommends for itself.
 //!
 //! **Cost.** A hit costs one short lock of one shard and the policy's bookkeeping; a miss an eviction more. Shadows see as many
-//! keys as make about 512 entries each, so in a large cache one access in many pays for them. Memory beside keys and values is
+//! keys as make about 1,024 entries each, so in a large cache one access in many pays for them. Memory beside keys and values is
 //! about 100 to 250 bytes an entry, depending on the policy.
 //!
 //! **Time to live.** An entry that has expired is not found any more. It leaves when its key is asked for or as insertions pass by,

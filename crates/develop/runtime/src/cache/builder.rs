@@ -28,7 +28,7 @@ const MEASURED: [PolicyKind; 6] = [
     PolicyKind::TinyLfu,
 ];
 /// A shadow's entries, about.
-const SAMPLED: usize = 512;
+const SAMPLED: usize = 1024;
 /// A shard has this many entries at least: of fewer, chance would fill some shards more than others.
 const LEAST_OF_SHARD: usize = 4096;
 /// The capacity knob's range, as a factor down and up.
@@ -94,7 +94,7 @@ where
         self
     }
 
-    /// About how many entries a shadow has; 512 unless set. More see small differences sooner, at a cost that grows with them.
+    /// About how many entries a shadow has; 1,024 unless set. More see small differences sooner, at a cost that grows with them.
     #[must_use]
     pub fn sampled_entries(mut self, entries: usize) -> Self {
         self.sampled = entries;

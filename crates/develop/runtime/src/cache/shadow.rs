@@ -42,15 +42,9 @@ impl Shadow {
         false
     }
 
-    /// Goes on under another policy, which starts from the order in which the present one would have evicted.
-    pub fn switch(&mut self, kind: PolicyKind) {
-        let mut successor = kind.start(self.capacity);
-        for slot in self.policy.coldest_first() {
-            let (hash, weight) = self.held[slot as usize];
-            successor.miss(hash, weight);
-            successor.insert(slot, hash, weight);
-        }
-        self.policy = successor;
+    /// What it holds weighs this much.
+    pub fn weight(&self) -> u64 {
+        self.weight
     }
 
     fn make_room(&mut self, weight: u64) {
