@@ -36,7 +36,7 @@ struct Parts {
     timing: Timing<Request, Answer>,
     metrics: Metrics<Request, Answer>,
     deadline: Deadline<Request, Answer>,
-    propagate: Propagate<Request>,
+    propagate: Propagate<Request, Answer>,
 }
 
 fn outcome(answer: &Answer) -> Outcome {

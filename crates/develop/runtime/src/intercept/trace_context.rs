@@ -9,6 +9,7 @@ mod parent;
 mod state;
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -59,26 +60,27 @@ impl SpanContext {
 /// On the way in: from the headers into what the handler finds (`Propagate::new(ids, true, received, current)`); on the way out:
 /// from what the caller was in, into the headers. A request that brings no good context starts a trace. Whoever records a span for
 /// the call records it under the ids of the child.
-pub struct Propagate<Req> {
+pub struct Propagate<Req, Resp> {
     ids: Arc<Ids>,
     samples: bool,
     from: Field<Req, Option<SpanContext>>,
     to: Field<Req, Option<SpanContext>>,
+    response: PhantomData<fn() -> Resp>,
 }
 
-impl<Req> Propagate<Req> {
+impl<Req, Resp> Propagate<Req, Resp> {
     /// From `from` to `to`. Traces that start here say that they are sampled if `samples`.
     pub fn new(
         ids: Arc<Ids>,
         samples: bool,
         from: Field<Req, Option<SpanContext>>,
         to: Field<Req, Option<SpanContext>>,
-    ) -> Propagate<Req> {
-        Propagate { ids, samples, from, to }
+    ) -> Propagate<Req, Resp> {
+        Propagate { ids, samples, from, to, response: PhantomData }
     }
 }
 
-impl<Req, Resp> Intercept<Req, Resp> for Propagate<Req> {
+impl<Req, Resp> Intercept<Req, Resp> for Propagate<Req, Resp> {
     type InnerReq = Req;
     type InnerResp = Resp;
     type State = ();
@@ -97,7 +99,7 @@ impl<Req, Resp> Intercept<Req, Resp> for Propagate<Req> {
     }
 }
 
-impl<Req> fmt::Debug for Propagate<Req> {
+impl<Req, Resp> fmt::Debug for Propagate<Req, Resp> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Propagate").field("samples", &self.samples).finish_non_exhaustive()
     }
@@ -109,13 +111,16 @@ mod tests {
 
     type Request = (Option<SpanContext>, Option<SpanContext>);
 
-    fn propagate(samples: bool) -> Propagate<Request> {
+    fn propagate(samples: bool) -> Propagate<Request, Option<SpanContext>> {
         let received = Field { get: |r: &Request| r.0.clone(), set: |r, context| r.0 = context };
         let current = Field { get: |r: &Request| r.1.clone(), set: |r, context| r.1 = context };
         Propagate::new(Arc::new(Ids::seeded(1, 2)), samples, received, current)
     }
 
-    fn passed(propagate: &Propagate<Request>, received: Option<SpanContext>) -> SpanContext {
+    fn passed(
+        propagate: &Propagate<Request, Option<SpanContext>>,
+        received: Option<SpanContext>,
+    ) -> SpanContext {
         propagate.call((received, None), |(_, current)| current).expect("there is always a context")
     }
 
