@@ -4,6 +4,35 @@
 //! end what runs, [`DeadlineLayer`], and retries call a service again, [`RetryLayer`]; both wait by tokio's clock.
 //!
 //! A layer is ready when what is within is; whoever refuses does so when called.
+//!
+//! ```
+//! use std::{convert::Infallible, sync::Arc, time::Duration};
+//! use http::{Request, Response};
+//! use kandela_runtime::intercept::{Intercept, deadline::Deadline, http as fields, metrics::{Metrics, Red}};
+//! use kandela_runtime::intercept::{layer::{DeadlineLayer, InterceptLayer}, trace_context::{Ids, Propagate}};
+//! use kandela_runtime::steward::Steward;
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! let steward = Steward::default();
+//! let red = Arc::new(Red::new("shop", 100)?);
+//! let ids = Arc::new(Ids::from_system());
+//! let incoming = Propagate::new(ids, true, fields::sent_span(), fields::current_span());
+//! let metrics = Metrics::new(red.clone(), steward.clock().clone(), fields::operation, fields::outcome);
+//! let deadline = Deadline::new(&steward, "shop", Duration::from_secs(1), fields::deadlines())?;
+//!
+//! let shop = ServiceBuilder::new()
+//!     .layer(InterceptLayer::new(incoming.then(metrics)))
+//!     .layer(DeadlineLayer::new(deadline))
+//!     .service(service_fn(|request: Request<String>| async move {
+//!         Ok::<_, Infallible>(Response::new(String::new()))
+//!     }));
+//! # let _ = shop.oneshot(Request::new(String::new())).await;
+//! assert!(red.text().contains("shop_requests_total{operation=\"GET\",outcome=\"ok\"} 1"));
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
 
 mod deadline;
 mod retry;
