@@ -352,3 +352,71 @@ async fn the_plain_functions_do_what_the_layers_do() {
     let tries = &timings.snapshot()[0];
     assert_eq!((tries.of(Outcome::Refused).count(), tries.of(Outcome::Cancelled).count()), (2, 1));
 }
+
+/// Notes what passes it, and how its state ended.
+#[derive(Clone)]
+struct Notes(&'static str, Arc<Mutex<Vec<String>>>);
+
+struct Noted {
+    by: Notes,
+    is_answered: bool,
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        let how = if self.is_answered { "answered" } else { "dropped" };
+        self.by.1.lock().push(format!("{} {how}", self.by.0));
+    }
+}
+
+impl Intercept<u32, Result<u32, Infallible>> for Notes {
+    type InnerReq = u32;
+    type InnerResp = Result<u32, Infallible>;
+    type State = Noted;
+
+    fn before(&self, request: u32) -> ControlFlow<Result<u32, Infallible>, (u32, Noted)> {
+        self.1.lock().push(format!("{} sees {request}", self.0));
+        if request == 0 {
+            return ControlFlow::Break(Ok(0));
+        }
+        ControlFlow::Continue((request - 1, Noted { by: self.clone(), is_answered: false }))
+    }
+
+    fn after(&self, response: Result<u32, Infallible>, mut noted: Noted) -> Result<u32, Infallible> {
+        noted.is_answered = true;
+        response.map(|number| number * 10)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_of_a_stack_is_the_layers_of_its_parts() {
+    /// At 3 the handler panics, at 4 it takes too long for the caller.
+    async fn handle(number: u32) -> Result<u32, Infallible> {
+        match number {
+            3 => std::panic::resume_unwind(Box::new("meant")),
+            4 => sleep(Duration::from_secs(3600)).await,
+            _ => {}
+        }
+        Ok(number)
+    }
+    let notes = Arc::new(Mutex::new(Vec::new()));
+    let [a, b, c] = ["a", "b", "c"].map(|name| Notes(name, notes.clone()));
+    let one = InterceptLayer::new(a.clone().then(b.clone()).then(c.clone()));
+    let one = ServiceBuilder::new().layer(one).service(service_fn(handle));
+    let three = ServiceBuilder::new()
+        .layer(InterceptLayer::new(a))
+        .layer(InterceptLayer::new(b))
+        .layer(InterceptLayer::new(c))
+        .service(service_fn(handle));
+    for request in 0..=8 {
+        let patience = Duration::from_secs(1);
+        let by_one = tokio::spawn(tokio::time::timeout(patience, one.clone().oneshot(request))).await;
+        let noted_by_one = std::mem::take(&mut *notes.lock());
+        let by_three = tokio::spawn(tokio::time::timeout(patience, three.clone().oneshot(request))).await;
+        let noted_by_three = std::mem::take(&mut *notes.lock());
+        assert_eq!(format!("{by_one:?}").split("Id(").next(), format!("{by_three:?}").split("Id(").next());
+        assert_eq!(noted_by_one, noted_by_three, "request {request}");
+        let handed_on = request.min(3) as usize;
+        assert_eq!(noted_by_one.len(), 2 * handed_on + usize::from(request < 3), "{noted_by_one:?}");
+    }
+}
