@@ -14,7 +14,11 @@
 //! Laws take the values in runs of neighbours, so a generator should not be sorted by what matters. A law
 //! that was given too few values to say anything is an error too: a test must be able to fail.
 
+mod intercept;
+
 use std::fmt::{self, Debug};
+
+pub use intercept::{Ending, field, intercept, one_end};
 
 use crate::merge::{
     Commutative, Idempotent, Merge, Subtract, Summary, Window, Windowed, merge_all, summarise, window,

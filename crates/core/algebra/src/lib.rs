@@ -8,6 +8,7 @@
 //! - [`histogram`]: the one latency type, a log-bucketed histogram whose counts merge exactly;
 //! - [`mod@unit`]: units, conversions, and when a conversion may move past an aggregation;
 //! - [`rollup`]: pod → service → team, without double counts;
+//! - [`intercept`]: what is done before and after a call, and nests; where a part lies within a whole;
 //! - `laws` (cargo feature `laws`): each law as a function that returns the first counterexample, for tests.
 //!
 //! The crate knows nothing but `std`: no clock, no I/O, no wire format.
@@ -28,6 +29,7 @@
 //! ```
 
 pub mod histogram;
+pub mod intercept;
 #[cfg(feature = "laws")]
 pub mod laws;
 pub mod merge;

@@ -7,11 +7,18 @@
 //! - [`decision`]: what the controllers decided, why, and what followed;
 //! - [`steward`]: who may change something now;
 //! - [`range`]: settings are checked where a value is built.
+//!
+//! The parts:
+//!
+//! - `intercept` (cargo feature `intercept`; as `tower` layers with `tower`): timing, metrics, deadlines, retries within a
+//!   budget, and W3C trace context around any call.
 
 #[cfg(feature = "cache")]
 pub mod cache;
 pub mod clock;
 pub mod decision;
+#[cfg(feature = "intercept")]
+pub mod intercept;
 pub mod knob;
 pub mod range;
 pub mod steward;

@@ -1,0 +1,153 @@
+//! W3C trace context: which trace a request belongs to, in and out.
+//!
+//! Source: W3C, "Trace Context" (Recommendation, 23 November 2021) and "Trace Context Level 2" (Candidate Recommendation Draft,
+//! 28 March 2024), whose wider keys and random flag are understood. Where Level 2 and 1 leave a choice, the strict one is taken:
+//! a `tracestate` with a repeated key, a bad member or over 32 members is dropped as a whole, the trace goes on.
+
+mod ids;
+mod parent;
+mod state;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use kandela_algebra::intercept::{Field, Intercept};
+
+pub use ids::{Ids, SpanId, TraceId};
+pub use parent::{TRACEPARENT, TraceFlags, TraceParent, TraceParentError};
+pub use state::{LONGEST_STATE, MOST_MEMBERS, TRACESTATE, TraceState, TraceStateError};
+
+/// What a request says about its trace: the trace, the span that sent it, and what tracing systems keep along the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanContext {
+    /// The trace, the span and its flags.
+    pub parent: TraceParent,
+    /// Entries of tracing systems.
+    pub state: TraceState,
+}
+
+impl SpanContext {
+    /// Reads both headers; several `tracestate` headers are one, in their order. A `tracestate` that is not good is dropped.
+    ///
+    /// # Errors
+    /// [`TraceParentError`] where `traceparent` is not good: then there is no trace to go on with.
+    pub fn parse<'a>(
+        traceparent: &[u8],
+        tracestate: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<SpanContext, TraceParentError> {
+        let parent = TraceParent::parse(traceparent)?;
+        let state = TraceState::parse(tracestate).unwrap_or_default();
+        Ok(SpanContext { parent, state })
+    }
+
+    /// The first span of a new trace.
+    pub fn root(ids: &Ids, sampled: bool) -> SpanContext {
+        let flags = TraceFlags::new(sampled, true);
+        let parent = TraceParent { trace_id: ids.trace_id(), span_id: ids.span_id(), flags };
+        SpanContext { parent, state: TraceState::default() }
+    }
+
+    /// A span that this one causes: the same trace, flags and state.
+    pub fn child(self, ids: &Ids) -> SpanContext {
+        SpanContext { parent: TraceParent { span_id: ids.span_id(), ..self.parent }, ..self }
+    }
+}
+
+/// An interceptor that takes a request's context from one field, and puts that of a child of it into another.
+///
+/// On the way in: from the headers into what the handler finds (`Propagate::new(ids, true, received, current)`); on the way out:
+/// from what the caller was in, into the headers. A request that brings no good context starts a trace. Whoever records a span for
+/// the call records it under the ids of the child.
+pub struct Propagate<Req, Resp> {
+    ids: Arc<Ids>,
+    samples: bool,
+    from: Field<Req, Option<SpanContext>>,
+    to: Field<Req, Option<SpanContext>>,
+    response: PhantomData<fn() -> Resp>,
+}
+
+impl<Req, Resp> Propagate<Req, Resp> {
+    /// From `from` to `to`. Traces that start here say that they are sampled if `samples`.
+    pub fn new(
+        ids: Arc<Ids>,
+        samples: bool,
+        from: Field<Req, Option<SpanContext>>,
+        to: Field<Req, Option<SpanContext>>,
+    ) -> Propagate<Req, Resp> {
+        Propagate { ids, samples, from, to, response: PhantomData }
+    }
+}
+
+impl<Req, Resp> Intercept<Req, Resp> for Propagate<Req, Resp> {
+    type InnerReq = Req;
+    type InnerResp = Resp;
+    type State = ();
+
+    fn before(&self, mut request: Req) -> ControlFlow<Resp, (Req, ())> {
+        let context = match (self.from.get)(&request) {
+            Some(context) => context.child(&self.ids),
+            None => SpanContext::root(&self.ids, self.samples),
+        };
+        (self.to.set)(&mut request, Some(context));
+        ControlFlow::Continue((request, ()))
+    }
+
+    fn after(&self, response: Resp, (): ()) -> Resp {
+        response
+    }
+}
+
+impl<Req, Resp> fmt::Debug for Propagate<Req, Resp> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Propagate").field("samples", &self.samples).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Request = (Option<SpanContext>, Option<SpanContext>);
+
+    fn propagate(samples: bool) -> Propagate<Request, Option<SpanContext>> {
+        let received = Field { get: |r: &Request| r.0.clone(), set: |r, context| r.0 = context };
+        let current = Field { get: |r: &Request| r.1.clone(), set: |r, context| r.1 = context };
+        Propagate::new(Arc::new(Ids::seeded(1, 2)), samples, received, current)
+    }
+
+    fn passed(
+        propagate: &Propagate<Request, Option<SpanContext>>,
+        received: Option<SpanContext>,
+    ) -> SpanContext {
+        propagate.call((received, None), |(_, current)| current).expect("there is always a context")
+    }
+
+    #[test]
+    fn a_request_with_a_context_goes_on_in_its_trace_under_a_span_of_its_own() {
+        let parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let received =
+            SpanContext::parse(parent, [&b"congo=t61"[..]]).expect("the example of the specification");
+        let current = passed(&propagate(false), Some(received.clone()));
+        assert_eq!(current.parent.trace_id, received.parent.trace_id);
+        assert_ne!(current.parent.span_id, received.parent.span_id);
+        assert_eq!((current.parent.flags, current.state), (received.parent.flags, received.state));
+    }
+
+    #[test]
+    fn a_request_without_one_starts_a_trace_with_random_ids() {
+        let propagate = propagate(true);
+        let (first, second) = (passed(&propagate, None), passed(&propagate, None));
+        assert_ne!(first.parent.trace_id, second.parent.trace_id);
+        assert!(first.parent.flags.is_sampled() && first.parent.flags.is_random());
+    }
+
+    #[test]
+    fn a_bad_state_leaves_the_trace_and_a_bad_parent_leaves_nothing() {
+        let good = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let context = SpanContext::parse(good, [&b"FOO=1"[..]]).expect("the trace goes on");
+        assert_eq!(context.state, TraceState::default());
+        assert!(SpanContext::parse(b"00-0-0-0", [&b"foo=1"[..]]).is_err());
+    }
+}
