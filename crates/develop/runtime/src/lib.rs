@@ -8,9 +8,15 @@
 //! - [`steward`]: who may change something now;
 //! - [`range`]: settings are checked where a value is built.
 
+#[cfg(feature = "breaker")]
+pub mod breaker;
 pub mod clock;
 pub mod decision;
 pub mod knob;
+#[cfg(feature = "limiter")]
+pub mod limiter;
 pub mod range;
+#[cfg(any(feature = "breaker", feature = "limiter"))]
+mod steady;
 pub mod steward;
 mod sync;

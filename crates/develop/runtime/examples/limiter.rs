@@ -1,0 +1,75 @@
+//! What a service does under twice the load that it can bear, behind nothing, behind fixed limits, and behind each adaptive one.
+//!
+//! ```text
+//! cargo run --release -p kandela-runtime --example limiter
+//! ```
+//!
+//! Simulated, so a minute takes a moment, and the same numbers come each time. `--choose` has the servers and seeds that settings
+//! were chosen on.
+
+#[path = "../tests/overload/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "tests use the rest")]
+mod overload;
+
+use kandela_runtime::limiter::Algorithm;
+use overload::{Capacity, Guard, Load, Outcome, adaptive, capacity, simulate};
+
+const SECONDS: f64 = 60.0;
+
+fn main() {
+    let choosing = std::env::args().any(|argument| argument == "--choose");
+    let (servers, seed) =
+        if choosing { (overload::servers_to_choose_on(), 77) } else { (overload::servers(), 2026) };
+    println!("Twice the capacity for {SECONDS} simulated seconds. Goodput: answers within four times the");
+    println!("uncontended p99, as a share of capacity. p99: of calls that were let in, waiting included,");
+    println!("as a multiple of the uncontended one.");
+    for server in servers {
+        let capacity = capacity(server, SECONDS, seed);
+        println!(
+            "\n{}: {:.0} calls/s, p99 {:.1} ms uncontended",
+            server.name,
+            capacity.per_second,
+            capacity.p99 * 1e3
+        );
+        println!("  {:<20} {:>8} {:>8} {:>8}   served by priority", "", "goodput", "p99", "limit");
+        let run = |guard: &Guard| {
+            let load = Load {
+                rate: 2.0 * capacity.per_second,
+                seconds: SECONDS,
+                deadline: 4.0 * capacity.p99,
+                seed: seed + 1,
+            };
+            simulate(server, guard, load)
+        };
+        print("none", &run(&Guard::Nothing), capacity);
+        let (limit, best) = best_fixed(&run, capacity.p99);
+        print(&format!("best fixed, {limit}"), &best, capacity);
+        for algorithm in Algorithm::ALL {
+            let outcome = run(&adaptive(algorithm));
+            print(algorithm.name(), &outcome, capacity);
+            if std::env::var_os("LIMITS").is_some() {
+                println!("{:?}", outcome.limits);
+            }
+        }
+    }
+}
+
+/// Of 1 to 64, the limit with the best goodput among those that keep p99 within twice the uncontended one; if none does, of all.
+fn best_fixed(run: &impl Fn(&Guard) -> Outcome, p99: f64) -> (usize, Outcome) {
+    let tried = [1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 56, 64];
+    let outcomes = tried.map(|limit| (limit, run(&Guard::Fixed(limit))));
+    let worth = |outcome: &Outcome| (outcome.p99 <= 2.0 * p99, outcome.goodput);
+    outcomes.into_iter().max_by(|a, b| worth(&a.1).partial_cmp(&worth(&b.1)).expect("numbers")).expect("some were tried")
+}
+
+fn print(name: &str, outcome: &Outcome, capacity: Capacity) {
+    let served: Vec<String> = outcome.served.iter().map(|share| format!("{:3.0} %", share * 100.0)).collect();
+    println!(
+        "  {name:<20} {:>6.1} % {:>8.2} {:>8.1}   {}",
+        100.0 * outcome.goodput / capacity.per_second,
+        outcome.p99 / capacity.p99,
+        outcome.limit,
+        served.join(" ")
+    );
+}
+
