@@ -34,7 +34,7 @@ fn main() {
         println!("  {:<20} {:>8} {:>8} {:>8}   served by priority", "", "goodput", "p99", "limit");
         let run = |guard: &Guard| {
             let load = Load {
-                rate: 2.0 * capacity.per_second,
+                rate: 2.0 * capacity.sustained,
                 seconds: SECONDS,
                 deadline: 4.0 * capacity.p99,
                 seed: seed + 1,
@@ -59,7 +59,10 @@ fn best_fixed(run: &impl Fn(&Guard) -> Outcome, p99: f64) -> (usize, Outcome) {
     let tried = [1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 56, 64];
     let outcomes = tried.map(|limit| (limit, run(&Guard::Fixed(limit))));
     let worth = |outcome: &Outcome| (outcome.p99 <= 2.0 * p99, outcome.goodput);
-    outcomes.into_iter().max_by(|a, b| worth(&a.1).partial_cmp(&worth(&b.1)).expect("numbers")).expect("some were tried")
+    outcomes
+        .into_iter()
+        .max_by(|a, b| worth(&a.1).partial_cmp(&worth(&b.1)).expect("numbers"))
+        .expect("some were tried")
 }
 
 fn print(name: &str, outcome: &Outcome, capacity: Capacity) {
@@ -72,4 +75,3 @@ fn print(name: &str, outcome: &Outcome, capacity: Capacity) {
         served.join(" ")
     );
 }
-

@@ -114,7 +114,12 @@ pub trait Climb: Send {
     fn evidence(&self) -> (&'static str, f64);
 }
 
-pub(super) fn step(sample: &Sample, limit: f64, why: &str, evidence: &[(&'static str, f64)]) -> Option<Decision<usize>> {
+pub(super) fn step(
+    sample: &Sample,
+    limit: f64,
+    why: &str,
+    evidence: &[(&'static str, f64)],
+) -> Option<Decision<usize>> {
     let value = (limit.round() as usize).max(1);
     (value != sample.limit).then(|| {
         let mut evidence = evidence.to_vec();
@@ -136,7 +141,8 @@ pub(super) mod testing {
     pub(in crate::limiter) fn saturated(limit: usize, workers: usize, seconds: f64) -> Sample {
         let busy = limit.min(workers) as f64;
         let latency = limit as f64 / busy * seconds;
-        let latency = Latency { min: latency, mean: latency, geometric_mean: latency, p50: latency, p99: latency };
+        let latency =
+            Latency { min: latency, mean: latency, geometric_mean: latency, p50: latency, p99: latency };
         let throughput = busy / seconds;
         Sample {
             lasted: Duration::from_secs(1),
@@ -146,7 +152,7 @@ pub(super) mod testing {
             latency,
             completed: throughput as u64,
             dropped: 0,
-            blocked: 100,
+            blocked: throughput as u64,
         }
     }
 

@@ -262,8 +262,7 @@ impl Place {
     }
 
     pub(crate) fn fate(&self) -> Fate {
-        const FATES: [Fate; 5] =
-            [Fate::Waits, Fate::Admitted, Fate::Displaced, Fate::Expired, Fate::Left];
+        const FATES: [Fate; 5] = [Fate::Waits, Fate::Admitted, Fate::Displaced, Fate::Expired, Fate::Left];
         FATES[self.fate.load(Ordering::Acquire) as usize]
     }
 

@@ -60,7 +60,11 @@ impl<C: Climb> Control for Guarded<C> {
         let is_vain = proposed > before && elasticity.is_some_and(|elasticity| elasticity < PAYS);
         let limit = if is_vain { bounds.clamp(before * BACK) } else { proposed };
         self.inner.set_limit(limit);
-        let why = if is_vain { "more calls in flight brought no throughput" } else { "growth pays, or nothing speaks against it" };
+        let why = if is_vain {
+            "more calls in flight brought no throughput"
+        } else {
+            "growth pays, or nothing speaks against it"
+        };
         let evidence = [self.inner.evidence(), ("throughput_elasticity", elasticity.unwrap_or(f64::NAN))];
         step(sample, limit, why, &evidence)
     }

@@ -47,8 +47,12 @@ fn add<T: Scalar>(
     kind: KnobType,
     initial: T,
 ) -> Result<Arc<LeasedKnob<T>>, KnobError> {
-    let spec =
-        KnobSpec { name: format!("{part}.{setting}"), kind, step_cap: StepCap::Unlimited, cost: ApplyCost::Live };
+    let spec = KnobSpec {
+        name: format!("{part}.{setting}"),
+        kind,
+        step_cap: StepCap::Unlimited,
+        cost: ApplyCost::Live,
+    };
     let knob = Arc::new(LeasedKnob::new(spec, initial, steward.clock().clone())?);
     steward.knobs().add(knob.clone());
     Ok(knob)

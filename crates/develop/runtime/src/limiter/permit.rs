@@ -128,7 +128,12 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new(shared: Arc<Shared>, priority: Priority, place: Arc<Place>, patience: Duration) -> Waiting {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        priority: Priority,
+        place: Arc<Place>,
+        patience: Duration,
+    ) -> Waiting {
         Waiting { shared, priority, place: Some(place), patience }
     }
 

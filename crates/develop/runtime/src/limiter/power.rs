@@ -99,7 +99,8 @@ impl Control for Power {
             throughput: sample.throughput,
             latency: sample.latency.geometric_mean,
         };
-        let says_nothing = sample.completed == 0 || (sample.blocked as f64) < BINDING * sample.completed as f64;
+        let says_nothing =
+            sample.completed == 0 || (sample.blocked as f64) < BINDING * sample.completed as f64;
         if sample.dropped * 10 > sample.completed {
             self.centre = bounds.clamp(self.centre * AFTER_DROPS);
             self.half = Half::Rest;
@@ -125,7 +126,12 @@ impl Control for Power {
             Half::First(Side::Upper) | Half::Second(Side::Upper, _) => self.upper(),
             Half::First(Side::Lower) | Half::Second(Side::Lower, _) => self.lower(),
         };
-        step(sample, bounds.clamp(limit), "throughput is to be won faster than latency", &[("power_slope", self.trend)])
+        step(
+            sample,
+            bounds.clamp(limit),
+            "throughput is to be won faster than latency",
+            &[("power_slope", self.trend)],
+        )
     }
 
     fn centre(&self) -> f64 {

@@ -19,7 +19,8 @@ pub enum Priority {
 
 impl Priority {
     /// All, the most important first.
-    pub const ALL: [Priority; CLASSES] = [Priority::Critical, Priority::High, Priority::Normal, Priority::Low];
+    pub const ALL: [Priority; CLASSES] =
+        [Priority::Critical, Priority::High, Priority::Normal, Priority::Low];
 
     /// Its place in [`Priority::ALL`].
     pub const fn class(self) -> usize {

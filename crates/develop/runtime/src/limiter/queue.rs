@@ -86,8 +86,9 @@ impl<T> Queue<T> {
     /// One who has waited for longer than it may.
     pub(crate) fn pop_expired(&mut self, now: Moment) -> Option<T> {
         let patience = self.patience;
-        let has_expired =
-            |class: &VecDeque<Waiter<T>>| class.front().is_some_and(|first| now.since(first.since) > patience);
+        let has_expired = |class: &VecDeque<Waiter<T>>| {
+            class.front().is_some_and(|first| now.since(first.since) > patience)
+        };
         let class = self.classes.iter_mut().find(|class| has_expired(class))?;
         class.pop_front().map(|waiter| waiter.what)
     }

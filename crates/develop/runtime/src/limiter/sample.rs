@@ -185,7 +185,8 @@ mod tests {
         let mut window = Window::new(100 * MILLISECOND, 10);
         assert_eq!(window.close(Moment::ORIGIN, 4), None);
         (0..20).for_each(|_| window.completed(Priority::Normal, 10 * MILLISECOND));
-        let (sample, demand) = window.close(Moment::ORIGIN.after(100 * MILLISECOND), 4).expect("enough calls");
+        let (sample, demand) =
+            window.close(Moment::ORIGIN.after(100 * MILLISECOND), 4).expect("enough calls");
         assert!((sample.in_flight - 2.0).abs() < 1e-9, "{sample:?}");
         assert!((sample.throughput - 200.0).abs() < 1e-9, "{sample:?}");
         assert!((sample.latency.geometric_mean / 0.01 - 1.0).abs() < 0.03, "{sample:?}");

@@ -4,11 +4,11 @@ use super::priority::CLASSES;
 use super::sample::Demand;
 
 /// How much more than can be served is let in, so that the queue behind the door does not run dry.
-const HEADROOM: f64 = 1.5;
+const HEADROOM: f64 = 2.0;
 /// How much of the way to what a window says is gone at once.
 const FOLLOW: f64 = 0.3;
 /// How fast the door opens while the queue behind it turns nobody away, a window.
-const OPENING: f64 = 1.1;
+const OPENING: f64 = 2.0;
 /// How much of the mix of priorities is the last window's.
 const NEWEST: f64 = 0.2;
 /// The door lets in at least this share: a window without a single answer must not close it.
@@ -33,7 +33,9 @@ impl Shedder {
 
     /// The share of each class to let in from now on, by [`Priority::class`](super::Priority::class).
     pub fn update(&mut self, demand: &Demand) -> [f64; CLASSES] {
-        for (known, (served, refused)) in self.arrivals.iter_mut().zip(demand.served.iter().zip(&demand.refused)) {
+        for (known, (served, refused)) in
+            self.arrivals.iter_mut().zip(demand.served.iter().zip(&demand.refused))
+        {
             *known += NEWEST * ((served + refused) as f64 - *known);
         }
         let served: u64 = demand.served.iter().sum();
@@ -102,7 +104,7 @@ mod tests {
     use super::*;
 
     fn overload() -> Demand {
-        Demand { served: [100, 100, 50, 0], refused: [0, 0, 50, 200], refused_by_queue: 50 }
+        Demand { served: [100, 75, 0, 0], refused: [0, 25, 200, 400], refused_by_queue: 50 }
     }
 
     #[test]
@@ -110,6 +112,7 @@ mod tests {
         let mut shedder = Shedder::new();
         let mut shares = [1.0; CLASSES];
         (0..50).for_each(|_| shares = shedder.update(&overload()));
+        // 175 of 800 can be served; twice that is let in.
         assert_eq!((shares[0], shares[1], shares[3]), (1.0, 1.0, 0.0));
         assert!((0.7..0.8).contains(&shares[2]), "{shares:?}");
     }
@@ -117,9 +120,10 @@ mod tests {
     #[test]
     fn the_door_opens_again_when_the_queue_turns_nobody_away() {
         let mut shedder = Shedder::new();
-        (0..50).for_each(|_| drop(shedder.update(&overload())));
-        let calm = Demand { served: [50; CLASSES], refused: [0, 0, 0, 10], refused_by_queue: 0 };
         let mut shares = [0.0; CLASSES];
+        (0..50).for_each(|_| shares = shedder.update(&overload()));
+        assert!(shares[3] < 1.0);
+        let calm = Demand { served: [50; CLASSES], refused: [0, 0, 0, 10], refused_by_queue: 0 };
         (0..10).for_each(|_| shares = shedder.update(&calm));
         assert_eq!(shares, [1.0; CLASSES]);
     }
@@ -128,8 +132,9 @@ mod tests {
     fn a_window_without_answers_leaves_the_door_ajar() {
         let mut shedder = Shedder::new();
         let nothing = Demand { served: [0; CLASSES], refused: [100, 0, 0, 0], refused_by_queue: 100 };
-        (0..100).for_each(|_| drop(shedder.update(&nothing)));
-        assert!(shedder.update(&nothing)[0] >= LEAST);
+        let mut shares = [0.0; CLASSES];
+        (0..100).for_each(|_| shares = shedder.update(&nothing));
+        assert!(shares[0] >= LEAST);
     }
 
     #[test]
