@@ -319,3 +319,17 @@ async fn as_a_layer_it_guards_a_service() {
     let refused = guarded.ready().await.expect("always ready").call(()).await;
     assert!(matches!(refused, Err(CallError::Open(_))));
 }
+
+#[test]
+fn one_probe_that_fails_as_a_healthy_service_may_does_not_open_it_again() {
+    let all = breaker(Settings::default());
+    serve(&all, 60, 20 * MILLISECOND, 50);
+    let (clock, _, breaker) = &all;
+    while breaker.state() == State::Closed {
+        fail(breaker, 1);
+    }
+    clock.advance(2 * SECOND);
+    fail(breaker, 1);
+    succeed(breaker, 4, 20 * MILLISECOND);
+    assert_eq!(breaker.state(), State::Closed);
+}

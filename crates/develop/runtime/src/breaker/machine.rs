@@ -15,6 +15,8 @@ use crate::steady::Steady;
 
 /// A window opens the breaker only if a healthy service would show it with less than this chance.
 const IMPLAUSIBLE: f64 = 1e-6;
+/// Of probes, which are few, and come after something was wrong, less is asked.
+const IMPLAUSIBLE_OF_PROBES: f64 = 0.05;
 
 /// What does not change while a breaker lives.
 #[derive(Clone, Copy, Debug)]
@@ -265,11 +267,16 @@ impl Machine {
             ("failure_rate", results.failure_rate()),
             ("slow_rate", results.slow_rate()),
         ];
-        // Whatever the other probes bring, the rate will be over its threshold.
-        if results.failed as f64 >= thresholds.failure_rate * probes {
+        let normal = self.baseline.normal();
+        // Whatever the other probes bring, so many will be too many.
+        let is_bad = |bad: u64, threshold: f64, normally: Option<f64>| {
+            let chance = normally.map_or(0.0, |normally| chance(bad, u64::from(self.plan.probes), normally));
+            bad as f64 >= threshold * probes && chance < IMPLAUSIBLE_OF_PROBES
+        };
+        if is_bad(results.failed, thresholds.failure_rate, normal.map(|normal| normal.failure_rate)) {
             return Some(self.open(now, thresholds, "probes fail", evidence));
         }
-        if results.slow as f64 >= thresholds.slow_rate * probes {
+        if is_bad(results.slow, thresholds.slow_rate, normal.map(|normal| normal.slow_rate)) {
             return Some(self.open(now, thresholds, "probes are slow", evidence));
         }
         if results.calls < u64::from(self.plan.probes) {

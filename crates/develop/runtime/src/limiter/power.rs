@@ -12,6 +12,8 @@ const LEAST_REACH: f64 = 0.1;
 const MOST_REACH: f64 = 0.3;
 /// How much of what a comparison says is followed.
 const GAIN: f64 = 0.5;
+/// How much more where all that grows is the queue.
+const DESCENT: f64 = 2.0;
 /// How much of the trend is the last comparison.
 const NEWEST: f64 = 0.3;
 /// How far one comparison may move the limit, as a logarithm: 30 %.
@@ -87,7 +89,9 @@ impl Power {
         let power = (1.0 - SHARE) * won - SHARE * lost;
         self.trend += NEWEST * (power / distance - self.trend);
         self.reach = (LEAST_REACH + 0.3 * self.trend.abs()).min(MOST_REACH);
-        let step = (GAIN * power).clamp(-LONGEST_STEP, LONGEST_STEP);
+        // Pure queueing shows as −SHARE only; where that is the trend, the way down is as fast as the way up.
+        let gain = GAIN * (1.0 + DESCENT * (-self.trend / SHARE).clamp(0.0, 1.0).powi(2));
+        let step = (gain * power).clamp(-LONGEST_STEP, LONGEST_STEP);
         self.centre = bounds.clamp(self.centre * step.exp());
     }
 }
