@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut random = 1u64;
     println!("second  calls  refused  failed  state");
     for second in 0..240 {
-        let (_, what, latency, fails) = DAY.iter().rev().find(|phase| phase.0 <= second).copied().unwrap_or(DAY[0]);
+        let (_, what, latency, fails) =
+            DAY.iter().rev().find(|phase| phase.0 <= second).copied().unwrap_or(DAY[0]);
         if DAY.iter().any(|phase| phase.0 == second) {
             println!("        -- {what}");
         }

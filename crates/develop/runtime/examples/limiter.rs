@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Simulated, so a minute takes a moment, and the same numbers come each time. `--choose` has the servers and seeds that settings
-//! were chosen on.
+//! were chosen on, `--fresh` those that were looked at only once all was settled.
 
 #[path = "../tests/overload/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "tests use the rest")]
@@ -17,9 +17,11 @@ use overload::{Capacity, Guard, Load, Outcome, Server, adaptive, capacity, simul
 const SECONDS: f64 = 60.0;
 
 fn main() {
-    let choosing = std::env::args().any(|argument| argument == "--choose");
-    let (servers, seed) =
-        if choosing { (overload::servers_to_choose_on(), 77) } else { (overload::servers(), 2026) };
+    let (servers, seed) = match std::env::args().nth(1).as_deref() {
+        Some("--choose") => (overload::servers_to_choose_on(), 77),
+        Some("--fresh") => (overload::fresh_servers(), 4711),
+        _ => (overload::servers(), 2026),
+    };
     println!("Twice the capacity for {SECONDS} simulated seconds. Goodput: answers within four times the");
     println!("uncontended p99, as a share of capacity. p99: of calls that were let in, waiting included,");
     println!("as a multiple of the uncontended one.");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use kandela_runtime::limiter::{Algorithm, Limiter, Priority, Settings};
 use kandela_runtime::steward::Steward;
-use overload::{Load, Outcome, Server, adaptive, capacity, servers, simulate};
+use overload::{Guard, Load, Outcome, Server, adaptive, capacity, servers, simulate};
 
 const SECONDS: f64 = 60.0;
 
@@ -53,6 +53,21 @@ fn when_the_far_side_takes_twice_as_long_the_limit_doubles() {
     let (before, after) = (mean(&outcome.limits[15..30]), mean(&outcome.limits[34..]));
     // 32 calls on their way to a far side of 20 ms, 64 to one of 40 ms, and 16 in front of workers.
     assert!((1.4..2.0).contains(&(after / before)), "{before} {after}");
+}
+
+#[test]
+fn from_a_limit_that_is_far_off_it_finds_the_right_one_in_seconds() {
+    for (name, initial, right) in [("16 workers, exponential", 200, 16), ("1 worker, exponential", 20, 1)] {
+        let server = server(name);
+        let capacity = capacity(server, SECONDS, 5);
+        let load = Load { rate: 2.0 * capacity.sustained, seconds: SECONDS, deadline: 1.0, seed: 6 };
+        let settings = Settings { initial, ..Settings::default() };
+        let outcome = simulate(server, &Guard::Adaptive(settings), load);
+        let near =
+            outcome.limits.iter().position(|limit| *limit <= right * 5 / 4 + 1).expect("it gets there");
+        println!("{name} from {initial}: {near} s, {:?}", &outcome.limits[..20]);
+        assert!(near < 15, "{name}: {near} s");
+    }
 }
 
 #[test]

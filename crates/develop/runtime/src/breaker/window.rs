@@ -62,7 +62,7 @@ pub(crate) enum Graded {
 #[derive(Debug)]
 pub(crate) enum Window {
     Calls { ring: Vec<Graded>, size: usize, next: usize, counts: Counts },
-    Time { slices: [Counts; SLICES], slice: Duration, current: usize, started: Moment },
+    Time { slices: Vec<Counts>, slice: Duration, current: usize, started: Moment },
 }
 
 impl Window {
@@ -70,7 +70,7 @@ impl Window {
         match span {
             Span::Calls(size) => Window::Calls { ring: Vec::new(), size, next: 0, counts: Counts::default() },
             Span::Time(time) => Window::Time {
-                slices: Default::default(),
+                slices: vec![Counts::default(); SLICES],
                 slice: time / SLICES as u32,
                 current: 0,
                 started: now,
@@ -86,7 +86,7 @@ impl Window {
                 *counts = Counts::default();
             }
             Window::Time { slices, started, .. } => {
-                *slices = Default::default();
+                slices.fill(Counts::default());
                 *started = now;
             }
         }
@@ -132,7 +132,7 @@ impl Window {
         let Window::Time { slices, slice, current, started } = self else { return };
         let passed = now.since(*started).as_nanos() / slice.as_nanos();
         if passed >= SLICES as u128 {
-            *slices = Default::default();
+            slices.fill(Counts::default());
             *started = now;
             return;
         }

@@ -7,13 +7,14 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use kandela_runtime::clock::{ManualClock, Moment};
 use kandela_runtime::limiter::{Entry, Limiter, Permit, Priority, Settings, Waiting};
 use kandela_runtime::steward::Steward;
+use parking_lot::Mutex;
 
 /// A seeded generator: SplitMix64 (Steele, Lea and Flood, 2014).
 pub struct Random(pub u64);
@@ -144,7 +145,7 @@ struct WakeCall(usize, Arc<Woken>);
 
 impl Wake for WakeCall {
     fn wake(self: Arc<Self>) {
-        self.1.0.lock().unwrap().push(self.0);
+        self.1.0.lock().push(self.0);
     }
 }
 
@@ -275,7 +276,7 @@ impl World {
 
     fn wake(&mut self) {
         loop {
-            let woken = std::mem::take(&mut *self.woken.0.lock().unwrap());
+            let woken = std::mem::take(&mut *self.woken.0.lock());
             if woken.is_empty() {
                 return;
             }
@@ -463,6 +464,36 @@ pub fn servers() -> Vec<Server> {
         server("pause of 0.2 s every 5 s", 16, 0.010, Spread::Exponential, Oddity::Pause(5.0, 0.2)),
         server("far side doubles at 30 s", 16, 0.010, Spread::Exponential, Oddity::FarSide(0.02, 2.0, 30.0)),
         Server { bursts: true, ..server("bursts", 16, 0.010, Spread::Exponential, Oddity::None) },
+    ]
+}
+
+/// Servers that nobody had looked at when the settings were final.
+pub fn fresh_servers() -> Vec<Server> {
+    let server = |name, workers, seconds, spread, oddity| Server {
+        name,
+        workers,
+        seconds,
+        spread,
+        oddity,
+        bursts: false,
+    };
+    vec![
+        server("3 workers, lognormal", 3, 0.006, Spread::Lognormal(1.0), Oddity::None),
+        server("30 workers, even", 30, 0.050, Spread::None, Oddity::None),
+        server("100 workers, exponential", 100, 0.040, Spread::Exponential, Oddity::None),
+        server("contention, peak near 22", 128, 0.010, Spread::Exponential, Oddity::Contention(0.005, 0.002)),
+        server("pause of 0.1 s every 2 s", 24, 0.012, Spread::Lognormal(0.7), Oddity::Pause(2.0, 0.1)),
+        server(
+            "far side halves at 25 s",
+            12,
+            0.006,
+            Spread::Lognormal(0.5),
+            Oddity::FarSide(0.05, 0.5, 25.0),
+        ),
+        Server {
+            bursts: true,
+            ..server("bursts, lognormal", 8, 0.005, Spread::Lognormal(0.8), Oddity::None)
+        },
     ]
 }
 
