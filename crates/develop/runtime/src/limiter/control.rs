@@ -41,11 +41,11 @@ pub enum Algorithm {
     Power,
     /// [`Vegas`]: keeps a few calls queued at the far side.
     Vegas,
-    /// [`Vegas`] that grows only while that pays.
+    /// [`Vegas`] whose growth is taken back where it does not pay.
     VegasGuarded,
     /// [`Gradient2`]: keeps latency near its long-term mean.
     Gradient2,
-    /// [`Gradient2`] that grows only while that pays.
+    /// [`Gradient2`] whose growth is taken back where it does not pay.
     Gradient2Guarded,
 }
 

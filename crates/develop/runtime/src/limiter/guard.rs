@@ -1,4 +1,4 @@
-//! The guard against growth that buys nothing: what throughput had to do with the limit lately.
+//! The guard against limits that buy nothing: what throughput had to do with the limit lately.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ const BACK: f64 = 0.95;
 /// Below this variance of the limit's logarithm (a few percent of change), nothing can be said.
 const TOO_STILL: f64 = 0.0004;
 
-/// A controller that grows only while growth brings throughput.
+/// A controller that grows only while growth brings throughput, and that takes growth back that brought none.
 ///
 /// From Uber's Cinnamon (*Cinnamon Auto-Tuner: Adaptive Concurrency in the Wild*, 2023), which lets the covariance of calls in
 /// flight and throughput decide over a limit that latency alone would let grow without bound. Here it is the covariance of the
@@ -57,7 +57,7 @@ impl<C: Climb> Control for Guarded<C> {
             self.seen.push_back(((sample.limit as f64).ln(), sample.throughput.ln()));
         }
         let elasticity = self.elasticity();
-        let is_vain = proposed > before && elasticity.is_some_and(|elasticity| elasticity < PAYS);
+        let is_vain = proposed >= before && elasticity.is_some_and(|elasticity| elasticity < PAYS);
         let limit = if is_vain { bounds.clamp(before * BACK) } else { proposed };
         self.inner.set_limit(limit);
         let why = if is_vain {
@@ -78,12 +78,19 @@ impl<C: Climb> Control for Guarded<C> {
 mod tests {
     use super::super::control::testing::settle;
     use super::super::gradient::Gradient2;
+    use super::super::vegas::Vegas;
     use super::*;
 
     #[test]
     fn growth_that_buys_nothing_ends() {
         let limit = settle(&mut Guarded::new(Gradient2::new(8.0)), 2000, 16, 0.01);
         assert!((8.0..40.0).contains(&limit), "{limit}");
+    }
+
+    #[test]
+    fn growth_that_bought_nothing_is_taken_back_though_no_more_is_wanted() {
+        let limit = settle(&mut Guarded::new(Vegas::new(8.0)), 2000, 16, 0.01);
+        assert!((12.0..40.0).contains(&limit), "{limit}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::priority::{CLASSES, Priority};
 use crate::clock::Moment;
+use crate::steady::Steady;
 
 /// A bounded queue of `T`s.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(crate) struct Queue<T> {
     next: u64,
     capacity: usize,
     patience: Duration,
+    steady: Steady,
     /// Since when somebody waits without a break.
     standing_since: Moment,
 }
@@ -43,7 +45,14 @@ pub(crate) enum Pushed<T> {
 impl<T> Queue<T> {
     /// Room for `capacity`, each for at most `patience`.
     pub(crate) fn new(capacity: usize, patience: Duration) -> Queue<T> {
-        Queue { classes: Default::default(), next: 0, capacity, patience, standing_since: Moment::ORIGIN }
+        Queue {
+            classes: Default::default(),
+            next: 0,
+            capacity,
+            patience,
+            steady: Steady::default(),
+            standing_since: Moment::ORIGIN,
+        }
     }
 
     pub(crate) fn set_patience(&mut self, patience: Duration) {
@@ -55,6 +64,7 @@ impl<T> Queue<T> {
     }
 
     pub(crate) fn push(&mut self, priority: Priority, now: Moment, what: T) -> Pushed<T> {
+        let now = self.steady.at(now);
         let len = self.len();
         if len == 0 {
             self.standing_since = now;
@@ -77,6 +87,7 @@ impl<T> Queue<T> {
 
     /// Whose turn it is.
     pub(crate) fn pop(&mut self, now: Moment) -> Option<T> {
+        let now = self.steady.at(now);
         let is_standing = now.since(self.standing_since) > self.patience;
         let class = self.classes.iter_mut().find(|class| !class.is_empty())?;
         let next = if is_standing { class.pop_back() } else { class.pop_front() };
@@ -85,6 +96,7 @@ impl<T> Queue<T> {
 
     /// One who has waited for longer than it may.
     pub(crate) fn pop_expired(&mut self, now: Moment) -> Option<T> {
+        let now = self.steady.at(now);
         let patience = self.patience;
         let has_expired = |class: &VecDeque<Waiter<T>>| {
             class.front().is_some_and(|first| now.since(first.since) > patience)
@@ -149,6 +161,14 @@ mod tests {
         assert_eq!(queue.pop_expired(at(10)), None);
         assert_eq!(queue.pop_expired(at(11)), Some('a'));
         assert_eq!(queue.pop_expired(at(11)), None);
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_lets_nobody_wait_for_longer() {
+        let mut queue = Queue::new(8, PATIENCE);
+        queue.push(Priority::Normal, at(3_600_000), 'a');
+        assert_eq!(queue.pop_expired(at(0)), None);
+        assert_eq!(queue.pop_expired(at(11)), Some('a'));
     }
 
     #[test]
