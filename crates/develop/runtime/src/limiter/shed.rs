@@ -16,7 +16,7 @@ const LEAST: f64 = 0.02;
 
 /// Learns which share of all calls can be served, and closes the door to the least important rest.
 ///
-/// As in DAGOR (Zhou et al., *Overload Control for Scaling WeChat Microservices*, SoCC 2018, §4.2.3), calls are let in from the
+/// As in DAGOR (Zhou et al., *Overload Control for Scaling WeChat Microservices*, SoCC 2018), calls are let in from the
 /// most important class on until the share is used up. The share is not stepped up and down as there: a window in which the queue
 /// turned somebody away has measured it, answers over arrivals.
 #[derive(Debug)]
