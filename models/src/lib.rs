@@ -4,3 +4,46 @@
 #[allow(unreachable_pub, dead_code, reason = "the log uses the rest")]
 mod commit;
 pub mod group_commit;
+
+#[path = "../../crates/develop/runtime/src/clock.rs"]
+#[allow(unreachable_pub, dead_code, reason = "the library uses the rest")]
+mod clock;
+#[path = "../../crates/develop/runtime/src/steady.rs"]
+#[allow(unreachable_pub, dead_code, reason = "the library uses the rest")]
+mod steady;
+
+/// In the place of the library's own.
+mod sync {
+    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use parking_lot::Mutex;
+}
+
+/// The limiter's parts that threads share.
+#[allow(unreachable_pub, dead_code, reason = "the library uses the rest")]
+#[path = "."]
+mod limiter_parts {
+    #[path = "../../crates/develop/runtime/src/limiter/gate.rs"]
+    pub mod gate;
+    #[path = "../../crates/develop/runtime/src/limiter/priority.rs"]
+    pub mod priority;
+    #[path = "../../crates/develop/runtime/src/limiter/queue.rs"]
+    pub mod queue;
+}
+pub mod limiter;
+
+/// The breaker's parts that threads share.
+#[allow(unreachable_pub, dead_code, reason = "the library uses the rest")]
+#[path = "."]
+mod breaker_parts {
+    #[path = "../../crates/develop/runtime/src/breaker/backoff.rs"]
+    pub mod backoff;
+    #[path = "../../crates/develop/runtime/src/breaker/baseline.rs"]
+    pub mod baseline;
+    #[path = "../../crates/develop/runtime/src/breaker/gate.rs"]
+    pub mod gate;
+    #[path = "../../crates/develop/runtime/src/breaker/machine.rs"]
+    pub mod machine;
+    #[path = "../../crates/develop/runtime/src/breaker/window.rs"]
+    pub mod window;
+}
+pub mod breaker;

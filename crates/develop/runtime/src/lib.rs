@@ -15,11 +15,17 @@
 
 #[cfg(feature = "cache")]
 pub mod cache;
+#[cfg(feature = "breaker")]
+pub mod breaker;
 pub mod clock;
 pub mod decision;
 #[cfg(feature = "intercept")]
 pub mod intercept;
 pub mod knob;
+#[cfg(feature = "limiter")]
+pub mod limiter;
 pub mod range;
+#[cfg(any(feature = "breaker", feature = "limiter"))]
+mod steady;
 pub mod steward;
 mod sync;

@@ -1,0 +1,59 @@
+//! What may be turned on a limiter while it runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kandela_model::{ApplyCost, KnobError, KnobSpec, KnobType, StepCap};
+
+use super::control::{Algorithm, Bounds};
+use super::gate::HIGHEST_LIMIT;
+use super::settings::Settings;
+use crate::knob::{LeasedKnob, Scalar};
+use crate::steward::Steward;
+
+pub(super) struct Knobs {
+    pub(super) limit: Arc<LeasedKnob<usize>>,
+    pub(super) min: Arc<LeasedKnob<usize>>,
+    pub(super) max: Arc<LeasedKnob<usize>>,
+    pub(super) algorithm: Arc<LeasedKnob<Algorithm>>,
+    pub(super) max_wait: Arc<LeasedKnob<Duration>>,
+}
+
+impl Knobs {
+    /// Knobs that stand at `settings`, registered under `name`.
+    pub(super) fn new(name: &str, settings: &Settings, steward: &Steward) -> Result<Knobs, KnobError> {
+        let limits = || KnobType::Int { min: 1, max: HIGHEST_LIMIT as i64, log: true };
+        let choices = Algorithm::ALL.map(|algorithm| algorithm.name().to_owned()).to_vec();
+        let seconds = KnobType::Float { min: 0.0, max: 60.0, log: false };
+        Ok(Knobs {
+            limit: add(steward, name, "limit", limits(), settings.initial)?,
+            min: add(steward, name, "limit_min", limits(), settings.min)?,
+            max: add(steward, name, "limit_max", limits(), settings.max)?,
+            algorithm: add(steward, name, "algorithm", KnobType::Choice(choices), settings.algorithm)?,
+            max_wait: add(steward, name, "max_wait_seconds", seconds, settings.max_wait)?,
+        })
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        let min = self.min.read();
+        Bounds { min, max: self.max.read().max(min) }
+    }
+}
+
+fn add<T: Scalar>(
+    steward: &Steward,
+    part: &str,
+    setting: &str,
+    kind: KnobType,
+    initial: T,
+) -> Result<Arc<LeasedKnob<T>>, KnobError> {
+    let spec = KnobSpec {
+        name: format!("{part}.{setting}"),
+        kind,
+        step_cap: StepCap::Unlimited,
+        cost: ApplyCost::Live,
+    };
+    let knob = Arc::new(LeasedKnob::new(spec, initial, steward.clock().clone())?);
+    steward.knobs().add(knob.clone());
+    Ok(knob)
+}
