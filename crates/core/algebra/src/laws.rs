@@ -14,11 +14,14 @@
 //! Laws take the values in runs of neighbours, so a generator should not be sorted by what matters. A law
 //! that was given too few values to say anything is an error too: a test must be able to fail.
 
+mod tree;
+
 use std::fmt::{self, Debug};
 
 use crate::merge::{
     Commutative, Idempotent, Merge, Subtract, Summary, Window, Windowed, merge_all, summarise, window,
 };
+pub use tree::comonad;
 
 /// Why a law was not shown to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 //! - [`histogram`]: the one latency type, a log-bucketed histogram whose counts merge exactly;
 //! - [`mod@unit`]: units, conversions, and when a conversion may move past an aggregation;
 //! - [`rollup`]: pod → service → team, without double counts;
+//! - [`tree`]: profiles and other trees of named parts, what a part has of its own and in all;
 //! - `laws` (cargo feature `laws`): each law as a function that returns the first counterexample, for tests.
 //!
 //! The crate knows nothing but `std`: no clock, no I/O, no wire format.
@@ -32,4 +33,5 @@ pub mod histogram;
 pub mod laws;
 pub mod merge;
 pub mod rollup;
+pub mod tree;
 pub mod unit;
