@@ -63,8 +63,8 @@ impl<A> Tree<A> {
     }
 
     /// How many nodes, this one included.
-    pub fn len(&self) -> usize {
-        1 + self.children.values().map(Tree::len).sum::<usize>()
+    pub fn nodes(&self) -> usize {
+        1 + self.children.values().map(Tree::nodes).sum::<usize>()
     }
 
     /// Whether there is no child.

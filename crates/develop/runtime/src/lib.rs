@@ -7,10 +7,16 @@
 //! - [`decision`]: what the controllers decided, why, and what followed;
 //! - [`steward`]: who may change something now;
 //! - [`range`]: settings are checked where a value is built.
+//!
+//! The parts:
+//!
+//! - `profiler` (feature `profiler`): where time goes, by call path.
 
 pub mod clock;
 pub mod decision;
 pub mod knob;
+#[cfg(feature = "profiler")]
+pub mod profiler;
 pub mod range;
 pub mod steward;
 mod sync;
