@@ -8,7 +8,7 @@ fn main() {
 }
 
 /// The least that two readings of the clock cost.
-#[divan::bench]
+#[divan::bench(sample_size = 10_000)]
 fn two_readings_of_the_clock() -> u64 {
     let clock = CLOCK.get_or_init(CounterClock::new);
     let began = clock.now();
@@ -18,13 +18,13 @@ static CLOCK: std::sync::OnceLock<CounterClock> = std::sync::OnceLock::new();
 use kandela_runtime::clock::Clock;
 use kandela_runtime::profiler::CounterClock;
 
-#[divan::bench(threads = [1, 2])]
+#[divan::bench(sample_size = 10_000, threads = [1, 2])]
 fn guard(bencher: Bencher<'_, '_>) {
     let profiler = TracedProfiler::new();
     bencher.bench(|| drop(black_box(&profiler).trace("operation")));
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 10_000)]
 fn two_names_in_turn(bencher: Bencher<'_, '_>) {
     let profiler = TracedProfiler::new();
     bencher.counter(2u32).bench(|| {
@@ -33,7 +33,7 @@ fn two_names_in_turn(bencher: Bencher<'_, '_>) {
     });
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 10_000)]
 fn five_within_one_another(bencher: Bencher<'_, '_>) {
     let profiler = TracedProfiler::new();
     bencher.counter(5u32).bench(|| {

@@ -41,23 +41,21 @@ pub(super) struct Taken {
 }
 
 impl Frame {
-    #[inline]
-    fn busy(&self, now: u64) -> u64 {
-        now.saturating_sub(self.began).saturating_sub(self.idle)
-    }
-
     /// What the frame below is to be charged with: for a carried place, what was done there.
-    #[inline]
     fn charge(&self, now: u64) -> u64 {
-        if self.timed { self.busy(now) } else { self.covered }
+        if self.timed { now.saturating_sub(self.began).saturating_sub(self.idle) } else { self.covered }
     }
 
     #[inline]
-    fn end(&self, now: u64) -> Option<Taken> {
+    fn taken(&self, now: u64) -> Taken {
         let total = now.saturating_sub(self.began);
-        let busy = self.busy(now);
+        let busy = total.saturating_sub(self.idle);
         let own = busy.saturating_sub(self.covered);
-        self.timed.then_some(Taken { path: self.path, total, idle: total - busy, own })
+        Taken { path: self.path, total, idle: total - busy, own }
+    }
+
+    fn end(&self, now: u64) -> Option<Taken> {
+        self.timed.then(|| self.taken(now))
     }
 }
 
@@ -95,6 +93,7 @@ impl Paused {
 /// The open operations of one thread.
 #[derive(Debug)]
 pub(super) struct Stack {
+    /// The first is the place outside of all operations; it stays.
     frames: Vec<Frame>,
     /// Operations that began in a future which was left while their guards live.
     left_open: HashMap<u64, Paused>,
@@ -103,7 +102,8 @@ pub(super) struct Stack {
 
 impl Stack {
     pub(super) fn new() -> Stack {
-        Stack { frames: Vec::new(), left_open: HashMap::new(), next_id: 0 }
+        let Paused { frame: outside, .. } = Paused::carried(PathId::ROOT);
+        Stack { frames: vec![outside], left_open: HashMap::new(), next_id: 0 }
     }
 
     /// Where an operation that begins now belongs.
@@ -136,18 +136,17 @@ impl Stack {
         id
     }
 
-    /// Ends the frame `id`. None for a carried place, and for a frame that is not here any more.
+    /// Ends the frame `id`, at little cost if it is the innermost. None for a carried place, and for a frame that is not here any more.
     #[inline]
     pub(super) fn end(&mut self, id: u64, now: u64) -> Option<Taken> {
-        match self.frames.last() {
-            Some(last) if last.id == id => {}
-            _ => return self.end_out_of_order(id, now),
+        let [.., below, frame] = &mut self.frames[..] else { return self.end_out_of_order(id, now) };
+        if frame.id != id || !frame.timed {
+            return self.end_out_of_order(id, now);
         }
-        let frame = self.frames.pop()?;
-        if let Some(below) = self.frames.last_mut() {
-            below.covered += frame.charge(now).saturating_sub(frame.settled);
-        }
-        frame.end(now)
+        let taken = frame.taken(now);
+        below.covered += (taken.total - taken.idle).saturating_sub(frame.settled);
+        self.frames.pop();
+        Some(taken)
     }
 
     #[cold]
@@ -253,7 +252,7 @@ mod tests {
         let future = stack.begin(A, 10);
         let within = stack.begin(B, 12);
         let paused = stack.pause(future, &mut left_open, 15).expect("on the stack");
-        assert_eq!((stack.frames.len(), left_open.len()), (1, 1));
+        assert_eq!((stack.frames.len(), left_open.len()), (2, 1));
         let future = stack.resume(paused, &mut left_open, 50);
         assert_eq!(stack.path(), B);
         assert_eq!(stack.end(within, 53), taken(B, 41, 35, 6));
@@ -272,7 +271,7 @@ mod tests {
         assert_eq!(stack.end(within, 9), None, "it has ended");
         let future = stack.resume(paused, &mut left_open, 10);
         assert_eq!(stack.end(future, 11), taken(A, 11, 5, 3));
-        assert!(stack.frames.is_empty() && stack.left_open.is_empty());
+        assert!(stack.frames.len() == 1 && stack.left_open.is_empty());
     }
 
     #[test]

@@ -195,8 +195,10 @@ impl Cells {
     }
 }
 
+/// A product, since a division takes thrice as long; may be off by the last bit.
+#[inline]
 fn seconds(nanos: u64) -> f64 {
-    nanos as f64 / 1e9
+    nanos as f64 * 1e-9
 }
 
 #[cfg(test)]
