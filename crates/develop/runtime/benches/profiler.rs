@@ -38,12 +38,10 @@ fn five_within_one_another(bencher: Bencher<'_, '_>) {
     let profiler = TracedProfiler::new();
     bencher.counter(5u32).bench(|| {
         let profiler = black_box(&profiler);
-        let _guards = (
-            profiler.trace("a"),
-            profiler.trace("b"),
-            profiler.trace("c"),
-            profiler.trace("d"),
-            profiler.trace("e"),
-        );
+        let _a = profiler.trace("a");
+        let _b = profiler.trace("b");
+        let _c = profiler.trace("c");
+        let _d = profiler.trace("d");
+        let _e = profiler.trace("e");
     });
 }

@@ -32,6 +32,7 @@ mod emit;
 #[cfg(not(feature = "tracing"))]
 #[path = "profiler/emit_nothing.rs"]
 mod emit;
+mod buckets;
 mod export;
 mod future;
 mod guard;

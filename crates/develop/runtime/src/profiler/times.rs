@@ -5,11 +5,10 @@ use std::sync::Arc;
 use kandela_algebra::histogram::{ExponentialBuckets, Layout, LogHistogram, OffsetCounts};
 use kandela_algebra::merge::{Approximate, Commutative, Count, Merge, Sum};
 
+use super::buckets::{SCALE, bucket};
 use super::ledger::add;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
-/// 16 buckets for each doubling: percentiles are off by 2.2 % at most.
-const SCALE: i32 = 4;
 /// The bucket of 1 ns, in seconds, rounded down to a whole run.
 const FIRST_BUCKET: i32 = -512;
 /// Buckets come in runs of so many, four doublings, and a run takes memory once it is needed.
@@ -146,7 +145,7 @@ impl Tally {
         if total == 0 {
             return add(&cells.zero, 1);
         }
-        let bucket = (LogHistogram::bucket_index(seconds(total), SCALE) - FIRST_BUCKET) as usize;
+        let bucket = (bucket(total) - FIRST_BUCKET) as usize;
         match &self.runs[bucket / RUN] {
             Some(run) => add(&run.0[bucket % RUN], 1),
             None => self.begin_run(bucket),
@@ -195,10 +194,8 @@ impl Cells {
     }
 }
 
-/// A product, since a division takes thrice as long; may be off by the last bit.
-#[inline]
 fn seconds(nanos: u64) -> f64 {
-    nanos as f64 * 1e-9
+    nanos as f64 / 1e9
 }
 
 #[cfg(test)]
