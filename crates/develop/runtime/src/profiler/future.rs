@@ -75,9 +75,14 @@ impl Entry {
         self.shown = Shown::default();
     }
 
+    /// Ends it now, idle since it was paused.
     #[cfg(feature = "tracing")]
-    pub(super) fn path(&self) -> Option<super::paths::PathId> {
-        self.paused.as_ref().map(Paused::path)
+    pub(super) fn finish_now(&mut self) {
+        let Some(paused) = self.paused.take() else { return };
+        let local = Local::of(&self.core);
+        if let Some(taken) = paused.end_late(local.now()) {
+            local.record(taken);
+        }
     }
 }
 

@@ -70,6 +70,20 @@ impl Paths {
         path
     }
 
+    /// Whether `path` is `around` or within it.
+    #[cfg(feature = "tracing")]
+    pub(super) fn is_within(&self, path: PathId, around: PathId) -> bool {
+        if path == around {
+            return true;
+        }
+        let known = self.known.lock();
+        let mut at = path;
+        while at != around && at != PathId::ROOT {
+            at = known.paths[at.index()].within;
+        }
+        at == around
+    }
+
     /// The names from the outermost operation to that of `path`.
     pub(super) fn names(&self, path: PathId) -> Vec<&'static str> {
         let known = self.known.lock();

@@ -73,18 +73,13 @@ impl Paused {
         Paused { frame, since: now }
     }
 
-    #[cfg(feature = "tracing")]
-    pub(super) fn path(&self) -> PathId {
-        self.frame.path
-    }
-
     /// Ends it, as of when it was paused: what came after is nobody's.
     pub(super) fn end(&self) -> Option<Taken> {
         self.frame.end(self.since)
     }
 
-    /// Ends it now: its guard, which was taken elsewhere, is dropped now.
-    fn end_late(mut self, now: u64) -> Option<Taken> {
+    /// Ends it now, idle since it was paused.
+    pub(super) fn end_late(mut self, now: u64) -> Option<Taken> {
         self.frame.idle += now.saturating_sub(self.since);
         self.frame.end(now)
     }
