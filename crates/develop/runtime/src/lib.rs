@@ -10,7 +10,8 @@
 //!
 //! The parts:
 //!
-//! - `profiler` (feature `profiler`): where time goes, by call path.
+//! - `profiler` (feature `profiler`; `tracing` for bridges to and from that crate): where time goes, by call path;
+//! - `tracer` (feature `profiler`; `otlp` for the export): spans of distributed traces.
 
 pub mod clock;
 pub mod decision;
@@ -20,3 +21,5 @@ pub mod profiler;
 pub mod range;
 pub mod steward;
 mod sync;
+#[cfg(feature = "profiler")]
+pub mod tracer;
