@@ -27,12 +27,12 @@
 
 #[cfg(feature = "tracing")]
 mod bridge;
+mod buckets;
 #[cfg(feature = "tracing")]
 mod emit;
 #[cfg(not(feature = "tracing"))]
 #[path = "profiler/emit_nothing.rs"]
 mod emit;
-mod buckets;
 mod export;
 mod future;
 mod guard;

@@ -60,11 +60,17 @@ async fn run(program: Vec<Step>, profiler: TracedProfiler, clock: ManualClock) {
 
 async fn wait() {
     let mut waited = false;
-    std::future::poll_fn(|_| if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending })
-        .await;
+    std::future::poll_fn(
+        |_| if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending },
+    )
+    .await;
 }
 
-fn task(program: &[Step], profiler: &TracedProfiler, clock: &ManualClock) -> Pin<Box<dyn Future<Output = ()>>> {
+fn task(
+    program: &[Step],
+    profiler: &TracedProfiler,
+    clock: &ManualClock,
+) -> Pin<Box<dyn Future<Output = ()>>> {
     let running = run(program.to_vec(), profiler.clone(), clock.clone());
     Box::pin(profiler.trace("task").instrument(running))
 }

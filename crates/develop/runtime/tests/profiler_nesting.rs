@@ -270,7 +270,8 @@ fn paths_and_levels_beyond_the_limits_count_as_one() {
     let builder = TracedProfiler::builder().paths(3).depth(2).clock(Arc::new(ManualClock::new()));
     let profiler = builder.build().expect("within limits");
     {
-        let _guards = (profiler.trace("a"), profiler.trace("b"), profiler.trace("too deep"), profiler.trace("a"));
+        let _guards =
+            (profiler.trace("a"), profiler.trace("b"), profiler.trace("too deep"), profiler.trace("a"));
     }
     for name in ["c", "one too many", "and another", "c"] {
         drop(profiler.trace(name));

@@ -34,8 +34,10 @@ fn with_layer<T>(profiler: &TracedProfiler, action: impl FnOnce() -> T) -> T {
 
 async fn wait() {
     let mut waited = false;
-    std::future::poll_fn(|_| if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending })
-        .await;
+    std::future::poll_fn(
+        |_| if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending },
+    )
+    .await;
 }
 
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {

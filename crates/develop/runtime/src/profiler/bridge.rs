@@ -68,9 +68,10 @@ impl ProfilerLayer {
     where
         S: Subscriber + for<'s> LookupSpan<'s>,
     {
-        let known = span.scope().skip(1).find_map(|parent| {
-            parent.extensions().get::<Operation>().map(|operation| operation.path)
-        });
+        let known = span
+            .scope()
+            .skip(1)
+            .find_map(|parent| parent.extensions().get::<Operation>().map(|operation| operation.path));
         let here = local.path();
         match known {
             // A guard that is open within the parent is nearer than the parent.
@@ -96,8 +97,7 @@ where
         }
         let Some(span) = context.span(id) else { return };
         let local = Local::of(&self.core);
-        let within =
-            if attributes.is_root() { PathId::ROOT } else { self.path_of_parent(&span, &local) };
+        let within = if attributes.is_root() { PathId::ROOT } else { self.path_of_parent(&span, &local) };
         let path = local.path_of(within, attributes.metadata().name());
         let entry = Entry::new(self.core.clone(), Paused::begun(path, local.now()));
         // Another layer of this kind may have been here before: a span is an operation of one profiler.

@@ -239,12 +239,7 @@ impl State {
     }
 
     #[cold]
-    fn learn(
-        &mut self,
-        paths: &Paths,
-        address: (PathId, usize, usize),
-        operation: &'static str,
-    ) -> PathId {
+    fn learn(&mut self, paths: &Paths, address: (PathId, usize, usize), operation: &'static str) -> PathId {
         if self.known.len() >= MOST_KNOWN {
             self.known.clear();
         }

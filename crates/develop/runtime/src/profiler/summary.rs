@@ -198,4 +198,3 @@ fn duration(seconds: f64) -> String {
     };
     format!("{value:.digits$} {unit}")
 }
-

@@ -15,7 +15,10 @@ pub(in crate::profiler) fn write(summary: &TraceSummary) -> String {
 /// The names of a path as one text, from which they can be told.
 pub(super) fn joined(path: &[&str]) -> String {
     let plain = |name: &&str| -> String {
-        name.chars().map(|c| if c.is_control() { ' ' } else { c }).map(|c| if c == ';' { ':' } else { c }).collect()
+        name.chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .map(|c| if c == ';' { ':' } else { c })
+            .collect()
     };
     path.iter().map(plain).collect::<Vec<_>>().join(";")
 }

@@ -19,7 +19,12 @@ pub(in crate::profiler) fn write(summary: &TraceSummary) -> String {
         .map(|row| (labels(&row.path), row))
         .collect();
     let mut text = String::new();
-    family(&mut text, "trace_operation_seconds", "histogram", "Time from the start of an operation to its end.");
+    family(
+        &mut text,
+        "trace_operation_seconds",
+        "histogram",
+        "Time from the start of an operation to its end.",
+    );
     rows.iter().for_each(|(labels, row)| histogram(&mut text, labels, &row.times.durations, row));
     family(
         &mut text,
@@ -28,11 +33,8 @@ pub(in crate::profiler) fn write(summary: &TraceSummary) -> String {
         "Time in which a thread was at an operation itself.",
     );
     for (labels, row) in &rows {
-        let _ = writeln!(
-            text,
-            "trace_operation_own_seconds_total{{{labels}}} {}",
-            row.times.own.0 as f64 / 1e9
-        );
+        let _ =
+            writeln!(text, "trace_operation_own_seconds_total{{{labels}}} {}", row.times.own.0 as f64 / 1e9);
     }
     family(
         &mut text,
