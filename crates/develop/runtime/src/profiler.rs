@@ -23,7 +23,7 @@
 //!   ([`instrument`](Context::instrument)).
 //!
 //! The cost is bounded: beyond [`Builder::paths`] paths or [`Builder::depth`] levels, operations count as one path,
-//! [`OTHER`](crate::profiler::OTHER).
+//! [`OTHER`].
 
 #[cfg(feature = "tracing")]
 mod bridge;

@@ -83,7 +83,8 @@ fn take_turns(mut tasks: Vec<Pin<Box<dyn Future<Output = ()>>>>, cancelled: Opti
         tasks.retain_mut(|task| {
             number += 1;
             let is_ready = task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
-            !is_ready && !(round == 0 && cancelled == Some(number - 1))
+            let is_cancelled = round == 0 && cancelled == Some(number - 1);
+            !(is_ready || is_cancelled)
         });
         round += 1;
     }

@@ -153,7 +153,7 @@ impl Log {
         let span = context.span(id).expect("alive");
         let extensions = span.extensions();
         let name = extensions.get::<Name>().expect("named");
-        self.0.lock().unwrap().push(format!("{what} {}", name.0));
+        self.0.lock().expect("nobody panicked").push(format!("{what} {}", name.0));
     }
 }
 

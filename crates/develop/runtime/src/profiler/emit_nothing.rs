@@ -1,7 +1,7 @@
 //! Without the feature `tracing`, operations are shown to nobody.
 
 #[derive(Default)]
-pub(super) struct Shown;
+pub(super) struct Shown(());
 
 pub(super) struct ShownHere;
 
@@ -14,10 +14,10 @@ impl ShownHere {
     #[inline]
     pub(super) fn end(&self, _: u64) {}
     pub(super) fn take(&self, _: u64) -> Shown {
-        Shown
+        Shown(())
     }
     pub(super) fn resume(&self, _: u64, _: Shown, _: &[u64]) {}
     pub(super) fn pause(&self, _: u64, _: &[u64]) -> Shown {
-        Shown
+        Shown(())
     }
 }

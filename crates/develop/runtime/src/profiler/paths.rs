@@ -19,7 +19,7 @@ impl PathId {
     }
 }
 
-/// The name of [`PathId::OTHER`] in summaries.
+/// The path of operations that the limits on paths and depth leave none of their own.
 pub const OTHER: &str = "…other";
 
 /// All paths of a profiler. Threads ask once a path and remember the number.
