@@ -145,6 +145,30 @@ fn tasks_that_take_turns_on_one_thread_keep_their_own_nesting() {
 }
 
 #[test]
+fn a_bare_guard_held_across_an_await_takes_in_no_instrumented_task() {
+    let (clock, profiler) = profiler();
+    let inner = profiler.clone();
+    let mut instrumented = pin!(profiler.trace("task").instrument(async move {
+        drop(inner.trace("within task"));
+        Once::default().await;
+        let _guard = inner.trace("within task");
+        clock.advance(nanos(2));
+    }));
+    let mut bare = pin!(async {
+        let _guard = profiler.trace("bare");
+        Once::default().await;
+    });
+    assert!(poll(bare.as_mut()).is_pending());
+    assert!(poll(instrumented.as_mut()).is_pending());
+    assert!(poll(bare.as_mut()).is_ready());
+    assert!(poll(instrumented.as_mut()).is_ready());
+    let summary = profiler.trace_summary();
+    assert_eq!(times(&summary, &["task", "within task"]), (2, 2, 0, 2));
+    assert_eq!(times(&summary, &["bare"]), (1, 0, 0, 0));
+    assert_eq!(summary.tree().nodes(), 4, "{summary}");
+}
+
+#[test]
 fn a_cancelled_future_ends_once_with_all_that_it_held() {
     let (clock, profiler) = profiler();
     {

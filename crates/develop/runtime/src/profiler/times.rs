@@ -166,9 +166,12 @@ impl Cells {
     /// not yet in another.
     pub(super) fn read(&self) -> PathTimes {
         let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
-        let mut counts = vec![0; MAX_BUCKETS];
-        for (position, run) in self.runs.lock().iter() {
-            let buckets = counts[position * RUN..][..RUN].iter_mut();
+        let runs = self.runs.lock().clone();
+        let positions = || runs.iter().map(|(position, _)| *position);
+        let (first, last) = (positions().min().unwrap_or(0), positions().max().unwrap_or(0));
+        let mut counts = vec![0; (last - first + 1) * RUN];
+        for (position, run) in &runs {
+            let buckets = counts[(position - first) * RUN..][..RUN].iter_mut();
             buckets.zip(&run.0).for_each(|(count, cell)| *count = read(cell));
         }
         let sum = |cell: &AtomicU64| Sum(i128::from(read(cell)));
@@ -176,7 +179,7 @@ impl Cells {
         let buckets = ExponentialBuckets {
             scale: SCALE,
             zero_count: read(&self.zero),
-            positive: OffsetCounts { offset: FIRST_BUCKET, counts },
+            positive: OffsetCounts { offset: FIRST_BUCKET + (first * RUN) as i32, counts },
             sum: Some(total.0 as f64 / 1e9),
             min: Some(seconds(min)),
             max: Some(seconds(max)),
