@@ -43,8 +43,8 @@ pub struct ProfilerLayer {
 /// A span's operation, kept with the span.
 struct Operation {
     path: PathId,
-    /// None while it goes on a stack or off it.
-    entry: Option<Entry>,
+    /// None while it goes on a stack or off it; boxed, since it is moved for that.
+    entry: Option<Box<Entry>>,
     entered: Option<Entered>,
 }
 
@@ -103,7 +103,7 @@ where
         // Another layer of this kind may have been here before: a span is an operation of one profiler.
         let mut extensions = span.extensions_mut();
         if extensions.get_mut::<Operation>().is_none() {
-            extensions.insert(Operation { path, entry: Some(entry), entered: None });
+            extensions.insert(Operation { path, entry: Some(Box::new(entry)), entered: None });
         }
     }
 

@@ -38,9 +38,7 @@ impl ShownHere {
 
     #[inline]
     pub(super) fn end(&self, id: u64) {
-        if self.is_on {
-            drop(self.take(id));
-        }
+        drop(self.take(id));
     }
 
     fn put(&self, id: u64, shown: Shown) {
@@ -51,6 +49,9 @@ impl ShownHere {
 
     /// Leaves the span of `id`.
     pub(super) fn take(&self, id: u64) -> Shown {
+        if !self.is_on {
+            return None;
+        }
         // The subscriber may trace, so nothing is borrowed while it is called.
         let span = self.spans.borrow_mut().remove(&id)?;
         span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
@@ -59,6 +60,9 @@ impl ShownHere {
 
     /// Enters a span again as that of `id`, then those of `open`, outermost first.
     pub(super) fn resume(&self, id: u64, shown: Shown, open: &[u64]) {
+        if !self.is_on {
+            return;
+        }
         self.put(id, shown);
         for id in open {
             let span = self.spans.borrow().get(id).cloned();
@@ -70,6 +74,9 @@ impl ShownHere {
 
     /// Leaves those of `open`, innermost first, then that of `id`.
     pub(super) fn pause(&self, id: u64, open: &[u64]) -> Shown {
+        if !self.is_on {
+            return None;
+        }
         for id in open.iter().rev() {
             let span = self.spans.borrow().get(id).cloned();
             if let Some(span) = span {
