@@ -28,10 +28,6 @@
 #[cfg(feature = "tracing")]
 mod bridge;
 mod buckets;
-#[cfg(feature = "tracing")]
-mod emit;
-#[cfg(not(feature = "tracing"))]
-#[path = "profiler/emit_nothing.rs"]
 mod emit;
 mod export;
 mod future;
@@ -49,11 +45,12 @@ use std::sync::Arc;
 
 #[cfg(feature = "tracing")]
 pub use bridge::ProfilerLayer;
+use emit::Shows;
 #[cfg(feature = "tracing")]
 pub use emit::TARGET;
 pub use future::Instrumented;
 pub use guard::{Attached, Context, Guard};
-use local::{Core, Local};
+use local::{Core, Local, Place};
 pub use paths::OTHER;
 use paths::{PathId, Paths};
 pub use summary::TraceSummary;
@@ -64,6 +61,7 @@ pub use times::PathTimes;
 use crate::clock::Clock;
 use crate::range::{OutOfRange, within};
 use crate::sync::Ordering;
+use crate::tracer::Tracer;
 
 /// Measures operations by call path. Copies share what they measure.
 #[derive(Clone)]
@@ -85,7 +83,7 @@ impl TracedProfiler {
     /// A profiler with the default limits and clock.
     pub fn new() -> TracedProfiler {
         let Builder { paths, depth, .. } = Builder::default();
-        TracedProfiler::with(Time::Counter(CounterClock::new()), Paths::new(paths, depth), false)
+        TracedProfiler::with(Time::Counter(CounterClock::new()), Paths::new(paths, depth), Shows::default())
     }
 
     /// Sets limits and the clock.
@@ -93,8 +91,8 @@ impl TracedProfiler {
         Builder::default()
     }
 
-    fn with(time: Time, paths: Paths, shows_spans: bool) -> TracedProfiler {
-        let core = Arc::new(Core::new(time, paths, shows_spans));
+    fn with(time: Time, paths: Paths, shows: Shows) -> TracedProfiler {
+        let core = Arc::new(Core::new(time, paths, shows));
         TracedProfiler { _handle: Arc::new(Handle(core.clone())), core }
     }
 
@@ -108,12 +106,13 @@ impl TracedProfiler {
 
     /// The place of the operation that is open on this thread, to be carried to another.
     pub fn context(&self) -> Context {
-        Context::new(&self.core, Local::of(&self.core).path())
+        let local = Local::of(&self.core);
+        Context::new(&self.core, Place { path: local.path(), span: local.span() })
     }
 
     /// The place outside of all operations, for tasks that belong to nobody.
     pub fn root(&self) -> Context {
-        Context::new(&self.core, PathId::ROOT)
+        Context::new(&self.core, Place { path: PathId::ROOT, span: None })
     }
 
     /// The times of all operations that have ended, on all threads, since the profiler was made.
@@ -145,12 +144,12 @@ pub struct Builder {
     paths: usize,
     depth: usize,
     clock: Option<Arc<dyn Clock>>,
-    shows_spans: bool,
+    shows: Shows,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Builder { paths: 1024, depth: 64, clock: None, shows_spans: false }
+        Builder { paths: 1024, depth: 64, clock: None, shows: Shows::default() }
     }
 }
 
@@ -167,9 +166,17 @@ impl Builder {
         self
     }
 
-    /// Reads the time from `clock`; by default from a [`CounterClock`].
+    /// Reads the time from `clock`; by default from a [`CounterClock`]. A clock must not trace.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Builder {
         self.clock = Some(clock);
+        self
+    }
+
+    /// Makes each operation a span of `service` too: a child of the span of the operation that it is within, or the root of a new
+    /// trace. [`Context::span`] is what an outgoing request names as its parent, and [`Context::within_span`] takes up that of an
+    /// incoming one. A span costs several times what an operation does.
+    pub fn spans(mut self, tracer: Tracer, service: impl Into<Arc<str>>) -> Builder {
+        self.shows.tracer = Some((tracer, service.into()));
         self
     }
 
@@ -178,7 +185,7 @@ impl Builder {
     /// subscriber costs.
     #[cfg(feature = "tracing")]
     pub fn show_spans(mut self) -> Builder {
-        self.shows_spans = true;
+        self.shows.tracing = true;
         self
     }
 
@@ -190,6 +197,6 @@ impl Builder {
         let paths = within("profiler.paths", self.paths, 1..=65_536)?;
         let depth = within("profiler.depth", self.depth, 1..=256)?;
         let time = self.clock.map_or_else(|| Time::Counter(CounterClock::new()), Time::Given);
-        Ok(TracedProfiler::with(time, Paths::new(paths, depth), self.shows_spans))
+        Ok(TracedProfiler::with(time, Paths::new(paths, depth), self.shows))
     }
 }

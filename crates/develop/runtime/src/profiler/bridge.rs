@@ -99,7 +99,7 @@ where
         let local = Local::of(&self.core);
         let within = if attributes.is_root() { PathId::ROOT } else { self.path_of_parent(&span, &local) };
         let path = local.path_of(within, attributes.metadata().name());
-        let entry = Entry::new(self.core.clone(), Paused::begun(path, local.now()));
+        let entry = Entry::new(self.core.clone(), Paused::begun(path, local.now()), None);
         // Another layer of this kind may have been here before: a span is an operation of one profiler.
         let mut extensions = span.extensions_mut();
         if extensions.get_mut::<Operation>().is_none() {

@@ -21,12 +21,12 @@ pub(super) struct Entry {
     /// What was open within it when it was last paused, on the thread's part that has the number `home`.
     left_open: Vec<u64>,
     home: u64,
-    shown: Shown,
+    shown: Option<Shown>,
 }
 
 impl Entry {
-    pub(super) fn new(core: Arc<Core>, paused: Paused) -> Entry {
-        Entry { core, paused: Some(paused), left_open: Vec::new(), home: 0, shown: Shown::default() }
+    pub(super) fn new(core: Arc<Core>, paused: Paused, shown: Option<Shown>) -> Entry {
+        Entry { core, paused: Some(paused), left_open: Vec::new(), home: 0, shown }
     }
 
     /// An operation that has begun on this thread, from its stack.
@@ -54,7 +54,7 @@ impl Entry {
         let now = local.now();
         let open = self.left_open.clone();
         let id = local.resume(paused, &mut self.left_open, now);
-        local.shown.resume(id, std::mem::take(&mut self.shown), &open);
+        local.shown.resume(id, self.shown.take(), &open);
         Some(id)
     }
 
@@ -72,7 +72,7 @@ impl Entry {
         if let Some(taken) = paused.end() {
             Local::of(&self.core).record(taken);
         }
-        self.shown = Shown::default();
+        self.shown = None;
     }
 
     /// Ends it now, idle since it was paused.

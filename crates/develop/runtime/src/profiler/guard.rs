@@ -5,10 +5,11 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::emit::Shown;
 use super::future::{Entry, Instrumented};
-use super::local::{Core, Local};
-use super::paths::PathId;
+use super::local::{Core, Local, Place};
 use super::stack::Paused;
+use crate::tracer::SpanContext;
 
 /// An operation that lasts until this is dropped, by return, `?` or panic.
 ///
@@ -33,7 +34,7 @@ pub struct Guard {
 
 impl Guard {
     #[inline]
-    pub(super) fn begin(local: Rc<Local>, within: Option<PathId>, operation: &'static str) -> Guard {
+    pub(super) fn begin(local: Rc<Local>, within: Option<&Place>, operation: &'static str) -> Guard {
         let id = local.begin(within, operation);
         Guard { local, id }
     }
@@ -85,34 +86,49 @@ impl fmt::Debug for Guard {
 #[derive(Clone)]
 pub struct Context {
     core: Arc<Core>,
-    path: PathId,
+    place: Place,
 }
 
 impl Context {
-    pub(super) fn new(core: &Arc<Core>, path: PathId) -> Context {
-        Context { core: core.clone(), path }
+    pub(super) fn new(core: &Arc<Core>, place: Place) -> Context {
+        Context { core: core.clone(), place }
+    }
+
+    /// This place within a span of another service: where operations are spans, those that begin here are its children.
+    pub fn within_span(mut self, span: SpanContext) -> Context {
+        self.place.span = Some(span);
+        self
+    }
+
+    /// Where operations are spans, that which is open at this place: what an outgoing request names as its parent.
+    pub fn span(&self) -> Option<SpanContext> {
+        self.place.span
     }
 
     /// Until what is returned is dropped, what begins on this thread belongs here.
     pub fn attach(&self) -> Attached {
         let local = Local::of(&self.core);
-        let id = local.carry(self.path);
+        let id = local.carry(&self.place);
         Attached { local, id }
     }
 
     /// Begins an operation here, on this thread.
     pub fn trace(&self, operation: &'static str) -> Guard {
-        Guard::begin(Local::of(&self.core), Some(self.path), operation)
+        Guard::begin(Local::of(&self.core), Some(&self.place), operation)
     }
 
     /// What begins while `future` is polled belongs here; for tasks that are spawned. The future itself is no operation.
     pub fn instrument<F: Future>(&self, future: F) -> Instrumented<F> {
-        Instrumented::new(future, Entry::new(self.core.clone(), Paused::carried(self.path)))
+        let carried = Paused::carried(self.place.path);
+        Instrumented::new(
+            future,
+            Entry::new(self.core.clone(), carried, Some(Shown::within(self.place.span))),
+        )
     }
 
     /// The names of the operations from the outermost one to this place.
     pub fn path(&self) -> Vec<&'static str> {
-        self.core.paths.names(self.path)
+        self.core.paths.names(self.place.path)
     }
 }
 

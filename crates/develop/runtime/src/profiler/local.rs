@@ -7,30 +7,39 @@ use std::sync::atomic::AtomicBool;
 
 use hashbrown::HashMap;
 
-use super::emit::ShownHere;
+use super::emit::{Shown, ShownHere, Shows};
 use super::ledger::{Ledger, Sheet};
 use super::paths::{PathId, Paths};
 use super::stack::{Paused, Stack, Taken};
 use super::time::Time;
 use super::times::{Cells, PathTimes, Tally};
 use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::tracer::SpanContext;
 
 /// What all threads share of a profiler. After a thread's first operation of a path, it takes no lock of this.
 pub(super) struct Core {
     pub(super) time: Time,
     pub(super) paths: Paths,
     pub(super) ledger: Ledger<ThreadSheet>,
-    shows_spans: bool,
+    shows: Shows,
     /// No handle is left: threads let go of it when they next look for a profiler.
     pub(super) is_abandoned: AtomicBool,
     threads: AtomicU64,
 }
 
 impl Core {
-    pub(super) fn new(time: Time, paths: Paths, shows_spans: bool) -> Core {
+    pub(super) fn new(time: Time, paths: Paths, shows: Shows) -> Core {
         let (is_abandoned, threads) = (AtomicBool::new(false), AtomicU64::new(0));
-        Core { time, paths, ledger: Ledger::new(), shows_spans, is_abandoned, threads }
+        Core { time, paths, ledger: Ledger::new(), shows, is_abandoned, threads }
     }
+}
+
+/// Where an operation belongs.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) path: PathId,
+    /// Where operations are spans, that whose child it is.
+    pub(super) span: Option<SpanContext>,
 }
 
 /// What one thread has counted, path by path.
@@ -120,7 +129,7 @@ impl Local {
         core.ledger.open(sheet.clone());
         let number = core.threads.fetch_add(1, Ordering::Relaxed);
         let state = State { stack: Stack::new(), nodes: Vec::new(), known: HashMap::new() };
-        let shown = ShownHere::new(core.shows_spans);
+        let shown = ShownHere::new(&core.shows);
         Local { core: core.clone(), number, sheet, state: RefCell::new(state), shown }
     }
 
@@ -142,17 +151,25 @@ impl Local {
         self.state.borrow().stack.path()
     }
 
-    /// Begins an operation, within the one that is open if `within` names no other.
+    /// The span that an operation which begins now is a child of, where operations are spans.
+    pub(super) fn span(&self) -> Option<SpanContext> {
+        if self.shown.is_on() { self.shown.nearest(self.state.borrow().stack.ids()) } else { None }
+    }
+
+    /// Begins an operation, within the one that is open if `within` names no other place.
     #[inline]
-    pub(super) fn begin(&self, within: Option<PathId>, operation: &'static str) -> u64 {
+    pub(super) fn begin(&self, within: Option<&Place>, operation: &'static str) -> u64 {
         let mut state = self.state.borrow_mut();
-        let within = within.unwrap_or_else(|| state.stack.path());
-        let path = state.path_of(&self.core.paths, within, operation);
+        let path = within.map_or_else(|| state.stack.path(), |place| place.path);
+        let path = state.path_of(&self.core.paths, path, operation);
         // Read last, so that what was done above is not part of the operation.
         let now = self.core.time.now();
         let id = state.stack.begin(path, now);
         drop(state);
-        self.shown.begin(id, operation);
+        if self.shown.is_on() {
+            let parent = within.map_or_else(|| self.span(), |place| place.span);
+            self.shown.begin(id, parent, operation);
+        }
         id
     }
 
@@ -162,9 +179,11 @@ impl Local {
         self.state.borrow_mut().path_of(&self.core.paths, within, operation)
     }
 
-    /// What begins from now on belongs to `path`.
-    pub(super) fn carry(&self, path: PathId) -> u64 {
-        self.state.borrow_mut().stack.carry(path)
+    /// What begins from now on belongs to `place`.
+    pub(super) fn carry(&self, place: &Place) -> u64 {
+        let id = self.state.borrow_mut().stack.carry(place.path);
+        self.shown.put(id, Some(Shown::within(place.span)));
+        id
     }
 
     #[inline]
@@ -174,7 +193,7 @@ impl Local {
             state.record(&self.sheet, taken);
         }
         drop(state);
-        self.shown.end(id);
+        drop(self.shown.take(id));
     }
 
     pub(super) fn record(&self, taken: Taken) {

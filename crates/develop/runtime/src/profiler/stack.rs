@@ -107,6 +107,11 @@ impl Stack {
         self.frames.last().map_or(PathId::ROOT, |frame| frame.path)
     }
 
+    /// The ids of all frames, from the innermost.
+    pub(super) fn ids(&self) -> impl Iterator<Item = u64> {
+        self.frames.iter().rev().map(|frame| frame.id)
+    }
+
     #[inline]
     fn new_id(&mut self) -> u64 {
         self.next_id += 1;
