@@ -50,6 +50,12 @@ impl<S: Sheet> Ledger<S> {
         sheets.open.iter().for_each(|sheet| sheet.add_to(&mut sum));
         sum
     }
+
+    /// How many threads count.
+    #[cfg(test)]
+    pub(crate) fn open_sheets(&self) -> usize {
+        self.sheets.lock().open.len()
+    }
 }
 
 /// Adds to a cell that no other thread writes: a plain load and store, where `fetch_add` would lock the bus.

@@ -274,3 +274,29 @@ impl State {
         &mut self.nodes[path.index()]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::profiler::TracedProfiler;
+
+    #[test]
+    fn a_thread_that_ended_takes_no_memory() {
+        let profiler = TracedProfiler::new();
+        for _ in 0..3 {
+            let profiler = profiler.clone();
+            std::thread::spawn(move || drop(profiler.trace("operation"))).join().expect("no panic");
+        }
+        assert_eq!(profiler.core.ledger.open_sheets(), 0);
+        assert_eq!(profiler.trace_summary().times(["operation"]).map(|times| times.count.0), Some(3));
+    }
+
+    #[test]
+    fn a_thread_lets_go_of_profilers_that_are_gone() {
+        let profiler = TracedProfiler::new();
+        drop(profiler.trace("operation"));
+        let core = std::sync::Arc::downgrade(&profiler.core);
+        drop(profiler);
+        drop(TracedProfiler::new().trace("another's"));
+        assert!(core.upgrade().is_none());
+    }
+}
