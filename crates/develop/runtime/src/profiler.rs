@@ -154,7 +154,7 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// The most paths that are told apart: 1 to 65,536, by default 1,024. A path takes about 1.5 KiB on each thread that it is on.
+    /// The most paths that are told apart: 1 to 65,536, by default 1,024. A path takes about 1 KiB on each thread that it is on.
     pub fn paths(mut self, most: usize) -> Builder {
         self.paths = most;
         self

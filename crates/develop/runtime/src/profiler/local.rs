@@ -80,7 +80,8 @@ struct State {
 struct Node {
     /// The operation that began last within it.
     recent: Option<(&'static str, PathId)>,
-    tally: Option<Tally>,
+    /// Boxed, since a thread has a node for each path that any thread has, and a tally only for its own.
+    tally: Option<Box<Tally>>,
 }
 
 /// Names with other addresses than those known are looked up again, so forgetting some costs time only.
@@ -236,7 +237,7 @@ impl State {
         let mut tally = Tally::new();
         tally.record(taken.total, taken.idle, taken.own);
         sheet.paths.lock().push((taken.path, tally.cells().clone()));
-        self.node(taken.path).tally = Some(tally);
+        self.node(taken.path).tally = Some(Box::new(tally));
     }
 
     #[inline]
