@@ -12,7 +12,12 @@ mod clock;
 #[allow(unreachable_pub, dead_code, reason = "the library uses the rest")]
 mod steady;
 
-/// In the place of the library's own.
+pub mod ledger;
+#[path = "../../crates/develop/runtime/src/profiler/ledger.rs"]
+#[allow(unreachable_pub, dead_code, reason = "the profiler uses the rest")]
+mod ledger_of_sheets;
+
+/// What `kandela-runtime` has under this name, of loom's types.
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
     pub(crate) use parking_lot::Mutex;

@@ -153,6 +153,13 @@ impl LogHistogram {
         self.add_counts(positive, negative, scale::MAX_SCALE);
     }
 
+    /// The bucket of a magnitude above zero at `scale`, at most [`Layout::MAX_SCALE`]: its index in [`ExponentialBuckets`]. For
+    /// recorders that keep counts of their own and fold them in by [`LogHistogram::from_exponential`].
+    #[inline]
+    pub fn bucket_index(magnitude: f64, scale: i32) -> i32 {
+        scale::index(magnitude) >> (scale::MAX_SCALE - scale)
+    }
+
     /// Adds counts of `scale`, lowering the own scale as far as the bound on buckets and `scale` demand.
     fn add_counts(&mut self, positive: &Counts, negative: &Counts, scale: i32) {
         let mut target = self.scale.min(scale);

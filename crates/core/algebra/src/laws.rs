@@ -15,6 +15,7 @@
 //! that was given too few values to say anything is an error too: a test must be able to fail.
 
 mod intercept;
+mod tree;
 
 use std::fmt::{self, Debug};
 
@@ -23,6 +24,7 @@ pub use intercept::{Ending, field, intercept, one_end};
 use crate::merge::{
     Commutative, Idempotent, Merge, Subtract, Summary, Window, Windowed, merge_all, summarise, window,
 };
+pub use tree::comonad;
 
 /// Why a law was not shown to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]

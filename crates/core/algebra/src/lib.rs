@@ -9,6 +9,7 @@
 //! - [`mod@unit`]: units, conversions, and when a conversion may move past an aggregation;
 //! - [`rollup`]: pod → service → team, without double counts;
 //! - [`intercept`]: what is done before and after a call, and nests; where a part lies within a whole;
+//! - [`tree`]: profiles and other trees of named parts, what a part has of its own and in all;
 //! - `laws` (cargo feature `laws`): each law as a function that returns the first counterexample, for tests.
 //!
 //! The crate knows nothing but `std`: no clock, no I/O, no wire format.
@@ -34,4 +35,5 @@ pub mod intercept;
 pub mod laws;
 pub mod merge;
 pub mod rollup;
+pub mod tree;
 pub mod unit;

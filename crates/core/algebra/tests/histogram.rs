@@ -292,3 +292,25 @@ fn malformed_buckets_are_refused_with_what_is_wrong() {
     assert!(matches!(Layout::new(8, 160, f64::NAN), Err(HistogramError::ZeroThreshold { .. })));
     assert!(matches!(Layout::for_relative_error(1e-4, 160), Err(HistogramError::RelativeError { .. })));
 }
+
+#[test]
+fn counts_kept_by_bucket_index_are_the_counts_that_recording_gives() {
+    let values = [1e-9, 2.5e-7, 0.001, 0.0010001, 1.0, 3.5, 1e4];
+    let layout = Layout::new(4, 1024, 0.0).unwrap();
+    let mut recorded = LogHistogram::with_layout(layout);
+    let offset = LogHistogram::bucket_index(1e-9, 4);
+    let mut counts = vec![0; (LogHistogram::bucket_index(1e4, 4) - offset) as usize + 1];
+    for value in values {
+        recorded.record(value);
+        counts[(LogHistogram::bucket_index(value, 4) - offset) as usize] += 1;
+    }
+    let buckets = ExponentialBuckets {
+        scale: 4,
+        positive: OffsetCounts { offset, counts },
+        sum: Some(recorded.sum()),
+        min: Some(1e-9),
+        max: Some(1e4),
+        ..ExponentialBuckets::default()
+    };
+    assert!(LogHistogram::from_exponential(&buckets, 1024).unwrap().same_counts(&recorded));
+}

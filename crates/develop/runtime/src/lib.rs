@@ -8,15 +8,21 @@
 //! - [`steward`]: who may change something now;
 //! - [`range`]: settings are checked where a value is built.
 //!
-//! The parts:
+//! The parts, each behind the cargo feature of its name:
 //!
-//! - `intercept` (cargo feature `intercept`; as `tower` layers with `tower`): timing, metrics, deadlines, retries within a
-//!   budget, and W3C trace context around any call.
+//! - `profiler`: where time goes, by call path (with the feature `tracing`, from and to that crate too); `tracer`: spans of distributed
+//!   traces (with `otlp`, for export);
+//! - `intercept`: timing, metrics, deadlines, retries within a budget, and W3C trace context around any call;
+//! - `breaker`: a circuit breaker that learns what is normal for a service;
+//! - `limiter`: a limit of concurrency that follows what the service bears;
+//! - `cache`: a cache that finds its own eviction policy.
+//!
+//! With the feature `tower`, those that stand around a call are `tower` layers too.
 
-#[cfg(feature = "cache")]
-pub mod cache;
 #[cfg(feature = "breaker")]
 pub mod breaker;
+#[cfg(feature = "cache")]
+pub mod cache;
 pub mod clock;
 pub mod decision;
 #[cfg(feature = "intercept")]
@@ -24,8 +30,12 @@ pub mod intercept;
 pub mod knob;
 #[cfg(feature = "limiter")]
 pub mod limiter;
+#[cfg(feature = "profiler")]
+pub mod profiler;
 pub mod range;
 #[cfg(any(feature = "breaker", feature = "limiter"))]
 mod steady;
 pub mod steward;
 mod sync;
+#[cfg(feature = "profiler")]
+pub mod tracer;
