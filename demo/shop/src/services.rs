@@ -41,16 +41,16 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    /// All of them, who is called before who calls.
+    /// All of them.
     pub(crate) const ALL: [Service; 8] = [
-        Service::Bank,
-        Service::Warehouse,
-        Service::Stock,
-        Service::Payment,
+        Service::Gateway,
         Service::Catalogue,
         Service::Cart,
         Service::Checkout,
-        Service::Gateway,
+        Service::Payment,
+        Service::Stock,
+        Service::Bank,
+        Service::Warehouse,
     ];
 
     pub(crate) fn name(self) -> &'static str {

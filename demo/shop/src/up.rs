@@ -89,7 +89,7 @@ fn addresses(plan: &Plan) -> Result<BTreeMap<Service, Vec<String>>> {
     // Held until all are found, so that none is found twice.
     let mut held = Vec::new();
     let mut found = BTreeMap::new();
-    for (place, service) in Service::ALL.into_iter().rev().enumerate() {
+    for (place, service) in Service::ALL.into_iter().enumerate() {
         let count = plan.replicas.get(&service).copied().unwrap_or(1);
         let mut of_service = Vec::new();
         for replica in 0..count {
@@ -135,7 +135,6 @@ fn start(plan: &Plan, addresses: &BTreeMap<Service, Vec<String>>) -> Result<Vec<
             replicas.push(Replica { service, number, address: address.clone(), child, ended: false });
         }
     }
-    replicas.sort_by_key(|replica| (replica.service, replica.number));
     Ok(replicas)
 }
 
@@ -209,7 +208,7 @@ fn tell_who_ended(replicas: &mut [Replica]) {
     }
 }
 
-/// Ends who calls before who is called, and kills who takes too long.
+/// Ends all, and kills who takes too long.
 async fn stop(mut replicas: Vec<Replica>) {
     for replica in &mut replicas {
         drop(replica.child.stdin.take());
