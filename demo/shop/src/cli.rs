@@ -211,7 +211,8 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3600.0,
         _ => return Err(format!("{text:?} is no time; give 500ms, 60s, 5m or 12h")),
     };
-    let number: f64 = number.parse().map_err(|_| format!("{text:?} is no time; give 500ms, 60s, 5m or 12h"))?;
+    let number: f64 =
+        number.parse().map_err(|_| format!("{text:?} is no time; give 500ms, 60s, 5m or 12h"))?;
     Duration::try_from_secs_f64(number * seconds).map_err(|error| format!("{text:?}: {error}"))
 }
 

@@ -135,7 +135,8 @@ impl Downstream {
             telemetry::breaker_refused(self.name);
             return Err(Miss::Open);
         };
-        let mut report = Report { breaker: &self.breaker, endpoint: endpoint_at(&replica), outcome: Outcome::Failed };
+        let mut report =
+            Report { breaker: &self.breaker, endpoint: endpoint_at(&replica), outcome: Outcome::Failed };
         let answer = self.exchange(call, &replica, attempt).await;
         let failed = match &answer {
             Ok(_) => false,

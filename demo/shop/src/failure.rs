@@ -38,7 +38,8 @@ impl Failure {
     pub(crate) fn passed_on(status: StatusCode, name: &str, body: &[u8]) -> Failure {
         let said = serde_json::from_slice::<serde_json::Value>(body).ok();
         let said = said.as_ref().and_then(|body| body.get("error")).and_then(|error| error.as_str());
-        let message = said.map_or_else(|| format!("{name} answered {status}"), |said| format!("{name}: {said}"));
+        let message =
+            said.map_or_else(|| format!("{name} answered {status}"), |said| format!("{name}: {said}"));
         let internal = status == StatusCode::INTERNAL_SERVER_ERROR;
         Failure::new(if internal { StatusCode::BAD_GATEWAY } else { status }, message)
     }

@@ -126,7 +126,8 @@ fn cost<'a>(lines: &[Line], chosen: impl Iterator<Item = &'a Promotion>) -> u64 
 
 /// This season's promotions. Those that touch most baskets come last, so that the special ones are among those tried.
 fn season() -> Vec<Promotion> {
-    let categories = (0..25).map(|n| (n % 4, Effect::Category { category: n * 2, percent: 10 + u64::from(n % 5) * 5 }));
+    let categories =
+        (0..25).map(|n| (n % 4, Effect::Category { category: n * 2, percent: 10 + u64::from(n % 5) * 5 }));
     let others = [
         (4, Effect::OneFree { of: 3 }),
         (4, Effect::OneFree { of: 2 }),

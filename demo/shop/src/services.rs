@@ -98,9 +98,12 @@ impl Service {
     }
 }
 
+/// Makes what a database lacks.
+type Prepare = fn(&mut Connection) -> rusqlite::Result<()>;
+
 /// Makes what the databases in `data` lack: done once, before several processes would do it at the same time.
 pub(crate) fn prepare_databases(data: &Path) -> Result<()> {
-    let prepare: [(&str, fn(&mut Connection) -> rusqlite::Result<()>); 5] = [
+    let prepare: [(&str, Prepare); 5] = [
         ("catalogue", catalogue::prepare),
         ("stock", stock::prepare),
         ("cart", cart::prepare),

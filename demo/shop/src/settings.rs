@@ -74,7 +74,8 @@ impl Settings {
     /// The value of the knob `name`: its own, or the one that all knobs of that ending have.
     pub(crate) fn get(&self, name: &str) -> Result<&Value> {
         let own = self.knobs.get(name);
-        let shared = || self.downstream.iter().find(|(end, _)| name.ends_with(end.as_str())).map(|(_, value)| value);
+        let shared =
+            || self.downstream.iter().find(|(end, _)| name.ends_with(end.as_str())).map(|(_, value)| value);
         own.or_else(shared).with_context(|| format!("defaults.toml has no value for the knob {name}"))
     }
 }
@@ -95,15 +96,17 @@ mod tests {
 
     /// FNV-1a, which any language has in three lines.
     fn fingerprint(text: &str) -> u64 {
-        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+        text.bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
     }
 
     #[test]
     fn the_defaults_are_frozen() {
-        let values: Vec<&str> =
-            DEFAULTS.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+        let values: Vec<&str> = DEFAULTS
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .collect();
         assert_eq!(
             fingerprint(&values.join("\n")),
             3_265_256_762_714_894_722,

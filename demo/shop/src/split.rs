@@ -68,8 +68,9 @@ mod tests {
     #[test]
     fn a_canary_gets_its_share_of_the_calls() {
         let split = split();
-        let to_canary =
-            (0..1000).filter(|n| split.pick(f64::from(*n) / 1000.0, |_| true).as_deref() == Some("b:2")).count();
+        let to_canary = (0..1000)
+            .filter(|n| split.pick(f64::from(*n) / 1000.0, |_| true).as_deref() == Some("b:2"))
+            .count();
         assert_eq!(to_canary, 100);
     }
 

@@ -13,7 +13,9 @@ fn load(arguments: &[&str]) -> std::process::Output {
 
 fn lines(output: &std::process::Output) -> Vec<Value> {
     let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
 }
 
 #[test]
@@ -22,7 +24,8 @@ fn a_few_minutes_of_a_file_are_replayed_and_summed_up() {
     let file = tempfile::Builder::new().suffix(".csv").tempfile().expect("a file");
     std::fs::write(file.path(), "minute,count\n00:00,600\n00:01,0\n00:02,1200\n").expect("writable");
     let (target, replay) = (shop.url("gateway", 0), file.path().display().to_string());
-    let arguments = ["--target", &target, "--replay", &replay, "--compress", "60", "--slo", "p99=5s,errors=1%"];
+    let arguments =
+        ["--target", &target, "--replay", &replay, "--compress", "60", "--slo", "p99=5s,errors=1%"];
 
     let output = load(&[&arguments[..], &["--format", "json"]].concat());
     assert!(output.status.success(), "{output:?}");
@@ -60,7 +63,10 @@ fn requests_do_not_wait_for_answers_and_their_time_counts_from_when_they_were_du
 fn what_can_not_be_done_is_said() {
     let nobody = load(&["--day", "--target", "http://127.0.0.1:9"]);
     assert!(!nobody.status.success());
-    assert!(String::from_utf8_lossy(&nobody.stderr).contains("does not answer; start the shop"), "{nobody:?}");
+    assert!(
+        String::from_utf8_lossy(&nobody.stderr).contains("does not answer; start the shop"),
+        "{nobody:?}"
+    );
 
     let file = load(&["--replay", "no-such-file.csv"]);
     assert!(String::from_utf8_lossy(&file.stderr).contains("no-such-file.csv"), "{file:?}");

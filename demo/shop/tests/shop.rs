@@ -18,7 +18,10 @@ fn a_customer_buys_something() {
     let added = post(&format!("{gateway}/cart/lines"), "somebody", r#"{"item":7,"quantity":3}"#);
     assert_eq!(added.status, 200, "{added:?}");
     let basket = added.json();
-    assert!(basket["cents"].as_u64() < basket["full_cents"].as_u64(), "a promotion makes it cheaper: {basket}");
+    assert!(
+        basket["cents"].as_u64() < basket["full_cents"].as_u64(),
+        "a promotion makes it cheaper: {basket}"
+    );
 
     let ordered = post(&format!("{gateway}/checkout"), "somebody", "");
     assert_eq!(ordered.status, 202, "{ordered:?}");
@@ -65,7 +68,8 @@ fn faults_strike_and_end() {
     let (item, faults) = (format!("{gateway}/items/5"), format!("{catalogue}/faults"));
     assert_eq!(get(&item).status, 200);
 
-    let slow = put(&faults, r#"{"kind":"latency","fixed_ms":400,"endpoint":"GET /items/{id}","duration_s":1.5}"#);
+    let slow =
+        put(&faults, r#"{"kind":"latency","fixed_ms":400,"endpoint":"GET /items/{id}","duration_s":1.5}"#);
     assert_eq!(slow.status, 200, "{slow:?}");
     let since = Instant::now();
     assert_eq!(get(&item).status, 200);
@@ -76,7 +80,10 @@ fn faults_strike_and_end() {
     assert_eq!(get(&item).status, 502, "what fails behind the gateway is a bad gateway");
 
     put(&faults, r#"{"kind":"drop"}"#);
-    assert!(ask("GET", &format!("{catalogue}/items/5"), &[], "").is_none(), "the connection ends without an answer");
+    assert!(
+        ask("GET", &format!("{catalogue}/items/5"), &[], "").is_none(),
+        "the connection ends without an answer"
+    );
     assert_eq!(get(&format!("{catalogue}/healthz")).status, 200, "no fault stands before what steers");
 
     let wrong = put(&faults, r#"[{"kind":"drop"},{"kind":"errors","status":99}]"#);
@@ -104,7 +111,8 @@ fn the_others_go_on_when_a_replica_is_killed() {
     }
 
     let left = shop.url("catalogue", 0).replace("http://", "");
-    let split = put(&format!("{gateway}/split"), &format!(r#"{{"service":"catalogue","weights":{{"{left}":1}}}}"#));
+    let split =
+        put(&format!("{gateway}/split"), &format!(r#"{{"service":"catalogue","weights":{{"{left}":1}}}}"#));
     assert_eq!(split.json()["catalogue"], serde_json::json!({ left: 1.0 }), "{split:?}");
     let none = put(&format!("{gateway}/split"), r#"{"service":"bank","weights":{"127.0.0.1:1":1}}"#);
     assert_eq!(none.status, 404, "{none:?}");

@@ -77,7 +77,8 @@ impl Faults {
             match fault.kind {
                 Kind::Latency { fixed_ms: Some(fixed), .. } => tokio::time::sleep(millis(fixed)).await,
                 Kind::Latency { median_ms, sigma, .. } => {
-                    let wait = random::log_normal(&mut rand::rng(), median_ms.unwrap_or(0.0), sigma.unwrap_or(0.0));
+                    let wait =
+                        random::log_normal(&mut rand::rng(), median_ms.unwrap_or(0.0), sigma.unwrap_or(0.0));
                     tokio::time::sleep(millis(wait)).await;
                 }
                 Kind::Errors { status } => {
@@ -134,12 +135,13 @@ impl Faults {
     fn leaks(&self) -> Option<(f64, f64)> {
         let now = Instant::now();
         let active = self.active.read();
-        let rates = active.iter().filter(|active| active.ends.is_none_or(|ends| now < ends)).filter_map(|active| {
-            match active.fault.kind {
-                Kind::Leak { mb_per_s, cap_mb } => Some((mb_per_s, cap_mb)),
-                _ => None,
-            }
-        });
+        let rates =
+            active.iter().filter(|active| active.ends.is_none_or(|ends| now < ends)).filter_map(|active| {
+                match active.fault.kind {
+                    Kind::Leak { mb_per_s, cap_mb } => Some((mb_per_s, cap_mb)),
+                    _ => None,
+                }
+            });
         rates.reduce(|(rate, cap), (more, higher)| (rate + more, cap + higher))
     }
 }

@@ -64,7 +64,8 @@ const COMMON: [&str; 4] = ["kind", "endpoint", "share", "duration_s"];
 /// # Errors
 /// Which fault is wrong, where, and what it may be.
 pub(crate) fn parse(body: &[u8], endpoints: &[String]) -> Result<Vec<Fault>, String> {
-    let json: Value = serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
+    let json: Value =
+        serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
     let items = match json {
         Value::Array(items) => items,
         one => vec![one],
@@ -73,17 +74,23 @@ pub(crate) fn parse(body: &[u8], endpoints: &[String]) -> Result<Vec<Fault>, Str
         return Err(format!("{} faults; at most 100 at a time", items.len()));
     }
     let parsed = items.into_iter().enumerate();
-    parsed.map(|(number, item)| read(item, endpoints).map_err(|what| format!("fault {number}: {what}"))).collect()
+    parsed
+        .map(|(number, item)| read(item, endpoints).map_err(|what| format!("fault {number}: {what}")))
+        .collect()
 }
 
 fn read(item: Value, endpoints: &[String]) -> Result<Fault, String> {
-    let Some(object) = item.as_object() else { return Err("a fault is a JSON object with a \"kind\"".to_owned()) };
+    let Some(object) = item.as_object() else {
+        return Err("a fault is a JSON object with a \"kind\"".to_owned());
+    };
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
     let Some((_, fields)) = FIELDS.iter().find(|(name, _)| *name == kind) else {
         let kinds = FIELDS.map(|(name, _)| name).join(", ");
         return Err(format!("kind is {kind:?}; it may be {kinds}"));
     };
-    if let Some(odd) = object.keys().find(|key| !fields.contains(&key.as_str()) && !COMMON.contains(&key.as_str())) {
+    if let Some(odd) =
+        object.keys().find(|key| !fields.contains(&key.as_str()) && !COMMON.contains(&key.as_str()))
+    {
         let known = [fields, &COMMON[1..]].concat().join(", ");
         return Err(format!("{kind} has no field {odd}; it has {known}"));
     }
@@ -116,7 +123,9 @@ fn check(fault: &Fault, endpoints: &[String]) -> Result<(), String> {
             within("mb_per_s", *mb_per_s, 0.001, 1024.0)?;
             within("cap_mb", *cap_mb, 1.0, 4096.0)?;
             if fault.endpoint.is_some() || fault.share < 1.0 {
-                return Err("leak: a leak is of the whole process; it takes no endpoint and no share".to_owned());
+                return Err(
+                    "leak: a leak is of the whole process; it takes no endpoint and no share".to_owned()
+                );
             }
             Ok(())
         }
@@ -153,7 +162,10 @@ mod tests {
             (r#"[{"kind":"drop"},{"kind":"drop","share":1.5}]"#, "fault 1: share is 1.5; it may be 0 to 1"),
             (r#"{"kind":"errors","status":200}"#, "status is 200; it may be 400 to 599"),
             (r#"{"kind":"errors"}"#, "missing field `status`"),
-            (r#"{"kind":"cpu","burn_ms":5,"hold_ms":5}"#, "cpu has no field hold_ms; it has burn_ms, endpoint"),
+            (
+                r#"{"kind":"cpu","burn_ms":5,"hold_ms":5}"#,
+                "cpu has no field hold_ms; it has burn_ms, endpoint",
+            ),
             (r#"{"kind":"latency"}"#, "give fixed_ms, or median_ms and sigma"),
             (r#"{"kind":"drop","endpoint":"GET /x"}"#, "this service has GET /items/{id}"),
             (r#"{"kind":"leak","mb_per_s":1,"cap_mb":9,"share":0.5}"#, "takes no endpoint and no share"),

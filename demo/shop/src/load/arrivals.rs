@@ -64,7 +64,8 @@ mod tests {
     fn requests_are_due_in_order_and_within_their_minute() {
         let due = arrivals(&[50.0, 50.0]);
         assert!(due.is_sorted_by_key(|(_, at)| *at));
-        assert!(due.iter().all(|(minute, at)| at.as_secs_f64() / 2.0 >= *minute as f64 && at.as_secs_f64() / 2.0 < *minute as f64 + 1.0));
+        assert!(due.iter().all(|(minute, at)| at.as_secs_f64() / 2.0 >= *minute as f64
+            && at.as_secs_f64() / 2.0 < *minute as f64 + 1.0));
     }
 
     #[test]

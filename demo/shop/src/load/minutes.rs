@@ -1,29 +1,43 @@
 //! Requests per minute: from a file, or a built-in day.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
 /// The most a source may unpack to.
-const MOST_BYTES: u64 = 256 << 20;
+const MOST_BYTES: usize = 256 << 20;
 
 /// Reads a file with the header `minute,count`, packed by xz if its name ends so. Minutes that are missing are not made up.
 pub(crate) fn read_minutes(path: &Path) -> Result<Vec<f64>> {
     let name = || path.display().to_string();
     let mut file = BufReader::new(File::open(path).with_context(name)?);
-    let mut text = String::new();
+    let mut text = Bounded(Vec::new());
     if path.extension().is_some_and(|extension| extension == "xz") {
-        let mut unpacked = Vec::new();
-        lzma_rs::xz_decompress(&mut file, &mut unpacked)
-            .map_err(|error| anyhow::anyhow!("{error:?}"))
-            .with_context(name)?;
-        text = String::from_utf8(unpacked).with_context(name)?;
+        let unpacked = lzma_rs::xz_decompress(&mut file, &mut text);
+        unpacked.map_err(|error| anyhow::anyhow!("{error}")).with_context(name)?;
     } else {
-        file.take(MOST_BYTES).read_to_string(&mut text).with_context(name)?;
+        std::io::copy(&mut file, &mut text).with_context(name)?;
     }
+    let text = String::from_utf8(text.0).with_context(name)?;
     parse(&text).with_context(name)
+}
+
+/// Takes no more than `MOST_BYTES`.
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > MOST_BYTES {
+            return Err(std::io::Error::other(format!("it has more than {MOST_BYTES} bytes unpacked")));
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn parse(text: &str) -> Result<Vec<f64>> {
@@ -51,7 +65,8 @@ pub(crate) fn day() -> Vec<f64> {
     let bump = |hour: f64, at: f64, width: f64| (-((hour - at) / width).powi(2) / 2.0).exp();
     let minutes = (0..1440).map(|minute| {
         let hour = f64::from(minute) / 60.0;
-        let curve = 12.0 + 50.0 * bump(hour, 9.0, 1.0) + 188.0 * bump(hour, 12.5, 0.9) + 88.0 * bump(hour, 19.5, 1.3);
+        let curve =
+            12.0 + 50.0 * bump(hour, 9.0, 1.0) + 188.0 * bump(hour, 12.5, 0.9) + 88.0 * bump(hour, 19.5, 1.3);
         let burst = if (960..968).contains(&minute) { 60.0 } else { 0.0 };
         60.0 * (curve + burst)
     });
@@ -72,9 +87,16 @@ mod tests {
 
     #[test]
     fn a_line_that_is_none_is_named() {
-        let error = parse("minute,count\n1995-07-01 00:00:00,42\n1995-07-01 00:01:00,many\n").expect_err("many");
+        let error =
+            parse("minute,count\n1995-07-01 00:00:00,42\n1995-07-01 00:01:00,many\n").expect_err("many");
         assert!(error.to_string().contains("line 3"), "{error}");
         assert!(parse("count\n1\n").is_err());
+    }
+
+    #[test]
+    fn a_packed_file_is_unpacked() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/minutes.csv.xz");
+        assert_eq!(read_minutes(&path).expect("packed by xz"), [42.0, 61.0]);
     }
 
     #[test]

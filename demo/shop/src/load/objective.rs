@@ -27,14 +27,14 @@ impl FromStr for Objective {
         let wrong = || format!("--slo is {text:?}; give p99=300ms,errors=1%");
         let (mut p99, mut errors) = (None, None);
         for part in text.split(',') {
-            match part.trim().split_once('=').ok_or_else(wrong)? {
-                ("p99", time) => p99 = read_time(time),
-                ("errors", share) => errors = share.strip_suffix('%').and_then(|percent| percent.parse().ok()),
+            let (name, value) = part.trim().split_once('=').ok_or_else(wrong)?;
+            match name {
+                "p99" => p99 = read_time(value),
+                "errors" => errors = read_percent(value),
                 _ => return Err(wrong()),
             }
         }
-        let percent: f64 = errors.filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(wrong)?;
-        Ok(Objective { p99: p99.ok_or_else(wrong)?, errors: percent / 100.0 })
+        Ok(Objective { p99: p99.ok_or_else(wrong)?, errors: errors.ok_or_else(wrong)? })
     }
 }
 
@@ -43,7 +43,16 @@ fn read_time(text: &str) -> Option<f64> {
         Some(number) => (number, 1e-3),
         None => (text.strip_suffix('s')?, 1.0),
     };
-    number.parse::<f64>().ok().map(|number| number * unit).filter(|seconds| *seconds > 0.0 && seconds.is_finite())
+    number
+        .parse::<f64>()
+        .ok()
+        .map(|number| number * unit)
+        .filter(|seconds| *seconds > 0.0 && seconds.is_finite())
+}
+
+fn read_percent(text: &str) -> Option<f64> {
+    let percent: f64 = text.strip_suffix('%')?.parse().ok()?;
+    (0.0..=100.0).contains(&percent).then_some(percent / 100.0)
 }
 
 #[cfg(test)]

@@ -197,7 +197,9 @@ impl Report {
     /// Prints, in order, the minutes whose requests are all settled; whether there were any.
     fn print_settled(&mut self) -> Result<bool> {
         let first = self.next;
-        while let Some(open) = self.open.get(&self.next).filter(|open| open.sent == Some(open.tally.requests())) {
+        while let Some(open) =
+            self.open.get(&self.next).filter(|open| open.sent == Some(open.tally.requests()))
+        {
             if open.tally.requests() > 0 {
                 let figures = open.tally.figures();
                 let met = figures.meets(self.objective);
@@ -226,14 +228,21 @@ impl Report {
         writeln!(self.out, "p50 {p50_ms:.1} ms, p90 {p90_ms:.1} ms, p99 {p99_ms:.1} ms")?;
         writeln!(self.out, "within the SLO: {minutes_met} of {minutes} minutes, {:.1} %", share_met * 100.0)?;
         if dropped > 0 {
-            let what = "requests were not sent, since --in-flight others were under way; they count as failed";
+            let what =
+                "requests were not sent, since --in-flight others were under way; they count as failed";
             eprintln!("WARNING: {dropped} {what}");
         }
         Ok(())
     }
 }
 
-fn print_minute(out: &mut impl Write, format: Format, minute: usize, figures: &Figures, met: bool) -> Result<()> {
+fn print_minute(
+    out: &mut impl Write,
+    format: Format,
+    minute: usize,
+    figures: &Figures,
+    met: bool,
+) -> Result<()> {
     if format == Format::Json {
         let line = MinuteLine { kind: "minute", minute, figures, met };
         writeln!(out, "{}", serde_json::to_string(&line)?)?;

@@ -26,7 +26,8 @@ pub(super) async fn all(plan: &Plan, expected: &[f64], told: UnboundedSender<Eve
     let places = Arc::new(Semaphore::new(plan.in_flight));
     let begin = Instant::now() + Duration::from_millis(10);
     let (mut minute, mut requests) = (0, 0);
-    for (of_minute, due) in Arrivals::new(expected, plan.minute(), StdRng::seed_from_u64(plan.seed ^ 0xA5A5)) {
+    for (of_minute, due) in Arrivals::new(expected, plan.minute(), StdRng::seed_from_u64(plan.seed ^ 0xA5A5))
+    {
         while minute < of_minute {
             tell(&told, Event::AllSent { minute, requests });
             (minute, requests) = (minute + 1, 0);
@@ -60,7 +61,8 @@ fn tell(told: &UnboundedSender<Event>, event: Event) {
 }
 
 async fn check(client: &HttpClient, target: &str) -> Result<()> {
-    let uri: Uri = format!("{target}/healthz").parse().with_context(|| format!("--target {target:?} is no URL"))?;
+    let uri: Uri =
+        format!("{target}/healthz").parse().with_context(|| format!("--target {target:?} is no URL"))?;
     if uri.scheme_str() != Some("http") {
         bail!("--target is {target:?}; give http://HOST:PORT");
     }
@@ -69,7 +71,9 @@ async fn check(client: &HttpClient, target: &str) -> Result<()> {
     let answer = tokio::time::timeout(Duration::from_secs(5), client.request(request)).await;
     match answer {
         Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
-        _ => bail!("{target} does not answer; start the shop with kandela-shop up, or give its gateway by --target"),
+        _ => bail!(
+            "{target} does not answer; start the shop with kandela-shop up, or give its gateway by --target"
+        ),
     }
 }
 

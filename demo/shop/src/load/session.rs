@@ -99,7 +99,8 @@ mod tests {
     #[test]
     fn most_look_and_few_pay() {
         let steps = steps();
-        let share = |begin: &str| steps.iter().filter(|step| step.path.starts_with(begin)).count() as f64 / 1e4;
+        let share =
+            |begin: &str| steps.iter().filter(|step| step.path.starts_with(begin)).count() as f64 / 1e4;
         assert!((0.68..0.72).contains(&share("/browse")));
         assert!((0.18..0.22).contains(&share("/items/")));
         assert!((0.07..0.095).contains(&share("/cart/lines")), "{}", share("/cart/lines"));

@@ -84,13 +84,15 @@ async fn turn(State(admin): State<Admin>, body: Bytes) -> Response {
 }
 
 fn read_changes(body: &[u8]) -> Result<Vec<KnobChange>, String> {
-    let json: Value = serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
+    let json: Value =
+        serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
     let read = |item: Value| KnobChange::deserialize(item);
     match json {
         Value::Array(items) => {
-            let read = items.into_iter().enumerate().map(|(number, item)| {
-                read(item).map_err(|error| format!("change {number}: {error}"))
-            });
+            let read = items
+                .into_iter()
+                .enumerate()
+                .map(|(number, item)| read(item).map_err(|error| format!("change {number}: {error}")));
             read.collect()
         }
         one => read(one).map(|change| vec![change]).map_err(|error| error.to_string()),

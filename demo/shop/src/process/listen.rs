@@ -12,8 +12,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
 use tower::ServiceExt;
 
 /// Marks an answer that is not to be sent: the connection ends.
@@ -63,7 +63,8 @@ async fn connection(stream: TcpStream, router: Router) {
         }
     });
     // Whoever hangs up, or is hung up on, is no news here.
-    let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+    let _ =
+        http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// Completes when the process is to end: at the end of standard input, if that counts, or at a signal.

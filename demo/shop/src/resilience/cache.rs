@@ -38,7 +38,8 @@ impl<V: Clone> Cache<V> {
     pub(crate) fn get(&self, key: &str) -> Option<V> {
         let ttl = self.ttl.read();
         let kept = self.kept.lock();
-        let found = kept.by_key.get(key).filter(|(since, _)| since.elapsed() < ttl).map(|(_, value)| value.clone());
+        let found =
+            kept.by_key.get(key).filter(|(since, _)| since.elapsed() < ttl).map(|(_, value)| value.clone());
         drop(kept);
         telemetry::cache_asked(found.is_some());
         found
@@ -78,7 +79,8 @@ mod tests {
     #[test]
     fn the_oldest_goes_when_the_cache_is_full() {
         let settings = Settings::defaults().expect("built in");
-        let cache = Cache::new(&KnobMaker::new("payment", Steward::default(), settings)).expect("has defaults");
+        let cache =
+            Cache::new(&KnobMaker::new("payment", Steward::default(), settings)).expect("has defaults");
         for number in 0..60 {
             cache.put(number.to_string(), number);
         }

@@ -50,7 +50,8 @@ mod tests {
     #[test]
     fn who_is_turned_away_takes_no_place() {
         let settings = Settings::defaults().expect("built in");
-        let limiter = Limiter::new(&KnobMaker::new("cart", Steward::default(), settings)).expect("has a default");
+        let limiter =
+            Limiter::new(&KnobMaker::new("cart", Steward::default(), settings)).expect("has a default");
         for limit in [2500, 625, 157, 40, 10, 3, 1] {
             limiter.limit.set(KnobValue::Int(limit), Epoch(1), Lease::Confirmed).expect("within a step");
         }

@@ -52,7 +52,9 @@ pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
 pub(super) fn session(headers: &HeaderMap) -> Result<String, Failure> {
     let session = headers.get(SESSION).and_then(|session| session.to_str().ok());
     let session = session.filter(|session| (1..=64).contains(&session.len()));
-    session.map(str::to_owned).ok_or_else(|| Failure::bad_request(format!("give a session of 1 to 64 letters in {SESSION}")))
+    session
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::bad_request(format!("give a session of 1 to 64 letters in {SESSION}")))
 }
 
 /// One more thing in a basket.
@@ -122,7 +124,8 @@ impl Cart {
         if let Some(known) = self.prices.get(&key) {
             return Ok(Json(known));
         }
-        let priced = tokio::task::spawn_blocking(move || pricing::price(lines)).await.map_err(anyhow::Error::from)?;
+        let priced =
+            tokio::task::spawn_blocking(move || pricing::price(lines)).await.map_err(anyhow::Error::from)?;
         self.prices.put(key, priced.clone());
         Ok(Json(priced))
     }

@@ -86,10 +86,15 @@ struct Wanted {
     page: u32,
 }
 
-async fn browse(State(catalogue): State<Arc<Catalogue>>, Query(wanted): Query<Wanted>) -> Result<Answer, Failure> {
+async fn browse(
+    State(catalogue): State<Arc<Catalogue>>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Answer, Failure> {
     let Wanted { category, page } = wanted;
     if category >= CATEGORIES || page >= PAGES {
-        let what = format!("category {category}, page {page}; there are {CATEGORIES} with {PAGES} pages each, from 0");
+        let what = format!(
+            "category {category}, page {page}; there are {CATEGORIES} with {PAGES} pages each, from 0"
+        );
         return Err(Failure::bad_request(what));
     }
     let key = format!("{category}/{page}");
@@ -116,11 +121,15 @@ async fn item(State(catalogue): State<Arc<Catalogue>>, Path(id): Path<u32>) -> R
         return Ok(Answer(known));
     }
     let found = catalogue.db.run("SELECT", "items", move |connection| {
-        let mut select = connection.prepare_cached("SELECT id, category, name, cents FROM items WHERE id = ?1")?;
+        let mut select =
+            connection.prepare_cached("SELECT id, category, name, cents FROM items WHERE id = ?1")?;
         select.query_row([id], read_item).optional()
     });
     let Some(found) = found.await? else {
-        return Err(Failure::new(StatusCode::NOT_FOUND, format!("there is no item {id}; they are 0 to {}", ITEMS - 1)));
+        return Err(Failure::new(
+            StatusCode::NOT_FOUND,
+            format!("there is no item {id}; they are 0 to {}", ITEMS - 1),
+        ));
     };
     let answer = catalogue.with_availability(vec![found]).await?;
     catalogue.cache.put(key, answer.clone());

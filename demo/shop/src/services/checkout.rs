@@ -14,9 +14,9 @@ use opentelemetry::trace::{SpanContext, Status, TraceContextExt};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde_json::json;
 
+use super::cart;
 use super::payment::Charge;
 use super::stock::{Release, Reservation};
-use super::cart;
 use crate::database::Database;
 use crate::downstream::{Call, Downstream};
 use crate::failure::Failure;
@@ -136,7 +136,8 @@ async fn settle(checkout: Arc<Checkout>, batch: Vec<Waiting>) {
             Err(error) => tracing::error!(%error, "paying an order panicked"),
         }
     }
-    let failed: Vec<String> = settled.iter().filter(|(paid, _)| !paid).map(|(_, order)| order.clone()).collect();
+    let failed: Vec<String> =
+        settled.iter().filter(|(paid, _)| !paid).map(|(_, order)| order.clone()).collect();
     let paid: Vec<String> = settled.into_iter().filter(|(paid, _)| *paid).map(|(_, order)| order).collect();
     if let Err(error) = checkout.write_states(paid, "paid").await {
         tracing::error!(error = %format!("{error:#}"), "orders were paid and not written down");

@@ -50,17 +50,20 @@ struct Wanted {
     page: u32,
 }
 
-async fn browse(State(gateway): State<Arc<Gateway>>, Query(wanted): Query<Wanted>) -> Result<Answer, Failure> {
+async fn browse(
+    State(gateway): State<Arc<Gateway>>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Answer, Failure> {
     let path = format!("/items?category={}&page={}", wanted.category, wanted.page);
-    gateway.from_catalogue("/items", path).await
+    gateway.ask_catalogue("/items", path).await
 }
 
 async fn item(State(gateway): State<Arc<Gateway>>, Path(id): Path<u32>) -> Result<Answer, Failure> {
-    gateway.from_catalogue("/items/{id}", format!("/items/{id}")).await
+    gateway.ask_catalogue("/items/{id}", format!("/items/{id}")).await
 }
 
 impl Gateway {
-    async fn from_catalogue(&self, route: &'static str, path: String) -> Result<Answer, Failure> {
+    async fn ask_catalogue(&self, route: &'static str, path: String) -> Result<Answer, Failure> {
         let caches = self.caches.read();
         if let Some(known) = caches.then(|| self.cache.get(&path)).flatten() {
             return Ok(Answer(known));
@@ -79,7 +82,11 @@ async fn show_cart(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> R
     gateway.cart.call(call).await.map(Answer)
 }
 
-async fn add(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
+async fn add(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Answer, Failure> {
     let session = cart::session(&headers)?;
     gateway.cart.call(Call { session: Some(&session), ..Call::post("/cart/lines", body) }).await.map(Answer)
 }

@@ -46,7 +46,10 @@ pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     )
 }
 
-async fn pay(State(payment): State<Arc<Payment>>, Json(charge): Json<Charge>) -> Result<Json<Value>, Failure> {
+async fn pay(
+    State(payment): State<Arc<Payment>>,
+    Json(charge): Json<Charge>,
+) -> Result<Json<Value>, Failure> {
     let order = charge.order.clone();
     if payment.is_charged(&order).await? {
         return Ok(Json(json!({ "paid": true })));
@@ -55,7 +58,8 @@ async fn pay(State(payment): State<Arc<Payment>>, Json(charge): Json<Charge>) ->
     // The reference makes it the same charge, however often it is asked for.
     payment.bank.call(Call { repeatable: true, ..Call::post("/charges", body) }).await?;
     let inserted = payment.db.run("INSERT", "payments", move |connection| {
-        connection.execute("INSERT OR IGNORE INTO payments VALUES (?1, ?2)", params![charge.order, charge.cents])
+        connection
+            .execute("INSERT OR IGNORE INTO payments VALUES (?1, ?2)", params![charge.order, charge.cents])
     });
     inserted.await?;
     payment.charged.put(order, ());
@@ -69,7 +73,8 @@ impl Payment {
         }
         let order = order.to_owned();
         let found = self.db.run("SELECT", "payments", move |connection| {
-            let found = connection.query_row("SELECT 1 FROM payments WHERE order_id = ?1", [order], |_| Ok(()));
+            let found =
+                connection.query_row("SELECT 1 FROM payments WHERE order_id = ?1", [order], |_| Ok(()));
             found.optional()
         });
         Ok(found.await?.is_some())

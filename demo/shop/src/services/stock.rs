@@ -66,7 +66,10 @@ struct Asked {
     items: String,
 }
 
-async fn availability(State(stock): State<Arc<Stock>>, Query(asked): Query<Asked>) -> Result<Answer, Failure> {
+async fn availability(
+    State(stock): State<Arc<Stock>>,
+    Query(asked): Query<Asked>,
+) -> Result<Answer, Failure> {
     let items: Vec<i64> = asked
         .items
         .split(',')
@@ -100,12 +103,16 @@ pub(super) struct Reservation {
     pub(super) lines: Vec<(u32, u64)>,
 }
 
-async fn reserve(State(stock): State<Arc<Stock>>, Json(asked): Json<Reservation>) -> Result<StatusCode, Failure> {
+async fn reserve(
+    State(stock): State<Arc<Stock>>,
+    Json(asked): Json<Reservation>,
+) -> Result<StatusCode, Failure> {
     let short = stock.db.run("UPDATE", "shelf", move |connection| {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for (item, quantity) in &asked.lines {
             let there: i64 =
-                transaction.query_row("SELECT quantity FROM shelf WHERE item = ?1", [item], |row| row.get(0))?;
+                transaction
+                    .query_row("SELECT quantity FROM shelf WHERE item = ?1", [item], |row| row.get(0))?;
             let quantity = i64::try_from(*quantity).unwrap_or(i64::MAX);
             if there < quantity {
                 return Ok(Some(*item));

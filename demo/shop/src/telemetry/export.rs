@@ -68,7 +68,8 @@ pub(crate) fn start(service: &'static str, instance: &str, otlp: Option<&str>) -
         .build()
         .context("OTLP logs")?;
 
-    let tracers = SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(spans).build();
+    let tracers =
+        SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(spans).build();
     let reader = PeriodicReader::builder(metrics).with_interval(METRICS_EVERY).build();
     let meters = SdkMeterProvider::builder().with_resource(resource.clone()).with_reader(reader).build();
     let loggers = SdkLoggerProvider::builder().with_resource(resource).with_batch_exporter(logs).build();

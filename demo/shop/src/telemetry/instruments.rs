@@ -28,7 +28,12 @@ pub(super) struct Instruments {
 pub(super) static INSTRUMENTS: LazyLock<Instruments> = LazyLock::new(|| {
     let meter = global::meter("kandela-shop");
     let time = |name: &'static str, what: &'static str| {
-        meter.f64_histogram(name).with_unit("s").with_description(what).with_boundaries(BOUNDS.to_vec()).build()
+        meter
+            .f64_histogram(name)
+            .with_unit("s")
+            .with_description(what)
+            .with_boundaries(BOUNDS.to_vec())
+            .build()
     };
     let count = |name: &'static str, unit: &'static str, what: &'static str| {
         meter.u64_counter(name).with_unit(unit).with_description(what).build()

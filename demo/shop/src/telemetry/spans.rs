@@ -28,7 +28,8 @@ pub(crate) struct ServerCall {
 
 impl ServerCall {
     pub(crate) fn start(method: &Method, route: &'static str, path: &str, headers: &HeaderMap) -> ServerCall {
-        let parent = global::get_text_map_propagator(|propagator| propagator.extract(&HeaderExtractor(headers)));
+        let parent =
+            global::get_text_map_propagator(|propagator| propagator.extract(&HeaderExtractor(headers)));
         let attributes = vec![
             KeyValue::new("http.request.method", method.to_string()),
             KeyValue::new("http.route", route),
@@ -55,7 +56,8 @@ impl ServerCall {
 
 impl Drop for ServerCall {
     fn drop(&mut self) {
-        let answered = self.attributes.iter().any(|attribute| attribute.key.as_str() == "http.response.status_code");
+        let answered =
+            self.attributes.iter().any(|attribute| attribute.key.as_str() == "http.response.status_code");
         if !answered {
             INSTRUMENTS.active.add(-1, &self.attributes);
             self.attributes.push(KeyValue::new("error.type", "no_answer"));
@@ -93,7 +95,8 @@ impl ClientCall {
         }
         let mut of_span = attributes.clone();
         if attempt > 0 {
-            of_span.push(KeyValue::new("http.request.resend_count", i64::try_from(attempt).unwrap_or(i64::MAX)));
+            of_span
+                .push(KeyValue::new("http.request.resend_count", i64::try_from(attempt).unwrap_or(i64::MAX)));
         }
         let context = start(format!("{method} {route}"), SpanKind::Client, of_span, &Context::current());
         global::get_text_map_propagator(|propagator| {

@@ -52,13 +52,17 @@ impl Shop {
     }
 
     fn find(&self, service: &str, replica: u64) -> &Value {
-        let found = self.services.iter().find(|shown| shown["service"] == service && shown["replica"] == replica);
+        let found =
+            self.services.iter().find(|shown| shown["service"] == service && shown["replica"] == replica);
         found.expect("is part of the shop")
     }
 
     /// Process numbers of all services.
     pub(crate) fn pids(&self) -> Vec<u32> {
-        self.services.iter().map(|shown| u32::try_from(shown["pid"].as_u64().expect("a number")).expect("fits")).collect()
+        self.services
+            .iter()
+            .map(|shown| u32::try_from(shown["pid"].as_u64().expect("a number")).expect("fits"))
+            .collect()
     }
 
     /// Kills the parent, as a crash would.

@@ -212,8 +212,9 @@ impl<'de> Deserialize<'de> for KnobChange {
             (Some(value), Some(seconds), false, false) => {
                 let lease = Duration::try_from_secs_f64(seconds).ok();
                 let lease = lease.filter(|time| !time.is_zero() && *time <= LONGEST_LEASE);
-                let lease = lease
-                    .ok_or_else(|| fault("lease_s is more than 0 and at most 86400; renew a lease to hold on"))?;
+                let lease = lease.ok_or_else(|| {
+                    fault("lease_s is more than 0 and at most 86400; renew a lease to hold on")
+                })?;
                 KnobAction::Set(value, Lease::For(lease))
             }
             (Some(value), None, true, false) => KnobAction::Set(value, Lease::Confirmed),
@@ -320,7 +321,7 @@ enum Kind {
     Enum,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Cap {
     Absolute(f64),
