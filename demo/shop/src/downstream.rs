@@ -15,7 +15,7 @@ use kandela_runtime::knob::LeasedKnob;
 
 use crate::failure::Failure;
 use crate::knobs::KnobMaker;
-use crate::resilience::{Breaker, Outcome, Pool};
+use crate::resilience::{Breaker, Pool};
 use crate::split::Split;
 use crate::telemetry::{self, ClientCall};
 
@@ -79,7 +79,7 @@ enum Miss {
 }
 
 impl Downstream {
-    /// The downstream `name`, with its knobs: `NAME.pool.size`, `NAME.timeout_s`, `NAME.retries` and `NAME.breaker.…`.
+    /// The downstream `name`, with its knobs: `NAME.pool.size`, `NAME.timeout_seconds`, `NAME.retries` and `NAME.breaker.…`.
     pub(crate) fn new(
         knobs: &KnobMaker,
         name: &'static str,
@@ -92,7 +92,7 @@ impl Downstream {
             split,
             pool: Pool::new(knobs, name)?,
             breaker: Breaker::new(knobs, name)?,
-            timeout: knobs.time(&format!("{name}.timeout_s"), 0.05..=60.0)?,
+            timeout: knobs.time(&format!("{name}.timeout_seconds"), 0.05..=60.0)?,
             retries: knobs.count(&format!("{name}.retries"), 5)?,
         })
     }
@@ -128,22 +128,24 @@ impl Downstream {
     }
 
     async fn send(&self, call: &Call<'_>, attempt: usize) -> Result<Bytes, Miss> {
-        let _permit = self.pool.get().await;
+        let _place = self.pool.get().await;
         let endpoint_at = |replica: &str| format!("{replica}{}", call.route);
         let replica = self.split.pick(rand::random(), |replica| self.breaker.admits(&endpoint_at(replica)));
-        let Some(replica) = replica else {
+        let admitted =
+            replica.and_then(|replica| Some((self.breaker.permit(endpoint_at(&replica))?, replica)));
+        let Some((permit, replica)) = admitted else {
             telemetry::breaker_refused(self.name);
             return Err(Miss::Open);
         };
-        let mut report =
-            Report { breaker: &self.breaker, endpoint: endpoint_at(&replica), outcome: Outcome::Failed };
         let answer = self.exchange(call, &replica, attempt).await;
         let failed = match &answer {
             Ok(_) => false,
             Err(Miss::Status(status, _)) => status.is_server_error(),
             Err(_) => true,
         };
-        report.outcome = if failed { Outcome::Failed } else { Outcome::Fine };
+        if !failed {
+            permit.success();
+        }
         answer
     }
 
@@ -195,18 +197,5 @@ impl Downstream {
             Miss::Broken => Failure::bad_gateway(format!("{name} closed the connection")),
             Miss::Status(status, body) => Failure::passed_on(status, name, &body),
         }
-    }
-}
-
-/// Tells the breaker how a call went, also when it is given up half-way: then it failed.
-struct Report<'a> {
-    breaker: &'a Breaker,
-    endpoint: String,
-    outcome: Outcome,
-}
-
-impl Drop for Report<'_> {
-    fn drop(&mut self) {
-        self.breaker.record(&self.endpoint, self.outcome);
     }
 }

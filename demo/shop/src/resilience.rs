@@ -7,7 +7,7 @@ mod cache;
 mod limiter;
 mod pool;
 
-pub(crate) use breaker::{Breaker, Outcome};
+pub(crate) use breaker::Breaker;
 pub(crate) use cache::Cache;
 pub(crate) use limiter::Limiter;
 pub(crate) use pool::Pool;

@@ -52,6 +52,12 @@ fn knobs_turn_under_leases_and_all_of_a_request_or_none() {
     assert_eq!(refused.json()["knob"], "gateway.cart.pool.size");
     assert_eq!(knob(&gateway, "gateway.cache.enabled"), false, "none of it is done");
 
+    let defaults: toml::Table = toml::from_str(include_str!("../defaults.toml")).expect("TOML");
+    for name in defaults["knobs"].as_table().expect("a table").keys() {
+        let service = name.split('.').next().expect("a dotted name");
+        knob(&shop.url(service, 0), name);
+    }
+
     let stale = put(&knobs, r#"{"name":"gateway.cart.pool.size","value":6,"epoch":3,"confirm":true}"#);
     assert_eq!(stale.status, 409, "{stale:?}");
     let unknown = put(&knobs, r#"{"name":"gateway.pool","value":6,"epoch":4,"confirm":true}"#);

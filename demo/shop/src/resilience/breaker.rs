@@ -12,8 +12,8 @@ use crate::knobs::KnobMaker;
 
 /// Keeps calls away from an endpoint that fails.
 pub(crate) struct Breaker {
-    failure_share: Arc<LeasedKnob<f64>>,
-    window: Arc<LeasedKnob<usize>>,
+    failure_rate: Arc<LeasedKnob<f64>>,
+    minimum_calls: Arc<LeasedKnob<usize>>,
     open: Arc<LeasedKnob<Duration>>,
     endpoints: Mutex<HashMap<String, Endpoint>>,
 }
@@ -27,63 +27,84 @@ struct Endpoint {
     opened: Option<Instant>,
 }
 
-/// How a call went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Fine,
-    Failed,
-}
-
 impl Breaker {
-    /// The breaker of the downstream `name`, with the knobs `NAME.breaker.failure_share`, `.window` (calls) and `.open_s`.
+    /// The breaker of the downstream `name`, with the knobs `NAME.breaker.failure_rate`, `.minimum_calls` and `.open_seconds`.
     pub(crate) fn new(knobs: &KnobMaker, name: &str) -> Result<Breaker> {
         Ok(Breaker {
-            failure_share: knobs.share(&format!("{name}.breaker.failure_share"), 0.05..=1.0)?,
-            window: knobs.wide_size(&format!("{name}.breaker.window"), 5..=1000)?,
-            open: knobs.time(&format!("{name}.breaker.open_s"), 0.1..=120.0)?,
+            failure_rate: knobs.share(&format!("{name}.breaker.failure_rate"), 0.05..=1.0)?,
+            minimum_calls: knobs.wide_size(&format!("{name}.breaker.minimum_calls"), 5..=1000)?,
+            open: knobs.time(&format!("{name}.breaker.open_seconds"), 0.1..=120.0)?,
             endpoints: Mutex::default(),
         })
     }
 
-    /// Whether a call may go to `endpoint` now. Where it is open for its time, one call may, as a probe.
+    /// Whether a call to `endpoint` would be let through now.
     pub(crate) fn admits(&self, endpoint: &str) -> bool {
         let open = self.open.read();
-        let mut endpoints = self.endpoints.lock();
-        let Some(endpoint) = endpoints.get_mut(endpoint) else { return true };
-        match endpoint.opened {
-            None => true,
-            Some(since) if since.elapsed() < open => false,
-            Some(_) => {
-                endpoint.opened = Some(Instant::now());
-                true
-            }
-        }
+        let endpoints = self.endpoints.lock();
+        endpoints.get(endpoint).is_none_or(|endpoint| endpoint.admits(open))
     }
 
-    /// Notes how a call went.
-    pub(crate) fn record(&self, endpoint: &str, outcome: Outcome) {
-        let (share, window) = (self.failure_share.read(), self.window.read());
+    /// Lets a call through to `endpoint`, if it may go: one in each of its times where it is open, as a probe.
+    pub(crate) fn permit(&self, endpoint: String) -> Option<Permit<'_>> {
+        let open = self.open.read();
+        let mut endpoints = self.endpoints.lock();
+        if let Some(endpoint) = endpoints.get_mut(&endpoint) {
+            if !endpoint.admits(open) {
+                return None;
+            }
+            endpoint.opened = endpoint.opened.map(|_| Instant::now());
+        }
+        Some(Permit { breaker: self, endpoint, failed: true })
+    }
+
+    fn record(&self, endpoint: &str, failed: bool) {
+        let (rate, calls) = (self.failure_rate.read(), self.minimum_calls.read());
         let mut endpoints = self.endpoints.lock();
         let endpoint = endpoints.entry(endpoint.to_owned()).or_default();
         if endpoint.opened.is_some() {
-            if outcome == Outcome::Fine {
+            if !failed {
                 *endpoint = Endpoint::default();
             }
             return;
         }
-        endpoint.push(outcome == Outcome::Failed, window);
-        let full = endpoint.failed.len() >= window;
-        if full && endpoint.failures as f64 >= share * endpoint.failed.len() as f64 {
+        endpoint.push(failed, calls);
+        let enough = endpoint.failed.len() >= calls;
+        if enough && endpoint.failures as f64 >= rate * endpoint.failed.len() as f64 {
             endpoint.opened = Some(Instant::now());
         }
     }
 }
 
+/// A call that was let through. One that is dropped before it succeeded, given up half-way say, has failed.
+pub(crate) struct Permit<'a> {
+    breaker: &'a Breaker,
+    endpoint: String,
+    failed: bool,
+}
+
+impl Permit<'_> {
+    /// The call went well.
+    pub(crate) fn success(mut self) {
+        self.failed = false;
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.breaker.record(&self.endpoint, self.failed);
+    }
+}
+
 impl Endpoint {
-    fn push(&mut self, failed: bool, window: usize) {
+    fn admits(&self, open: Duration) -> bool {
+        self.opened.is_none_or(|since| since.elapsed() >= open)
+    }
+
+    fn push(&mut self, failed: bool, calls: usize) {
         self.failed.push_back(failed);
         self.failures += usize::from(failed);
-        while self.failed.len() > window {
+        while self.failed.len() > calls {
             self.failures -= usize::from(self.failed.pop_front() == Some(true));
         }
     }
@@ -102,10 +123,10 @@ mod tests {
         let knobs = KnobMaker::new("payment", Steward::default(), settings);
         let breaker = Breaker::new(&knobs, "bank").expect("has defaults");
         for _ in 0..100 {
-            assert!(breaker.admits("a"));
-            breaker.record("a", Outcome::Failed);
-            breaker.record("b", Outcome::Fine);
+            drop(breaker.permit("a".to_owned()).expect("closed"));
+            breaker.permit("b".to_owned()).expect("closed").success();
         }
+        assert!(breaker.permit("a".to_owned()).is_none());
         assert_eq!((breaker.admits("a"), breaker.admits("b")), (false, true));
     }
 }

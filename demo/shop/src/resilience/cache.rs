@@ -25,11 +25,11 @@ struct Kept<V> {
 }
 
 impl<V: Clone> Cache<V> {
-    /// A service's cache, with the knobs `cache.capacity` and `cache.ttl_s`.
+    /// A service's cache, with the knobs `cache.capacity` and `cache.ttl_seconds`.
     pub(crate) fn new(knobs: &KnobMaker) -> Result<Cache<V>> {
         Ok(Cache {
             capacity: knobs.wide_size("cache.capacity", 1..=100_000)?,
-            ttl: knobs.time("cache.ttl_s", 0.1..=600.0)?,
+            ttl: knobs.time("cache.ttl_seconds", 0.1..=600.0)?,
             kept: Mutex::new(Kept { by_key: HashMap::new(), order: VecDeque::new() }),
         })
     }

@@ -69,6 +69,14 @@ async fn order(State(checkout): State<Arc<Checkout>>, headers: HeaderMap) -> Res
     if !checkout.queue.has_room() {
         return Err(Failure::busy("too many orders wait to be paid"));
     }
+    // A customer who hangs up half-way has ordered all the same: no order is left half made.
+    let made = tokio::spawn(make_order(checkout, session).with_current_context());
+    let (order, cents) = made.await.map_err(anyhow::Error::from)??;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "order": order, "cents": cents }))).into_response())
+}
+
+/// Sets aside what is in the basket, writes the order down, and has it wait to be paid. Its number and price.
+async fn make_order(checkout: Arc<Checkout>, session: String) -> Result<(String, u64), Failure> {
     let of_session = |call: Call<'static>| Call { session: Some(&session), ..call };
     let basket = checkout.cart.call(of_session(Call::get("/cart", "/cart".to_owned()))).await?;
     let basket = cart::read_priced(&basket)?;
@@ -97,7 +105,7 @@ async fn order(State(checkout): State<Arc<Checkout>>, headers: HeaderMap) -> Res
         return Err(Failure::busy("too many orders wait to be paid"));
     }
     telemetry::orders_queued(1);
-    Ok((StatusCode::ACCEPTED, Json(json!({ "order": id, "cents": cents }))).into_response())
+    Ok((id, cents))
 }
 
 async fn show(State(checkout): State<Arc<Checkout>>, Path(id): Path<String>) -> Result<Response, Failure> {

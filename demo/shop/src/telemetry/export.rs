@@ -1,5 +1,7 @@
 //! Sends telemetry by OTLP over HTTP, from threads of the SDK's own.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -34,12 +36,10 @@ pub(crate) fn start(service: &'static str, instance: &str, otlp: Option<&str>) -
         return Ok(Telemetry { sending: None });
     };
     let base = otlp.trim_end_matches('/');
-    let client = Blocking(ureq::Agent::new_with_config(
-        ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(5)))
-            .build(),
-    ));
+    let agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(5)));
+    let client = Blocking { agent: agent.build().into(), complained: Arc::default() };
     let resource = Resource::builder()
         .with_service_name(service)
         .with_attributes([
@@ -94,14 +94,34 @@ impl Drop for Telemetry {
 
 /// The SDK exports from plain threads, where an asynchronous client would find no runtime.
 #[derive(Clone, Debug)]
-struct Blocking(ureq::Agent);
+struct Blocking {
+    agent: ureq::Agent,
+    complained: Arc<AtomicBool>,
+}
+
+impl Blocking {
+    fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, ureq::Error> {
+        let (parts, body) = request.into_parts();
+        let answer = self.agent.run(Request::from_parts(parts, body.to_vec()))?;
+        let (parts, mut body) = answer.into_parts();
+        Ok(Response::from_parts(parts, Bytes::from(body.read_to_vec()?)))
+    }
+}
 
 #[async_trait]
 impl HttpClient for Blocking {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let (parts, body) = request.into_parts();
-        let answer = self.0.run(Request::from_parts(parts, body.to_vec()))?;
-        let (parts, mut body) = answer.into_parts();
-        Ok(Response::from_parts(parts, Bytes::from(body.read_to_vec()?)))
+        let to = request.uri().to_string();
+        let sent = self.send(request);
+        let trouble = match &sent {
+            Ok(answer) if answer.status().is_success() => None,
+            Ok(answer) => Some(answer.status().to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        // Once: whoever is away for long should not fill the log.
+        if let Some(trouble) = trouble.filter(|_| !self.complained.swap(true, Ordering::Relaxed)) {
+            tracing::warn!(to, trouble, "telemetry is not taken");
+        }
+        Ok(sent?)
     }
 }
