@@ -71,8 +71,8 @@ impl Call<'_> {
 enum Miss {
     /// The breakers of all replicas are open.
     Open,
-    /// Nobody listens there: nothing was sent.
-    Unreachable,
+    /// Nobody listens at this replica: nothing was sent.
+    Unreachable(String),
     TimedOut,
     Broken,
     Status(StatusCode, Bytes),
@@ -103,15 +103,19 @@ impl Downstream {
     /// [`Failure`] with the status that whoever asked should see.
     pub(crate) async fn call(&self, call: Call<'_>) -> Result<Bytes, Failure> {
         let retries = self.retries.read();
+        let mut gone = Vec::new();
         let mut attempt = 0;
         loop {
-            let miss = match self.attempt(&call, attempt).await {
+            let miss = match self.attempt(&call, attempt, &gone).await {
                 Ok(body) => return Ok(body),
                 Err(miss) => miss,
             };
             let again = match &miss {
                 Miss::Open => false,
-                Miss::Unreachable => true,
+                Miss::Unreachable(replica) => {
+                    gone.push(replica.clone());
+                    true
+                }
                 Miss::TimedOut | Miss::Broken => call.repeatable,
                 Miss::Status(status, _) => status.is_server_error() && call.repeatable,
             };
@@ -122,15 +126,20 @@ impl Downstream {
         }
     }
 
-    async fn attempt(&self, call: &Call<'_>, attempt: usize) -> Result<Bytes, Miss> {
-        let sent = self.send(call, attempt);
+    async fn attempt(&self, call: &Call<'_>, attempt: usize, gone: &[String]) -> Result<Bytes, Miss> {
+        let sent = self.send(call, attempt, gone);
         tokio::time::timeout(self.timeout.read(), sent).await.unwrap_or(Err(Miss::TimedOut))
     }
 
-    async fn send(&self, call: &Call<'_>, attempt: usize) -> Result<Bytes, Miss> {
+    /// Sends to a replica that is not known to be `gone`, if there is one.
+    async fn send(&self, call: &Call<'_>, attempt: usize, gone: &[String]) -> Result<Bytes, Miss> {
         let _place = self.pool.get().await;
         let endpoint_at = |replica: &str| format!("{replica}{}", call.route);
-        let replica = self.split.pick(rand::random(), |replica| self.breaker.admits(&endpoint_at(replica)));
+        let admits = |replica: &str| self.breaker.admits(&endpoint_at(replica));
+        let is_gone = |replica: &str| gone.iter().any(|gone| gone == replica);
+        let at = rand::random();
+        let there = self.split.pick(at, |replica| !is_gone(replica) && admits(replica));
+        let replica = there.or_else(|| self.split.pick(at, admits));
         let admitted =
             replica.and_then(|replica| Some((self.breaker.permit(endpoint_at(&replica))?, replica)));
         let Some((permit, replica)) = admitted else {
@@ -162,7 +171,7 @@ impl Downstream {
         *request.method_mut() = call.method.clone();
         let Ok(uri) = format!("http://{replica}{}", call.path).parse() else {
             span.failed("bad_address");
-            return Err(Miss::Unreachable);
+            return Err(Miss::Unreachable(replica.to_owned()));
         };
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
@@ -171,7 +180,7 @@ impl Downstream {
             Ok(response) => response,
             Err(error) if error.is_connect() => {
                 span.failed("unreachable");
-                return Err(Miss::Unreachable);
+                return Err(Miss::Unreachable(replica.to_owned()));
             }
             Err(_) => {
                 span.failed("connection_broken");
@@ -192,7 +201,7 @@ impl Downstream {
         let name = self.name;
         match miss {
             Miss::Open => Failure::busy(format!("the breaker of {name} is open")),
-            Miss::Unreachable => Failure::bad_gateway(format!("{name} is unreachable")),
+            Miss::Unreachable(_) => Failure::bad_gateway(format!("{name} is unreachable")),
             Miss::TimedOut => Failure::timed_out(format!("{name} did not answer in time")),
             Miss::Broken => Failure::bad_gateway(format!("{name} closed the connection")),
             Miss::Status(status, body) => Failure::passed_on(status, name, &body),
