@@ -59,6 +59,8 @@ pub(crate) async fn run(plan: Plan) -> Result<()> {
     let data = plan.data.clone();
     tokio::task::spawn_blocking(move || process::prepare(&data)).await??;
 
+    remove_layout(&plan.data);
+
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
     let mut replicas = start(&plan, &addresses)?;
@@ -78,8 +80,9 @@ pub(crate) async fn run(plan: Plan) -> Result<()> {
                 _ = look.tick() => tell_who_ended(&mut replicas),
             }
         }
-        println!("stopping");
+        say("stopping");
     }
+    remove_layout(&plan.data);
     stop(replicas).await;
     started
 }
@@ -169,6 +172,11 @@ async fn is_healthy(client: &HttpClient, address: &str) -> bool {
     matches!(answer, Ok(Ok(answer)) if answer.status().is_success())
 }
 
+fn layout_file(data: &Path) -> PathBuf {
+    data.join("shop.json")
+}
+
+/// Says where everything is, to programs; all at once, so that nobody reads half of it.
 fn write_layout(data: &Path, replicas: &[Replica]) -> Result<()> {
     let shown: Vec<Shown> = replicas
         .iter()
@@ -179,31 +187,40 @@ fn write_layout(data: &Path, replicas: &[Replica]) -> Result<()> {
             pid: replica.child.id(),
         })
         .collect();
-    let path = data.join("shop.json");
-    let unfinished = data.join("shop.json.part");
+    let path = layout_file(data);
+    let unfinished = path.with_extension("json.part");
     std::fs::write(&unfinished, serde_json::to_vec_pretty(&shown)?)?;
     std::fs::rename(unfinished, &path).with_context(|| format!("writing {}", path.display()))
 }
 
+/// No layout without a shop.
+fn remove_layout(data: &Path) {
+    // There is none at the first start.
+    let _ = std::fs::remove_file(layout_file(data));
+}
+
 fn print_layout(data: &Path, replicas: &[Replica]) {
-    let mut out = std::io::stdout().lock();
-    // Whoever reads no more has seen enough.
-    let mut line = |text: String| drop(writeln!(out, "{text}"));
     for replica in replicas {
         let pid = replica.child.id().unwrap_or_default();
         let name = format!("{} {}", replica.service.name(), replica.number);
         let knobs = if replica.service.is_outside() { "/faults" } else { "/knobs /decisions /faults /split" };
-        line(format!("{name:<12} up   http://{:<16} pid {pid:<8} {knobs}", replica.address));
+        say(&format!("{name:<12} up   http://{:<16} pid {pid:<8} {knobs}", replica.address));
     }
-    line(format!("databases and logs in {}, layout in {}", data.display(), data.join("shop.json").display()));
-    line("Ctrl-C stops the shop".to_owned());
+    let layout = layout_file(data);
+    say(&format!("databases and logs in {}, layout in {}", data.display(), layout.display()));
+    say("Ctrl-C stops the shop");
+}
+
+/// A line for whoever reads; one who reads no more has seen enough.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn tell_who_ended(replicas: &mut [Replica]) {
     for replica in replicas.iter_mut().filter(|replica| !replica.ended) {
         if let Ok(Some(status)) = replica.child.try_wait() {
             replica.ended = true;
-            println!("{} {} ended: {status}", replica.service.name(), replica.number);
+            say(&format!("{} {} ended: {status}", replica.service.name(), replica.number));
         }
     }
 }

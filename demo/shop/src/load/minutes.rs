@@ -86,6 +86,12 @@ mod tests {
     }
 
     #[test]
+    fn the_day_is_frozen_as_the_defaults_are() {
+        let requests: f64 = day().iter().sum();
+        assert_eq!(requests.round(), 4_075_676.0, "figures from before and after can't be compared");
+    }
+
+    #[test]
     fn a_line_that_is_none_is_named() {
         let error =
             parse("minute,count\n1995-07-01 00:00:00,42\n1995-07-01 00:01:00,many\n").expect_err("many");
