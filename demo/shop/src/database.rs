@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use crate::knobs::KnobMaker;
-use crate::resilience::Pool;
+use crate::resilience::pool::Pool;
 use crate::telemetry;
 
 /// How long a writer waits for another one.

@@ -15,7 +15,8 @@ use kandela_runtime::knob::LeasedKnob;
 
 use crate::failure::Failure;
 use crate::knobs::KnobMaker;
-use crate::resilience::{Breaker, Pool};
+use crate::resilience::breaker::{self, Breaker};
+use crate::resilience::pool::Pool;
 use crate::split::Split;
 use crate::telemetry::{self, ClientCall};
 
@@ -134,15 +135,9 @@ impl Downstream {
     /// Sends to a replica that is not known to be `gone`, if there is one.
     async fn send(&self, call: &Call<'_>, attempt: usize, gone: &[String]) -> Result<Bytes, Miss> {
         let _place = self.pool.get().await;
-        let endpoint_at = |replica: &str| format!("{replica}{}", call.route);
-        let admits = |replica: &str| self.breaker.admits(&endpoint_at(replica));
-        let is_gone = |replica: &str| gone.iter().any(|gone| gone == replica);
-        let at = rand::random();
-        let there = self.split.pick(at, |replica| !is_gone(replica) && admits(replica));
-        let replica = there.or_else(|| self.split.pick(at, admits));
-        let admitted =
-            replica.and_then(|replica| Some((self.breaker.permit(endpoint_at(&replica))?, replica)));
-        let Some((permit, replica)) = admitted else {
+        let there = |replica: &str| !gone.iter().any(|gone| gone == replica);
+        let admitted = self.admit(call.route, there).or_else(|| self.admit(call.route, |_| true));
+        let Some((replica, permit)) = admitted else {
             telemetry::breaker_refused(self.name);
             return Err(Miss::Open);
         };
@@ -156,6 +151,19 @@ impl Downstream {
             permit.success();
         }
         answer
+    }
+
+    /// A replica that is `wanted`, by weight, and its breaker's leave to call it.
+    fn admit(&self, route: &str, wanted: impl Fn(&str) -> bool) -> Option<(String, breaker::Permit<'_>)> {
+        let mut refused: Vec<String> = Vec::new();
+        loop {
+            let open = |replica: &str| !refused.iter().any(|refused| refused == replica);
+            let replica = self.split.pick(rand::random(), |replica| wanted(replica) && open(replica))?;
+            if let Some(permit) = self.breaker.permit(format!("{replica}{route}")) {
+                return Some((replica, permit));
+            }
+            refused.push(replica);
+        }
     }
 
     async fn exchange(&self, call: &Call<'_>, replica: &str, attempt: usize) -> Result<Bytes, Miss> {

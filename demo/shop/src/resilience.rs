@@ -2,12 +2,7 @@
 //!
 //! This is the seam between the shop and whatever implements them: services see only what is exported here.
 
-mod breaker;
-mod cache;
-mod limiter;
-mod pool;
-
-pub(crate) use breaker::Breaker;
-pub(crate) use cache::Cache;
-pub(crate) use limiter::Limiter;
-pub(crate) use pool::Pool;
+pub(crate) mod breaker;
+pub(crate) mod cache;
+pub(crate) mod limiter;
+pub(crate) mod pool;

@@ -37,12 +37,11 @@ impl Split {
         Ok(())
     }
 
-    /// A replica that `admits`, by weight; `at` is uniform in [0, 1). None where none admits. Where no replica with a weight
-    /// admits, one without gets the call.
-    pub(crate) fn pick(&self, at: f64, admits: impl Fn(&str) -> bool) -> Option<String> {
+    /// A replica that is `wanted`, by weight; `at` is uniform in [0, 1). None where none with a weight is wanted.
+    pub(crate) fn pick(&self, at: f64, wanted: impl Fn(&str) -> bool) -> Option<String> {
         let replicas = self.replicas.read();
         let open: Vec<&(String, f64)> =
-            replicas.iter().filter(|(address, weight)| *weight > 0.0 && admits(address)).collect();
+            replicas.iter().filter(|(address, weight)| *weight > 0.0 && wanted(address)).collect();
         let total: f64 = open.iter().map(|(_, weight)| weight).sum();
         let mut left = at * total;
         for (address, weight) in &open {
@@ -75,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_does_not_admit_gets_no_calls() {
+    fn a_replica_that_is_not_wanted_gets_no_calls() {
         assert_eq!(split().pick(0.1, |address| address == "b:2").as_deref(), Some("b:2"));
         assert_eq!(split().pick(0.1, |_| false), None);
     }

@@ -16,7 +16,7 @@ use super::listen::Hangup;
 use crate::failure::Failure;
 use crate::faults::{Faults, Struck};
 use crate::knobs::KnobMaker;
-use crate::resilience::Limiter;
+use crate::resilience::limiter::Limiter;
 use crate::services::Service;
 use crate::telemetry::{self, ServerCall};
 

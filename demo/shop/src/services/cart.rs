@@ -16,7 +16,7 @@ use crate::downstream::{Call, Downstream, SESSION};
 use crate::failure::Failure;
 use crate::pricing::{self, Line, Priced};
 use crate::process::{Endpoints, Site};
-use crate::resilience::Cache;
+use crate::resilience::cache::Cache;
 
 /// The most of one item in a basket.
 const MOST: u64 = 100;

@@ -15,7 +15,7 @@ use crate::database::Database;
 use crate::downstream::{Call, Downstream};
 use crate::failure::Failure;
 use crate::process::{Endpoints, Site};
-use crate::resilience::Cache;
+use crate::resilience::cache::Cache;
 
 /// How many items there are, numbered from 0.
 pub(crate) const ITEMS: u32 = 20_000;

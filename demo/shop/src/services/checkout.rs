@@ -22,7 +22,7 @@ use crate::downstream::{Call, Downstream};
 use crate::failure::Failure;
 use crate::process::{Endpoints, Site};
 use crate::queue::Queue;
-use crate::resilience::Cache;
+use crate::resilience::cache::Cache;
 use crate::telemetry;
 
 struct Checkout {

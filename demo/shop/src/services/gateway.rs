@@ -15,7 +15,7 @@ use crate::answer::Answer;
 use crate::downstream::{Call, Downstream};
 use crate::failure::Failure;
 use crate::process::{Endpoints, Site};
-use crate::resilience::Cache;
+use crate::resilience::cache::Cache;
 
 struct Gateway {
     catalogue: Downstream,

@@ -14,7 +14,7 @@ use crate::database::Database;
 use crate::downstream::{Call, Downstream};
 use crate::failure::Failure;
 use crate::process::{Endpoints, Site};
-use crate::resilience::Cache;
+use crate::resilience::cache::Cache;
 
 struct Payment {
     db: Database,

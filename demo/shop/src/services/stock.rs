@@ -17,7 +17,7 @@ use crate::database::Database;
 use crate::downstream::{Call, Downstream};
 use crate::failure::Failure;
 use crate::process::{Endpoints, Site};
-use crate::resilience::Cache;
+use crate::resilience::cache::Cache;
 
 /// At less than this, the warehouse has filled up the shelf.
 const FILL_UP_AT: i64 = 20;
