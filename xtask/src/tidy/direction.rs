@@ -3,7 +3,7 @@
 use super::{Tree, Violation};
 
 /// The crates of the house, from the one that knows nothing to the ones that wire everything.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "algebra",
     "model",
     "config",
@@ -17,6 +17,7 @@ const ORDER: [&str; 20] = [
     "tune",
     "autopilot",
     "runtime",
+    "shop",
     "aprof",
     "bench",
     "server",

@@ -4,6 +4,9 @@
 //! confirmed value by itself and refuses every [`Epoch`] below the highest it has seen, so a controller that hung and comes
 //! back cannot disturb its successor.
 
+#[cfg(feature = "serde")]
+pub(crate) mod wire;
+
 use std::fmt;
 use std::time::Duration;
 

@@ -35,6 +35,8 @@ pub use batch::{
 };
 pub use event::{Event, EventKind};
 pub use histogram::{BucketSpan, CUSTOM_BOUNDS_SCHEMA, Histogram, HistogramError, ResetHint};
+#[cfg(feature = "serde")]
+pub use knob::wire::{KnobAction, KnobChange, KnobState, LONGEST_LEASE, WireValue};
 pub use knob::{ApplyCost, Epoch, Hold, Knob, KnobError, KnobSpec, KnobType, KnobValue, Lease, StepCap};
 pub use labels::{LabelError, Labels, LabelsRef, METRIC_NAME};
 pub use log::LogRecord;
