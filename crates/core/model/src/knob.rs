@@ -36,6 +36,17 @@ pub enum KnobValue {
     Choice(String),
 }
 
+impl fmt::Display for KnobValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(value) => value.fmt(f),
+            Self::Float(value) => value.fmt(f),
+            Self::Bool(value) => value.fmt(f),
+            Self::Choice(value) => value.fmt(f),
+        }
+    }
+}
+
 /// What values a knob takes. Ranges include both ends.
 #[derive(Clone, Debug, PartialEq)]
 pub enum KnobType {

@@ -78,7 +78,7 @@ struct Inner<K, V, S> {
     policy: Arc<LeasedKnob<PolicyKind>>,
     capacity: Arc<LeasedKnob<usize>>,
     steering: Mutex<Steering>,
-    /// The steward of a cache that nobody else looks after: it is called when the shadows want a change.
+    /// The steward of a cache that nobody else looks after: it is called whenever the shadows have looked at accesses.
     own_steward: Option<Steward>,
 }
 
@@ -338,7 +338,8 @@ where
     }
 
     /// The smallest size from which doubling the cache would not turn `worth` of all lookups from misses to hits: 0.01 asks for
-    /// one point of the hit ratio for each doubling. None while there is no [curve](Cache::miss_ratio_curve).
+    /// one point of the hit ratio for each doubling. Where that is the largest size of the [curve](Cache::miss_ratio_curve), one
+    /// beyond may be better still. None while there is no curve.
     pub fn recommended(&self, worth: f64) -> Option<MissRatio> {
         curve::recommended(&self.miss_ratio_curve(), worth)
     }

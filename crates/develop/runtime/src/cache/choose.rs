@@ -3,14 +3,14 @@
 use super::PolicyKind;
 use crate::decision::{Decision, Effect, Reason};
 
-/// Windows fade with this half-life or so: after twenty, a window weighs a third.
-const FADING: f64 = 20.0;
+/// After this many windows, a window weighs a third.
+const FADING: f64 = 40.0;
 /// The fewest windows that say anything.
 const FEWEST_WINDOWS: f64 = 3.0;
 /// A gain counts that is so many standard errors above zero.
 const STANDARD_ERRORS: f64 = 2.0;
 /// What a change costs, in misses for each entry of the cache: the new policy starts without what it would remember.
-const COST_OF_CHANGE: f64 = 0.2;
+const COST_OF_CHANGE: f64 = 0.1;
 
 /// What the shadows saw in one window of lookups.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Window {
 ///
 /// Hit ratios are compared pair by pair over windows of the same lookups, so what the load does to all of them cancels. A
 /// policy is changed to when its mean gain over the present one is two standard errors above zero, and when it would have saved,
-/// over the windows that still count, more misses than the change costs (a fifth of the cache's entries). So two policies that
+/// over the windows that still count, more misses than the change costs (a tenth of the cache's entries). So two policies that
 /// are equal are not flipped between, and a loop of which each hits another part does not confuse it.
 #[derive(Debug)]
 pub struct Chooser {

@@ -46,6 +46,25 @@ pub(crate) trait Policy: Send {
 
     /// All residents, the next to go first, as far as the policy has an order: what a successor starts from.
     fn coldest_first(&self) -> Vec<Slot>;
+
+    /// What it has learned about the load, apart from the residents, if it is a policy that learns.
+    fn learned(&self) -> Option<Learned> {
+        None
+    }
+
+    /// Begins with what a policy of the same kind has learned.
+    fn learn_from(&mut self, _learned: &Learned) {}
+}
+
+/// What a policy has learned, to be handed to one of the same kind.
+#[derive(Clone)]
+pub(crate) struct Learned(gittins::Curves);
+
+impl Learned {
+    /// The same for a policy that sees two to the power of `doublings` as many accesses in the same time.
+    pub(crate) fn slower(&self, doublings: u32) -> Learned {
+        Learned(self.0.slower(doublings))
+    }
 }
 
 /// The policies that there are.

@@ -1,7 +1,7 @@
 //! A cache of hashes alone: what a policy would have hit.
 
 use super::hash::HashMap;
-use super::policy::{Policy, PolicyKind, Slot};
+use super::policy::{Learned, Policy, PolicyKind, Slot};
 
 /// A simulated cache under one policy. It holds hashes and weights, no keys and no values: 50 to 200 bytes an entry.
 pub struct Shadow {
@@ -40,6 +40,10 @@ impl Shadow {
             self.insert(hash, weight);
         }
         false
+    }
+
+    pub(super) fn learned(&self) -> Option<Learned> {
+        self.policy.learned()
     }
 
     /// What it holds weighs this much.

@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use super::policy::{Policy, PolicyKind, Slot};
+use super::policy::{Learned, Policy, PolicyKind, Slot};
 use crate::clock::Moment;
 
 /// Entries that an insertion looks at for whether they have expired.
@@ -197,9 +197,13 @@ impl<K, V> Shard<K, V> {
         Some(entry)
     }
 
-    /// Goes on under another policy, which starts from the order in which the present one would have evicted.
-    pub(super) fn switch(&mut self, kind: PolicyKind) {
+    /// Goes on under another policy, which starts from the order in which the present one would have evicted, and from what one of its
+    /// kind has learned.
+    pub(super) fn switch(&mut self, kind: PolicyKind, learned: Option<&Learned>) {
         let mut successor = kind.start(self.capacity);
+        if let Some(learned) = learned {
+            successor.learn_from(learned);
+        }
         for slot in self.policy.coldest_first() {
             if let Some(entry) = &self.entries[slot as usize] {
                 successor.miss(entry.hash, entry.weight);

@@ -59,6 +59,8 @@ where
         let (kind, capacity) = (self.policy.read(), self.capacity.read());
         let changes_kind = std::mem::replace(&mut steering.kind, kind) != kind;
         let changes_capacity = std::mem::replace(&mut steering.capacity, capacity) != capacity;
+        let learned = self.watch.as_ref().filter(|_| changes_kind);
+        let learned = learned.and_then(|watch| watch.learned(kind, self.shards.len().ilog2()));
         for (number, shard) in self.shards.iter().enumerate() {
             let mut shard = shard.0.lock();
             if changes_capacity {
@@ -69,7 +71,7 @@ where
                 shard = self.shards[number].0.lock();
             }
             if changes_kind {
-                shard.shard.switch(kind);
+                shard.shard.switch(kind, learned.as_ref());
             }
         }
         let Some(watch) = &self.watch else { return };
@@ -83,6 +85,9 @@ where
 
     /// Tells what followed the last change, once that can be told.
     fn observe(&self, floor: &mut Floor<'_>) {
+        if self.steering.lock().observing.is_none() {
+            return;
+        }
         let stats = self.stats();
         let mut steering = self.steering.lock();
         let Some(Observing { number, before, since }) = &steering.observing else { return };

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::choose::{Chooser, Window};
 use super::curve::{Curve, MissRatio};
 use super::hash::mix;
-use super::policy::PolicyKind;
+use super::policy::{Learned, PolicyKind};
 use super::shadow::Shadow;
 use crate::decision::Decision;
 
@@ -21,6 +21,9 @@ const WAITING: usize = 64 * BATCH;
 const SHORTEST_WINDOW: u64 = 256;
 
 pub(super) struct Watch {
+    kinds: Vec<PolicyKind>,
+    /// One access in two to this many is sampled.
+    halvings: u32,
     /// Keys whose mixed hash is at most this are sampled.
     threshold: u64,
     waiting: Mutex<Vec<(u64, u64)>>,
@@ -39,7 +42,8 @@ impl Watch {
     /// Watches for a cache of `capacity`, of about `entries` entries, with shadows of about `sampled` entries each. The first of `kinds` is
     /// the present policy.
     pub(super) fn new(kinds: &[PolicyKind], capacity: u64, entries: u64, sampled: u64) -> Watch {
-        let rate = (sampled as f64 / entries as f64).min(1.0);
+        let halvings = (entries as f64 / sampled as f64).log2().round().max(0.0) as u32;
+        let rate = 0.5_f64.powi(halvings as i32);
         let shadow_capacity = ((capacity as f64 * rate).round() as u64).max(1);
         let shadows: Vec<Shadow> = kinds.iter().map(|kind| Shadow::new(*kind, shadow_capacity)).collect();
         let window = Window {
@@ -48,7 +52,9 @@ impl Watch {
             entries: ((entries as f64 * rate).round() as u64).max(1),
         };
         Watch {
-            threshold: (u64::MAX as f64 * rate) as u64,
+            kinds: kinds.to_vec(),
+            halvings,
+            threshold: u64::MAX >> halvings,
             waiting: Mutex::new(Vec::with_capacity(BATCH)),
             state: Mutex::new(State {
                 shadows,
@@ -66,7 +72,7 @@ impl Watch {
         mix(hash) <= self.threshold
     }
 
-    /// An access, to be looked at soon. Whether a change may be wanted.
+    /// An access, to be looked at soon. Whether that was now, so that it is time to see what is wanted.
     pub(super) fn note(&self, hash: u64, weight: u64) -> bool {
         let mut waiting = self.waiting.lock();
         if waiting.len() < WAITING {
@@ -80,7 +86,7 @@ impl Watch {
         let batch = std::mem::replace(&mut *waiting, Vec::with_capacity(BATCH));
         drop(waiting);
         batch.into_iter().for_each(|(hash, weight)| state.access(hash, weight));
-        state.wanted.is_some()
+        true
     }
 
     /// The change that is wanted, if one is.
@@ -94,6 +100,13 @@ impl Watch {
         state.wanted = None;
         state.chooser.changed_to(kind);
         state.curve.changed_to(kind);
+    }
+
+    /// What the shadow of `kind` has learned, for one of as many shards as two to the power of `shard_halvings`.
+    pub(super) fn learned(&self, kind: PolicyKind, shard_halvings: u32) -> Option<Learned> {
+        let shadow = self.kinds.iter().position(|known| *known == kind)?;
+        let learned = self.state.lock().shadows[shadow].learned()?;
+        Some(learned.slower(self.halvings.checked_sub(shard_halvings)?))
     }
 
     /// The cache has another capacity.

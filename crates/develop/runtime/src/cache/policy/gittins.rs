@@ -9,9 +9,9 @@ mod ages;
 mod curves;
 
 use super::ghosts::Ghosts;
-use super::{Policy, Slot, entry_of};
+use super::{Learned, Policy, Slot, entry_of};
 use crate::cache::hash::mix;
-use curves::Curves;
+pub(super) use curves::Curves;
 
 /// Residents that an eviction looks at, picked at random.
 const SAMPLED: usize = 32;
@@ -19,6 +19,9 @@ const SAMPLED: usize = 32;
 const NEWCOMERS: usize = 8;
 /// The shortest time between updates, in accesses.
 const SHORTEST_INTERVAL: u64 = 1024;
+/// From this many residents on, one access in `LEARNED_ONE_IN` is learned from: there are enough, and learning costs more than a hit.
+const MANY: usize = 4096;
+const LEARNED_ONE_IN: u64 = 4;
 /// A small cache remembers four times its size, ...
 const REMEMBERED_BY_SMALL: u64 = 4;
 /// ... a large one twice its size and this.
@@ -30,6 +33,8 @@ pub(super) struct Gittins {
     random: u64,
     curves: Curves,
     entries: Vec<Entry>,
+    /// Of the same slots, apart: a hit needs nothing else.
+    histories: Vec<History>,
     residents: usize,
     ghosts: Ghosts<History>,
     newcomers: [Slot; NEWCOMERS],
@@ -47,8 +52,8 @@ struct History {
     /// When it was asked for last.
     accessed: u64,
     /// Accesses between the last two times, and between the two before; zero if there was none.
-    distance: u64,
-    before: u64,
+    distance: u32,
+    before: u32,
     /// How often it was asked for.
     asked: u32,
 }
@@ -58,14 +63,13 @@ struct Entry {
     resident: bool,
     hash: u64,
     weight: u64,
-    history: History,
 }
 
 impl History {
     fn asked_again(self, now: u64) -> History {
         History {
             accessed: now,
-            distance: now - self.accessed,
+            distance: u32::try_from(now - self.accessed).unwrap_or(u32::MAX),
             before: self.distance,
             asked: self.asked.saturating_add(1),
         }
@@ -80,6 +84,7 @@ impl Gittins {
             random: mix(capacity),
             curves: Curves::new(),
             entries: Vec::new(),
+            histories: Vec::new(),
             residents: 0,
             ghosts: Ghosts::default(),
             newcomers: [0; NEWCOMERS],
@@ -100,14 +105,30 @@ impl Gittins {
         ((u128::from(mix(self.random)) * self.entries.len() as u128) >> 64) as Slot
     }
 
-    /// One access passes. One life is looked at in each, all in turn, so that no access pays for all of them.
+    /// One access passes. Now and then one life that goes on is looked at, all in turn, so that no access pays for all of them.
     fn pass(&mut self) {
         self.now += 1;
-        self.look_at_one();
+        if self.learns() {
+            self.look_at_one();
+        }
         if self.now >= self.next_update {
             self.curves.update();
-            self.next_update = self.now + (2 * self.residents as u64).max(SHORTEST_INTERVAL);
+            self.next_update = self.now + self.interval();
         }
+    }
+
+    /// Accesses between two updates.
+    fn interval(&self) -> u64 {
+        (2 * self.residents as u64).max(SHORTEST_INTERVAL)
+    }
+
+    /// Whether this access is one to learn from.
+    fn learns(&self) -> bool {
+        self.now.is_multiple_of(self.learned_one_in())
+    }
+
+    fn learned_one_in(&self) -> u64 {
+        if self.residents < MANY { 1 } else { LEARNED_ONE_IN }
     }
 
     fn look_at_one(&mut self) {
@@ -119,17 +140,25 @@ impl Gittins {
         self.cursor = place + 1;
         let history = match place.checked_sub(self.entries.len()) {
             Some(ghost) => self.ghosts.at(ghost),
-            None => Some(&self.entries[place]).filter(|entry| entry.resident).map(|entry| &entry.history),
+            None => self.entries[place].resident.then(|| &self.histories[place]),
         };
         if let Some(history) = history.copied() {
-            // Until the next update as many are looked at as accesses pass.
-            let interval = (2 * self.residents as u64).max(SHORTEST_INTERVAL);
-            self.curves.goes_on(&history, self.now, places as f32 / interval as f32);
+            let looked_at = self.interval() / self.learned_one_in();
+            self.curves.goes_on(&history, self.now, places as f32 / looked_at as f32);
         }
     }
 
-    fn worth(&self, entry: &Entry) -> f32 {
-        self.curves.worth(&entry.history, self.now) / entry.weight as f32
+    /// The entry of `history` is asked for now.
+    fn asked_for(&mut self, history: History) -> History {
+        if self.learns() {
+            self.curves.ended(&history, self.now, self.learned_one_in() as f32);
+        }
+        history.asked_again(self.now)
+    }
+
+    fn worth(&self, slot: Slot) -> f32 {
+        let weight = self.entries[slot as usize].weight;
+        self.curves.worth(&self.histories[slot as usize], self.now) / weight as f32
     }
 
     /// The least worth of a sample; of all, if they are few.
@@ -144,11 +173,10 @@ impl Gittins {
                 Some(newcomer) => self.newcomers[newcomer],
                 None => self.random_slot(),
             };
-            let entry = &self.entries[slot as usize];
-            if !entry.resident {
+            if !self.entries[slot as usize].resident {
                 continue;
             }
-            let worth = self.worth(entry);
+            let worth = self.worth(slot);
             if worth < lowest {
                 (least, lowest) = (Some(slot), worth);
             }
@@ -175,34 +203,29 @@ impl Gittins {
 impl Policy for Gittins {
     fn hit(&mut self, slot: Slot) {
         self.pass();
-        let now = self.now;
-        let history = &mut self.entries[slot as usize].history;
-        self.curves.ended(history, now);
-        *history = history.asked_again(now);
+        let history = self.histories[slot as usize];
+        self.histories[slot as usize] = self.asked_for(history);
     }
 
     fn miss(&mut self, hash: u64, _weight: u64) {
         self.pass();
         self.incoming = match self.ghosts.take(hash) {
-            Some(history) => {
-                self.curves.ended(&history, self.now);
-                history.asked_again(self.now)
-            }
+            Some(history) => self.asked_for(history),
             None => History { accessed: self.now, asked: 1, ..History::default() },
         };
     }
 
     fn evict(&mut self) -> Slot {
         let slot = self.least_worth().or_else(|| self.any_resident()).expect("there is a resident");
-        let Entry { hash, weight, history, .. } = self.leave(slot);
-        self.ghosts.push(hash, weight, history);
+        let Entry { hash, weight, .. } = self.leave(slot);
+        self.ghosts.push(hash, weight, self.histories[slot as usize]);
         self.forget();
         slot
     }
 
     fn insert(&mut self, slot: Slot, hash: u64, weight: u64) {
-        let history = self.incoming;
-        *entry_of(&mut self.entries, slot) = Entry { resident: true, hash, weight, history };
+        *entry_of(&mut self.entries, slot) = Entry { resident: true, hash, weight };
+        *entry_of(&mut self.histories, slot) = self.incoming;
         self.residents += 1;
         self.newcomers[self.next_newcomer] = slot;
         self.next_newcomer = (self.next_newcomer + 1) % NEWCOMERS;
@@ -224,8 +247,16 @@ impl Policy for Gittins {
     fn coldest_first(&self) -> Vec<Slot> {
         let residents = self.entries.iter().enumerate().filter(|(_, entry)| entry.resident);
         let mut ranked: Vec<(f32, Slot)> =
-            residents.map(|(slot, entry)| (self.worth(entry), slot as Slot)).collect();
+            residents.map(|(slot, _)| (self.worth(slot as Slot), slot as Slot)).collect();
         ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
         ranked.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    fn learned(&self) -> Option<Learned> {
+        Some(Learned(self.curves.clone()))
+    }
+
+    fn learn_from(&mut self, learned: &Learned) {
+        self.curves = learned.0.clone();
     }
 }

@@ -22,7 +22,8 @@ const DECAY: f32 = 0.85;
 const PRIOR: f32 = 8.0;
 
 /// The counts of all classes, and what follows from them.
-pub(super) struct Curves {
+#[derive(Clone)]
+pub(crate) struct Curves {
     /// Ages are counted in units of two to this many accesses.
     shift: u32,
     classes: Vec<Option<Box<Class>>>,
@@ -33,6 +34,7 @@ pub(super) struct Curves {
 
 type Worth = [f32; BUCKETS];
 
+#[derive(Clone)]
 struct Class {
     lives: Lives,
     /// Ages of lives that go on.
@@ -59,10 +61,10 @@ impl Curves {
         }
     }
 
-    /// A life ended with an access.
-    pub(super) fn ended(&mut self, history: &History, now: u64) {
+    /// A life ended with an access, one that stands for `weight` many.
+    pub(super) fn ended(&mut self, history: &History, now: u64, weight: f32) {
         let (class, age) = self.place(history, now);
-        self.class_mut(class).lives.hit[age] += 1.0;
+        self.class_mut(class).lives.hit[age] += weight;
     }
 
     /// A life was given up.
@@ -134,6 +136,11 @@ impl Curves {
         self.rank();
     }
 
+    /// The same for one who counts two to the power of `doublings` as many accesses in the same time.
+    pub(crate) fn slower(&self, doublings: u32) -> Curves {
+        Curves { shift: self.shift + doublings, ..self.clone() }
+    }
+
     /// How many accesses the unit of ages is.
     pub(super) fn unit(&self) -> u64 {
         1 << self.shift
@@ -158,8 +165,8 @@ impl Curves {
         let by_before = match (distance, before) {
             (0, _) => 0,
             (_, 0) => 1,
-            _ if before > 2 * distance => 2,
-            _ if distance > 2 * before => 3,
+            _ if before > distance.saturating_mul(2) => 2,
+            _ if distance > before.saturating_mul(2) => 3,
             _ => 0,
         };
         let by_asked = match asked {
@@ -273,7 +280,7 @@ mod tests {
         let mut curves = Curves::new();
         let looped = History { accessed: 0, distance: 1000, before: 1000, asked: 9 };
         for _ in 0..100 {
-            curves.ended(&looped, 1000);
+            curves.ended(&looped, 1000, 1.0);
         }
         curves.update();
         assert!(curves.worth(&looped, 900) > 2.0 * curves.worth(&looped, 10));
@@ -285,7 +292,7 @@ mod tests {
         let worth_with = |going_on: f32| {
             let mut curves = Curves::new();
             for _ in 0..10 {
-                curves.ended(&once, 5);
+                curves.ended(&once, 5, 1.0);
             }
             curves.goes_on(&once, 100, going_on);
             curves.update();
@@ -299,7 +306,7 @@ mod tests {
         let mut curves = Curves::new();
         let history = History { accessed: 0, distance: 4000, before: 4000, asked: 9 };
         for _ in 0..1000 {
-            curves.ended(&history, 4000);
+            curves.ended(&history, 4000, 1.0);
         }
         curves.update();
         let before = curves.worth(&history, 3000) / curves.worth(&history, 10);
