@@ -107,7 +107,10 @@ fn run(fuse: &Arc<Fuse>, work: &[fn(&Fuse)]) {
 
 fn probe(fuse: &Fuse, end: End) {
     let Some(ticket) = fuse.gate.admit(at(1), &thresholds()).0.ok() else { return };
-    if fuse.gate.with(|machine| machine.state() == State::HalfOpen && machine.generation() == ticket.generation) {
+    if fuse
+        .gate
+        .with(|machine| machine.state() == State::HalfOpen && machine.generation() == ticket.generation)
+    {
         let others = fuse.probes.fetch_add(1, Ordering::SeqCst);
         assert_eq!(others, 0, "one probe may be out");
         fuse.probes.fetch_sub(1, Ordering::SeqCst);

@@ -20,7 +20,7 @@ mod ledger_of_sheets;
 /// What `kandela-runtime` has under this name, of loom's types.
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
-    pub(crate) use parking_lot::Mutex;
+    pub(crate) use parking_lot::{Condvar, Mutex};
 }
 
 /// The limiter's parts that threads share.
@@ -52,3 +52,22 @@ mod breaker_parts {
     pub mod window;
 }
 pub mod breaker;
+
+pub mod loading;
+#[path = "../../crates/develop/runtime/src/cache/loading.rs"]
+#[allow(unreachable_pub, dead_code, reason = "the cache uses the rest")]
+mod loads;
+
+/// A knob, without the set of all knobs.
+#[allow(unreachable_pub, dead_code, reason = "the library uses the rest")]
+#[path = "."]
+mod knob {
+    #[path = "../../crates/develop/runtime/src/knob/leased.rs"]
+    mod leased;
+    #[path = "../../crates/develop/runtime/src/knob/scalar.rs"]
+    mod scalar;
+
+    pub use leased::LeasedKnob;
+    pub use scalar::Scalar;
+}
+pub mod leases;

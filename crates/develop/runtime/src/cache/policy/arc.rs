@@ -142,6 +142,6 @@ impl Policy for Arc {
     }
 
     fn coldest_first(&self) -> Vec<Slot> {
-        self.once.from_back(&self.links).chain(self.again.from_back(&self.links)).collect()
+        self.once.back_to_front(&self.links).chain(self.again.back_to_front(&self.links)).collect()
     }
 }

@@ -241,8 +241,8 @@ impl Policy for Lirs {
     }
 
     fn coldest_first(&self) -> Vec<Slot> {
-        let passing = self.queue.from_back(&self.queue_links);
-        let staying = self.stack.from_back(&self.stack_links);
+        let passing = self.queue.back_to_front(&self.queue_links);
+        let staying = self.stack.back_to_front(&self.stack_links);
         let staying = staying.filter(|node| self.nodes[*node as usize].state == State::Stays);
         passing.chain(staying).map(|node| self.nodes[node as usize].slot).collect()
     }

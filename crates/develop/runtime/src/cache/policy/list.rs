@@ -73,7 +73,7 @@ impl List {
     }
 
     /// From the back to the front.
-    pub(super) fn from_back(self, links: &Links) -> impl Iterator<Item = u32> + '_ {
+    pub(super) fn back_to_front(self, links: &Links) -> impl Iterator<Item = u32> + '_ {
         std::iter::successors(self.back(), |node| {
             let next = links.nodes[*node as usize].0;
             (next != NONE).then_some(next)

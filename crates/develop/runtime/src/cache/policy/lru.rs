@@ -31,6 +31,6 @@ impl Policy for Lru {
     fn resize(&mut self, _capacity: u64) {}
 
     fn coldest_first(&self) -> Vec<Slot> {
-        self.order.from_back(&self.links).collect()
+        self.order.back_to_front(&self.links).collect()
     }
 }

@@ -126,6 +126,6 @@ impl Policy for S3Fifo {
     }
 
     fn coldest_first(&self) -> Vec<Slot> {
-        self.small.from_back(&self.links).chain(self.main.from_back(&self.links)).collect()
+        self.small.back_to_front(&self.links).chain(self.main.back_to_front(&self.links)).collect()
     }
 }

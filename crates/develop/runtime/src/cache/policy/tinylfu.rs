@@ -167,6 +167,6 @@ impl Policy for TinyLfu {
 
     fn coldest_first(&self) -> Vec<Slot> {
         let segments = [self.probation, self.window, self.protected];
-        segments.into_iter().flat_map(|segment| segment.list.from_back(&self.links)).collect()
+        segments.into_iter().flat_map(|segment| segment.list.back_to_front(&self.links)).collect()
     }
 }
