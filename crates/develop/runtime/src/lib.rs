@@ -11,6 +11,8 @@
 pub mod clock;
 pub mod decision;
 pub mod knob;
+#[cfg(feature = "pool")]
+pub mod pool;
 pub mod range;
 pub mod steward;
 mod sync;
