@@ -23,7 +23,6 @@ pub struct Pool {
     line: Line<Thing, ()>,
     alive: Arc<AtomicUsize>,
     most: AtomicUsize,
-    served: AtomicUsize,
 }
 
 struct Thing(Arc<AtomicUsize>);
@@ -40,12 +39,15 @@ impl Pool {
             line: Line::new(size, Reuse::Newest, ()),
             alive: Arc::new(AtomicUsize::new(0)),
             most: AtomicUsize::new(size),
-            served: AtomicUsize::new(0),
         }
     }
 
+    fn take(&self) -> Thing {
+        let grant = self.line.take_now(|(), _| {}).expect("open").expect("a free place");
+        self.use_up(grant)
+    }
+
     fn use_up(&self, grant: Grant<Thing>) -> Thing {
-        self.served.fetch_add(1, Ordering::SeqCst);
         match grant {
             Grant::Resource(thing) => thing,
             Grant::Create => {
@@ -58,13 +60,19 @@ impl Pool {
 }
 
 /// Runs each of `work` on a thread of its own against a pool of `size`, in every order that there is; of three threads, in every
-/// order with at most four preemptions. Afterwards whatever exists lies idle, and all of the pool can be had.
+/// order with at most four preemptions. Then checks what must hold.
 pub fn in_every_order(size: usize, work: &[fn(&Pool)], then: fn(&Pool)) {
+    beside_a_hog(0, size, work, then);
+}
+
+/// The same, while somebody holds `hogged` of the places, and gives them back only when all work is done.
+pub fn beside_a_hog(hogged: usize, size: usize, work: &[fn(&Pool)], then: fn(&Pool)) {
     let work = work.to_vec();
     let mut model = loom::model::Builder::new();
     model.preemption_bound = (work.len() > 2).then_some(4);
     model.check(move || {
         let pool = Arc::new(Pool::new(size));
+        let held: Vec<Thing> = (0..hogged).map(|_| pool.take()).collect();
         let running: Vec<_> = work
             .iter()
             .copied()
@@ -74,6 +82,7 @@ pub fn in_every_order(size: usize, work: &[fn(&Pool)], then: fn(&Pool)) {
             })
             .collect();
         running.into_iter().for_each(|thread| thread.join().unwrap());
+        held.into_iter().for_each(|thing| drop(pool.line.give_back(thing, |()| {})));
         then(&pool);
     });
 }

@@ -22,6 +22,8 @@ fn what_failed_leaves_its_place_to_the_next() {
 #[test]
 fn growth_serves_who_waits() {
     in_every_order(1, &[acquire, acquire, grow], is_whole);
+    beside_a_hog(1, 1, &[acquire, grow], is_whole);
+    beside_a_hog(1, 1, &[acquire, give_up, grow], is_whole);
 }
 
 #[test]

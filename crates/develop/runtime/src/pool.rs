@@ -41,12 +41,18 @@
 
 mod builder;
 mod error;
+mod evidence;
 mod guard;
 mod ledger;
 mod line;
 mod meter;
 mod metrics;
+pub mod outlook;
+mod random;
+pub mod simulate;
+mod sizer;
 mod upkeep;
+pub mod usl;
 
 use std::fmt;
 use std::future::Future;
@@ -69,6 +75,7 @@ use line::{Closed, Line};
 pub use meter::{Level, Meter, Sample};
 use metrics::Books;
 pub use metrics::{ClosedBy, Metrics};
+pub use sizer::{Advice, MEASURE, Sizer, WhatIf};
 
 /// Creates and judges what a pool lends.
 ///

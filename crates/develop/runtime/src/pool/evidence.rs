@@ -1,0 +1,193 @@
+//! What a sizer remembers: of the downstream, of the load, and when to forget.
+
+use super::meter::{Level, Sample};
+use super::outlook::Load;
+use super::usl::{Fit, fit};
+use kandela_algebra::histogram::LogHistogram;
+
+/// After so many seconds, what was seen of the downstream counts half.
+const HALF_LIFE: f64 = 120.0;
+/// The same for the slow estimate of the load, and for the quick one that contradicts it.
+const SLOW: f64 = 30.0;
+const QUICK: f64 = 4.0;
+/// What was seen before a change counts so much after it: enough to say in which direction to look, no more.
+const AFTER_CHANGE: f64 = 0.02;
+/// The cumulated surprise, in standard deviations, that means a change; and how much of each window's is taken as chance.
+/// Page's CUSUM (Biometrika 41, 1954): one false alarm in some 10⁵ windows.
+const SURPRISE: f64 = 8.0;
+const CHANCE: f64 = 0.5;
+
+/// The downstream became this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Slower,
+    Faster,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Evidence {
+    levels: Vec<Level>,
+    fit: Option<Fit>,
+    slower: f64,
+    faster: f64,
+    slow: Rate,
+    quick: Rate,
+    holds: Moments,
+}
+
+impl Evidence {
+    /// Learns from a window; says whether the downstream is another now.
+    pub(super) fn learn(&mut self, sample: &Sample) -> Option<Change> {
+        let change = self.surprise(sample);
+        let seconds = sample.length.as_secs_f64();
+        let kept = if change.is_some() { AFTER_CHANGE } else { 0.5_f64.powf(seconds / HALF_LIFE) };
+        if self.levels.len() < sample.levels.len() {
+            self.levels.resize(sample.levels.len(), Level::default());
+        }
+        for level in &mut self.levels {
+            level.seconds *= kept;
+            level.ended *= kept;
+        }
+        for (level, more) in self.levels.iter_mut().zip(&sample.levels) {
+            level.seconds += more.seconds;
+            level.ended += more.ended;
+        }
+        self.drop_forgotten();
+        self.holds.learn(&sample.holds, kept);
+        self.slow.learn(sample, SLOW);
+        self.quick.learn(sample, QUICK);
+        if self.slow.differs_from(&self.quick) {
+            self.slow = self.quick.clone();
+        }
+        self.fit = fit(&self.levels);
+        change
+    }
+
+    pub(super) fn fit(&self) -> Option<&Fit> {
+        self.fit.as_ref()
+    }
+
+    pub(super) fn load(&self) -> Load {
+        Load {
+            rate: self.slow.rate(),
+            arrival_variation: self.slow.variation(),
+            hold_variation: self.holds.variation(),
+        }
+    }
+
+    /// The standard error of the load's rate, as a share of it.
+    pub(super) fn rate_error(&self) -> f64 {
+        (self.slow.variation() / self.slow.arrivals.max(1.0)).sqrt()
+    }
+
+    /// Levels of which less than a thousandth of a use is remembered are no evidence, only cost.
+    fn drop_forgotten(&mut self) {
+        let known = |level: &Level| level.ended > 1e-3 || level.seconds > 1e-3;
+        let kept = self.levels.iter().rposition(known).map_or(0, |last| last + 1);
+        self.levels.truncate(kept);
+    }
+
+    fn surprise(&mut self, sample: &Sample) -> Option<Change> {
+        let fit = self.fit.as_ref()?;
+        let expected: f64 = sample
+            .levels
+            .iter()
+            .enumerate()
+            .skip(1)
+            .map(|(n, level)| level.seconds * fit.usl.throughput(n as f64))
+            .sum();
+        let ended: f64 = sample.levels.iter().map(|level| level.ended).sum();
+        // Where the pool is fuller than it ever was, the fit only guesses; that it guessed badly is no change.
+        let beyond: f64 = sample.levels.iter().skip(fit.most_in_use + 2).map(|level| level.ended).sum();
+        if beyond > 0.1 * ended || expected + ended < 10.0 {
+            return None;
+        }
+        // The window's own chance, and the fit's, as if all of it were known as well as its average.
+        let variance = fit.dispersion * expected.max(1.0) * (1.0 + expected / fit.ended.max(1.0));
+        let deviations = ((ended - expected) / variance.sqrt()).clamp(-SURPRISE, SURPRISE);
+        self.faster = (self.faster + deviations - CHANCE).max(0.0);
+        self.slower = (self.slower - deviations - CHANCE).max(0.0);
+        let change = if self.slower > SURPRISE {
+            Some(Change::Slower)
+        } else if self.faster > SURPRISE {
+            Some(Change::Faster)
+        } else {
+            None
+        };
+        if change.is_some() {
+            (self.slower, self.faster) = (0.0, 0.0);
+        }
+        change
+    }
+}
+
+/// A rate of arrivals that forgets.
+#[derive(Clone, Debug, Default)]
+struct Rate {
+    arrivals: f64,
+    seconds: f64,
+    gap_sum: f64,
+    gap_square_sum: f64,
+}
+
+impl Rate {
+    fn learn(&mut self, sample: &Sample, half_life: f64) {
+        let seconds = sample.length.as_secs_f64();
+        let kept = 0.5_f64.powf(seconds / half_life);
+        self.arrivals = self.arrivals * kept + sample.arrivals as f64;
+        self.seconds = self.seconds * kept + seconds;
+        self.gap_sum = self.gap_sum * kept + sample.gap_sum;
+        self.gap_square_sum = self.gap_square_sum * kept + sample.gap_square_sum;
+    }
+
+    fn rate(&self) -> f64 {
+        if self.seconds > 0.0 { self.arrivals / self.seconds } else { 0.0 }
+    }
+
+    /// The squared coefficient of variation of the gaps; that of a Poisson process while little is known. Held to a quarter and
+    /// four, beyond which the queueing formula means nothing.
+    fn variation(&self) -> f64 {
+        if self.arrivals < 30.0 || self.gap_sum <= 0.0 {
+            return 1.0;
+        }
+        let mean = self.gap_sum / self.arrivals;
+        (self.gap_square_sum / self.arrivals / (mean * mean) - 1.0).clamp(0.25, 4.0)
+    }
+
+    /// By more than four standard errors.
+    fn differs_from(&self, quick: &Rate) -> bool {
+        let error = (self.rate().max(quick.rate()) * self.variation() / quick.seconds.max(1e-9)).sqrt();
+        (self.rate() - quick.rate()).abs() > 4.0 * error
+    }
+}
+
+/// Moments of hold times that forget.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moments {
+    count: f64,
+    sum: f64,
+    square_sum: f64,
+}
+
+impl Moments {
+    fn learn(&mut self, holds: &LogHistogram, kept: f64) {
+        self.count *= kept;
+        self.sum *= kept;
+        self.square_sum *= kept;
+        for bucket in holds.buckets() {
+            let (count, middle) = (bucket.count as f64, (bucket.lower + bucket.upper.min(f64::MAX)) / 2.0);
+            self.count += count;
+            self.sum += count * middle;
+            self.square_sum += count * middle * middle;
+        }
+    }
+
+    /// The squared coefficient of variation; that of exponential times while little is known. Held to nothing and 25.
+    fn variation(&self) -> f64 {
+        if self.count < 30.0 || self.sum <= 0.0 {
+            return 1.0;
+        }
+        let mean = self.sum / self.count;
+        (self.square_sum / self.count / (mean * mean) - 1.0).clamp(0.0, 25.0)
+    }
+}

@@ -1,0 +1,378 @@
+//! The controller: how large a pool should be, by what it measured.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::builder::LARGEST_SIZE;
+use super::evidence::{Change, Evidence};
+use super::meter::Sample;
+use super::outlook::{Load, Outlook, outlooks};
+use super::random::Random;
+use super::usl::{Fit, Usl};
+use crate::decision::{Decision, Effect, Reason};
+use crate::range::{OutOfRange, within};
+
+/// The measure that sizes are chosen by, and that expected and observed effects are told in.
+pub const MEASURE: &str = "pool_wait_p99_seconds";
+
+/// How many downstreams are drawn to see what is not known.
+const DRAWS: usize = 64;
+/// The seed of the draws. One seed for all rounds: what changes between them is what was measured, not luck.
+const SEED: u64 = 1993;
+/// A window is judged once so many uses ended in it.
+const ENOUGH_IN_WINDOW: f64 = 20.0;
+/// And a size once so many are remembered in all.
+const ENOUGH: f64 = 200.0;
+/// The load may grow by so much before the next decision: it is planned for.
+const HEADROOM: f64 = 0.25;
+/// A backlog is to be worked off within so many seconds.
+const DRAIN: f64 = 10.0;
+/// Losses are logarithms; sizes that differ by less are equally good, and the smallest of them is taken.
+const INDIFFERENT: f64 = 0.03;
+/// A better size has to be better by this to be worth a change.
+const WORTH_IT: f64 = 0.08;
+/// And so sure to be no worse.
+const SURE: f64 = 0.8;
+/// A smaller size that is as good is taken if it is smaller by this factor.
+const SMALLER: f64 = 0.75;
+/// The pool is full when all is in use for this share of the time.
+const FULL: f64 = 0.9;
+/// How many windows a pool whose callers do not wait is left alone after a change.
+const PATIENCE: u32 = 10;
+/// How many windows after a turn another in the opposite direction has to be worth more.
+const MEMORY_OF_TURNS: u32 = 60;
+
+/// How large a pool should be. Pure: fed windows of measurements, it returns decisions.
+///
+/// It [fits](super::usl) the downstream's law to what was measured at each number in use, draws downstreams that fit as well, and
+/// takes the size at which the logarithm of the [foretold](super::outlook) 99th percentile of waits is least on average over them;
+/// of sizes that are equally good, the smallest. It changes something only where that is clearly better, and is
+/// [sure enough](Advice::confidence) to be no worse. Where the pool is full and nothing is known of other sizes, it tries the double, and
+/// after a downstream became slower the half: what it sees there it knows afterwards.
+#[derive(Clone, Debug)]
+pub struct Sizer {
+    sizes: RangeInclusive<usize>,
+    evidence: Evidence,
+    pending: Sample,
+    advice: Option<Advice>,
+    turns: Turns,
+}
+
+/// What a sizer thinks of a size, whether or not it acts on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Advice {
+    /// The size that it would choose.
+    pub size: usize,
+    /// In which nine of ten of the downstreams that fit would have their best size.
+    pub interval: RangeInclusive<usize>,
+    /// The share of the downstreams that fit for which the chosen size is no worse than the present one. 0 to 1.
+    pub confidence: f64,
+    /// The downstream that fits best.
+    pub downstream: Usl,
+    /// What comes to the pool. A lower bound where [`is_full`](Advice::is_full): callers that wait for each other ask for no more.
+    pub load: Load,
+    /// Whether all of the pool was in use nearly all the time.
+    pub is_full: bool,
+}
+
+/// What a size would do, and between what bounds nine of ten of the downstreams that fit lie.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WhatIf {
+    /// The size.
+    pub size: usize,
+    /// Of the likeliest downstream.
+    pub likeliest: Outlook,
+    /// The lower bounds, each measure for itself.
+    pub low: Outlook,
+    /// The upper bounds, each measure for itself.
+    pub high: Outlook,
+    /// Whether more would be in use than ever were: the fit extrapolates.
+    pub is_beyond_what_was_seen: bool,
+}
+
+impl Sizer {
+    /// A sizer that knows nothing yet, and chooses within `sizes`.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] where `sizes` are not within 1 to [`LARGEST_SIZE`].
+    pub fn new(sizes: RangeInclusive<usize>) -> Result<Sizer, OutOfRange> {
+        within("sizer.sizes, their end", *sizes.end(), 1..=LARGEST_SIZE)?;
+        within("sizer.sizes, their start", *sizes.start(), 1..=*sizes.end())?;
+        Ok(Sizer {
+            sizes,
+            evidence: Evidence::default(),
+            pending: Sample::default(),
+            advice: None,
+            turns: Turns::default(),
+        })
+    }
+
+    /// Learns from a window in which the pool was of `size`, and says what the size should be; none where all may stay as it is, or
+    /// where too little is known. Windows of a second or so; shorter ones than five mean holds are put together.
+    pub fn update(&mut self, sample: &Sample, size: usize) -> Option<Decision<usize>> {
+        self.pending.append(sample);
+        let ended: f64 = self.pending.levels.iter().map(|level| level.ended).sum();
+        let mean_hold = self.pending.holds.sum() / self.pending.holds.count().max(1) as f64;
+        let length = self.pending.length;
+        if ended < ENOUGH_IN_WINDOW || length < Duration::from_secs_f64((5.0 * mean_hold).min(60.0)) {
+            return None;
+        }
+        let window = std::mem::take(&mut self.pending);
+        self.turns.count_window(size);
+        if let Some(change) = self.evidence.learn(&window) {
+            self.turns.note_change(change);
+        }
+        let fit = self.evidence.fit()?;
+        if fit.ended < ENOUGH && self.turns.changed.is_none() {
+            return None;
+        }
+        let view = View::of(&self.evidence, fit, &window, size, &self.sizes);
+        self.advice = Some(view.advice());
+        let decision = self.turns.judge(&view, &self.sizes)?;
+        self.turns.note_turn(decision.value > size);
+        Some(decision)
+    }
+
+    /// What it thinks, since the last window; none while too little is known.
+    pub fn advice(&self) -> Option<&Advice> {
+        self.advice.as_ref()
+    }
+
+    /// What it knows of the downstream.
+    pub fn fit(&self) -> Option<&Fit> {
+        self.evidence.fit()
+    }
+
+    /// What a pool of `size` would do under the present load; none while nothing is known, or for a size outside of 1 to
+    /// [`LARGEST_SIZE`].
+    pub fn what_if(&self, size: usize) -> Option<WhatIf> {
+        let fit = self.evidence.fit()?;
+        within("size", size, 1..=LARGEST_SIZE).ok()?;
+        let load = self.evidence.load();
+        let outlook = |usl: &Usl, load: &Load| outlooks(usl, load, size)[size - 1];
+        let drawn = draw(fit, &load, self.evidence.rate_error(), 0.0);
+        let drawn: Vec<Outlook> = drawn.iter().map(|(usl, load)| outlook(usl, load)).collect();
+        let bound = |share: f64| {
+            let of = |measure: fn(&Outlook) -> f64| {
+                let mut values: Vec<f64> = drawn.iter().map(measure).collect();
+                values.sort_by(f64::total_cmp);
+                values[(share * (values.len() - 1) as f64).round() as usize]
+            };
+            Outlook {
+                wait_mean: of(|outlook| outlook.wait_mean),
+                wait_p99: of(|outlook| outlook.wait_p99),
+                throughput: of(|outlook| outlook.throughput),
+                utilisation: of(|outlook| outlook.utilisation),
+            }
+        };
+        let likeliest = outlook(&fit.usl, &load);
+        let in_use = likeliest.utilisation * size as f64;
+        let is_beyond_what_was_seen = in_use > fit.most_in_use as f64 + 1.0;
+        Some(WhatIf { size, likeliest, low: bound(0.05), high: bound(0.95), is_beyond_what_was_seen })
+    }
+}
+
+/// What was done lately, and whether more is to be done now.
+#[derive(Clone, Debug, Default)]
+struct Turns {
+    /// Windows since the size was last another.
+    unchanged: u32,
+    last_size: usize,
+    /// How the downstream changed, and how many windows ago.
+    changed: Option<(Change, u32)>,
+    /// Whether the last turn was up, and how many windows ago.
+    turn: Option<(bool, u32)>,
+    /// How often the direction turned around lately with no change of the downstream.
+    reversals: u32,
+    /// How many windows ago a size was tried.
+    probed: Option<u32>,
+}
+
+impl Turns {
+    fn count_window(&mut self, size: usize) {
+        self.unchanged = if size == self.last_size { self.unchanged.saturating_add(1) } else { 0 };
+        self.last_size = size;
+        let count = |windows: u32| Some(windows + 1).filter(|windows| *windows < MEMORY_OF_TURNS);
+        self.turn = self.turn.and_then(|(up, ago)| Some((up, count(ago)?)));
+        self.changed = self.changed.and_then(|(change, ago)| Some((change, count(ago)?)));
+        self.probed = self.probed.and_then(count);
+        if self.turn.is_none() {
+            self.reversals = 0;
+        }
+    }
+
+    fn note_change(&mut self, change: Change) {
+        self.changed = Some((change, 0));
+        self.reversals = 0;
+    }
+
+    fn note_turn(&mut self, up: bool) {
+        if self.changed.is_none() && self.turn.is_some_and(|(before, _)| before != up) {
+            self.reversals += 1;
+        }
+        self.turn = Some((up, 0));
+    }
+
+    fn judge(&mut self, view: &View<'_>, sizes: &RangeInclusive<usize>) -> Option<Decision<usize>> {
+        let size = view.size;
+        let turns_around = self.turn.is_some_and(|(up, _)| up != (view.best > size));
+        let worth_it =
+            WORTH_IT * f64::from(1 << self.reversals.min(4)) * if turns_around { 2.0 } else { 1.0 };
+        if view.best != size && view.gain >= worth_it && view.confidence >= SURE {
+            return Some(view.decide(view.best, "another size is foretold to wait less"));
+        }
+        if view.is_full && view.waits_matter() {
+            return self.probe(view, sizes);
+        }
+        let is_smaller = (view.best as f64) <= SMALLER * size as f64;
+        if is_smaller && view.gain >= -INDIFFERENT && self.unchanged >= PATIENCE && !view.waits_matter() {
+            return Some(view.decide(view.best, "fewer are as good"));
+        }
+        None
+    }
+
+    /// Tries another size to see what is there, where the pool is full and the fit is sure of none.
+    fn probe(&mut self, view: &View<'_>, sizes: &RangeInclusive<usize>) -> Option<Decision<usize>> {
+        if self.probed.is_some() || self.unchanged < 1 {
+            return None;
+        }
+        let is_slower = matches!(self.changed, Some((Change::Slower, ago)) if ago < 10);
+        let size = if is_slower { view.size / 2 } else { view.size * 2 };
+        let size = size.clamp(*sizes.start(), *sizes.end());
+        let is_unknown = is_slower || size > view.fit.most_in_use + 1;
+        if size == view.size || !is_unknown || view.is_surely_worse(size) {
+            return None;
+        }
+        self.probed = Some(0);
+        let why = if is_slower {
+            "all are in use, and the downstream became slower: fewer at once may be served faster"
+        } else {
+            "all are in use and callers wait; what more would do is not known and can be tried"
+        };
+        Some(view.decide(size, why))
+    }
+}
+
+/// Downstreams and loads that fit as well as the likeliest. The load may be up to `headroom` larger.
+fn draw(fit: &Fit, load: &Load, rate_error: f64, headroom: f64) -> Vec<(Usl, Load)> {
+    let mut random = Random::new(SEED);
+    let rates = (0..DRAWS).map(|_| {
+        let error = 1.0 + rate_error * random.normal();
+        let planned = 1.0 + headroom * random.uniform();
+        Load { rate: load.rate * error.max(0.1) * planned, ..*load }
+    });
+    fit.draws(SEED, DRAWS).into_iter().zip(rates).collect()
+}
+
+/// What one window shows, in the light of all before.
+struct View<'a> {
+    fit: &'a Fit,
+    load: Load,
+    size: usize,
+    is_full: bool,
+    wait_p99: f64,
+    waiting: usize,
+    /// A wait that does not matter beside a hold, in seconds.
+    negligible: f64,
+    /// By draw, the losses of sizes from 1.
+    losses: Vec<Vec<f64>>,
+    best: usize,
+    interval: RangeInclusive<usize>,
+    /// By how much the best is better than the present size, on average.
+    gain: f64,
+    confidence: f64,
+    expected: Outlook,
+}
+
+impl<'a> View<'a> {
+    fn of(
+        evidence: &Evidence,
+        fit: &'a Fit,
+        window: &Sample,
+        size: usize,
+        sizes: &RangeInclusive<usize>,
+    ) -> View<'a> {
+        let load = evidence.load();
+        let (start, end) = ((*sizes.start()).max(size.div_ceil(2)), (*sizes.end()).min(2 * size));
+        let largest = end.max(size);
+        let negligible = (0.05 * fit.usl.service).max(1e-4);
+        let backlog = window.waiting as f64 / DRAIN;
+        let pressed = Load { rate: load.rate + backlog, ..load };
+        let losses: Vec<Vec<f64>> = draw(fit, &pressed, evidence.rate_error(), HEADROOM)
+            .iter()
+            .map(|(usl, load)| {
+                let outlooks = outlooks(usl, load, largest);
+                outlooks.iter().map(|outlook| (negligible + outlook.wait_p99).ln()).collect()
+            })
+            .collect();
+        let mean = |size: usize| losses.iter().map(|of| of[size - 1]).sum::<f64>() / losses.len() as f64;
+        let means: Vec<f64> = (1..=largest).map(mean).collect();
+        let candidates = start..=end.max(start);
+        let best = smallest_good(&means, &candidates);
+        let mut bests: Vec<usize> = losses.iter().map(|of| smallest_good(of, &candidates)).collect();
+        bests.sort_unstable();
+        let interval = bests[DRAWS / 20]..=bests[DRAWS - 1 - DRAWS / 20];
+        let is_no_worse = |of: &&Vec<f64>| of[best - 1] <= of[size - 1] + 1e-9;
+        let confidence = losses.iter().filter(is_no_worse).count() as f64 / DRAWS as f64;
+        View {
+            fit,
+            load,
+            size,
+            is_full: window.share_full(size) >= FULL,
+            wait_p99: window.waits.quantile(0.99).unwrap_or(0.0),
+            waiting: window.waiting,
+            negligible,
+            gain: means[size - 1] - means[best - 1],
+            best,
+            interval,
+            confidence,
+            expected: outlooks(&fit.usl, &load, largest)[best - 1],
+            losses,
+        }
+    }
+
+    fn waits_matter(&self) -> bool {
+        self.wait_p99 > self.negligible
+    }
+
+    fn is_surely_worse(&self, size: usize) -> bool {
+        let of_draw = |of: &&Vec<f64>| of.get(size - 1).is_some_and(|loss| *loss > of[self.size - 1] + 1e-9);
+        self.losses.iter().filter(of_draw).count() as f64 >= SURE * DRAWS as f64
+    }
+
+    fn advice(&self) -> Advice {
+        Advice {
+            size: self.best,
+            interval: self.interval.clone(),
+            confidence: self.confidence,
+            downstream: self.fit.usl,
+            load: self.load,
+            is_full: self.is_full,
+        }
+    }
+
+    fn decide(&self, size: usize, why: &str) -> Decision<usize> {
+        let after = if size == self.best { Some(self.expected.wait_p99) } else { None };
+        let evidence = vec![
+            ("pool_arrivals_per_second", self.load.rate),
+            ("pool_wait_p99_seconds", self.wait_p99),
+            ("pool_waiting", self.waiting as f64),
+            ("pool_full", f64::from(u8::from(self.is_full))),
+            ("downstream_service_seconds", self.fit.usl.service),
+            ("downstream_sigma", self.fit.usl.sigma),
+            ("downstream_kappa", self.fit.usl.kappa),
+            ("pool_size_low", *self.interval.start() as f64),
+            ("pool_size_high", *self.interval.end() as f64),
+            ("confidence", self.confidence),
+        ];
+        let expected =
+            Effect { measure: MEASURE, before: self.wait_p99, after: after.unwrap_or(self.wait_p99) };
+        Decision { value: size, reason: Reason { why: why.to_owned(), evidence, expected: Some(expected) } }
+    }
+}
+
+/// The smallest of `candidates` whose loss is about the least.
+fn smallest_good(losses: &[f64], candidates: &RangeInclusive<usize>) -> usize {
+    let least = candidates.clone().map(|size| losses[size - 1]).fold(f64::INFINITY, f64::min);
+    candidates.clone().find(|size| losses[size - 1] <= least + INDIFFERENT).unwrap_or(*candidates.start())
+}
