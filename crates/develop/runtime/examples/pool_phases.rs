@@ -41,7 +41,7 @@ fn day(seed: u64) -> Vec<Phase> {
             ph(65.0, u(0.1, 0.03, 0.002), ln),
             ph(90.0, u(0.1, 0.03, 0.001), hy),
             ph(90.0, u(0.05, 0.03, 0.003), hy),
-            ph(180.0, u(0.05, 0.03, 0.003), ln),
+            ph(130.0, u(0.05, 0.03, 0.003), ln),
             ph(20.0, u(0.05, 0.03, 0.003), ln),
         ],
     }
@@ -58,6 +58,22 @@ fn main() {
     let mut trace: Vec<(f64, usize)> = vec![];
     let served = run(&phases, &reqs, start, Duration::from_secs(1), |now, sample, size| {
         let d = sizer.update(sample, size);
+        if verbose && d.is_none() && (now.as_secs_f64() as u64) % 5 == 0 {
+            if let Some(a) = sizer.advice() {
+                println!(
+                    ". {:7.1} {size} -> full {} lam {:.0} waiting {} best {} in {:?} conf {:.2} fit {:?} most {:?}",
+                    now.as_secs_f64(),
+                    a.is_full,
+                    a.load.rate,
+                    sample.waiting,
+                    a.size,
+                    a.interval,
+                    a.confidence,
+                    a.downstream,
+                    sizer.fit().map(|f| (f.ended, f.most_in_use, f.dispersion))
+                );
+            }
+        }
         if let Some(d) = d {
             let d2 = d.value;
             if verbose {

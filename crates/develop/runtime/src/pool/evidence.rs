@@ -2,7 +2,7 @@
 
 use super::meter::{Level, Sample};
 use super::outlook::Load;
-use super::usl::{Fit, fit};
+use super::usl::{Fit, Usl, fit};
 use kandela_algebra::histogram::LogHistogram;
 
 /// After so many seconds, what was seen of the downstream counts half.
@@ -10,12 +10,15 @@ const HALF_LIFE: f64 = 120.0;
 /// The same for the slow estimate of the load, and for the quick one that contradicts it.
 const SLOW: f64 = 30.0;
 const QUICK: f64 = 4.0;
-/// What was seen before a change counts so much after it: enough to say in which direction to look, no more.
-const AFTER_CHANGE: f64 = 0.02;
+/// What was seen before a change counts as so many uses after it: enough to say in which direction to look, no more.
+const AFTER_CHANGE: f64 = 30.0;
 /// The cumulated surprise, in standard deviations, that means a change; and how much of each window's is taken as chance.
 /// Page's CUSUM (Biometrika 41, 1954): one false alarm in some 10⁵ windows.
 const SURPRISE: f64 = 8.0;
 const CHANCE: f64 = 0.5;
+/// How many downstreams are drawn to see how well the fit knows what to expect, and by which seed.
+const DRAWS: usize = 24;
+const SEED: u64 = 1954;
 
 /// The downstream became this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +31,15 @@ pub(super) enum Change {
 pub(super) struct Evidence {
     levels: Vec<Level>,
     fit: Option<Fit>,
+    /// How long one alone was held, before the last change.
+    service: Option<f64>,
     slower: f64,
     faster: f64,
     slow: Rate,
     quick: Rate,
     holds: Moments,
+    /// The square of how far windows were from what was expected, in standard deviations of Poisson counts, on average.
+    unrest: f64,
 }
 
 impl Evidence {
@@ -40,7 +47,11 @@ impl Evidence {
     pub(super) fn learn(&mut self, sample: &Sample) -> Option<Change> {
         let change = self.surprise(sample);
         let seconds = sample.length.as_secs_f64();
-        let kept = if change.is_some() { AFTER_CHANGE } else { 0.5_f64.powf(seconds / HALF_LIFE) };
+        let mut kept = 0.5_f64.powf(seconds / HALF_LIFE);
+        if change.is_some() {
+            self.service = self.fit.as_ref().map(|fit| fit.usl.service);
+            kept *= (AFTER_CHANGE / self.fit.as_ref().map_or(1.0, |fit| fit.ended)).min(1.0);
+        }
         if self.levels.len() < sample.levels.len() {
             self.levels.resize(sample.levels.len(), Level::default());
         }
@@ -59,7 +70,7 @@ impl Evidence {
         if self.slow.differs_from(&self.quick) {
             self.slow = self.quick.clone();
         }
-        self.fit = fit(&self.levels);
+        self.fit = fit(&self.levels, self.dispersion(), self.service);
         change
     }
 
@@ -87,24 +98,31 @@ impl Evidence {
         self.levels.truncate(kept);
     }
 
+    /// How much more counts of a window vary than Poisson's would. A full pool ends uses as so many renewal processes, whose counts
+    /// vary by the squared coefficient of variation of the holds; beyond that, as was seen.
+    fn dispersion(&self) -> f64 {
+        self.holds.variation().max(self.unrest).max(1.0)
+    }
+
     fn surprise(&mut self, sample: &Sample) -> Option<Change> {
         let fit = self.fit.as_ref()?;
-        let expected: f64 = sample
-            .levels
-            .iter()
-            .enumerate()
-            .skip(1)
-            .map(|(n, level)| level.seconds * fit.usl.throughput(n as f64))
-            .sum();
+        let expect = |usl: &Usl| -> f64 {
+            let levels = sample.levels.iter().enumerate().skip(1);
+            levels.map(|(n, level)| level.seconds * usl.throughput(n as f64)).sum()
+        };
+        let expected = expect(&fit.usl);
         let ended: f64 = sample.levels.iter().map(|level| level.ended).sum();
-        // Where the pool is fuller than it ever was, the fit only guesses; that it guessed badly is no change.
-        let beyond: f64 = sample.levels.iter().skip(fit.most_in_use + 2).map(|level| level.ended).sum();
-        if beyond > 0.1 * ended || expected + ended < 10.0 {
+        if expected + ended < 10.0 {
             return None;
         }
-        // The window's own chance, and the fit's, as if all of it were known as well as its average.
-        let variance = fit.dispersion * expected.max(1.0) * (1.0 + expected / fit.ended.max(1.0));
+        // By chance in the window, and by what the fit does not know: it is no change where it guessed badly.
+        let draws = fit.draws(SEED, DRAWS);
+        let ignorance = draws.iter().map(|usl| (expect(usl) - expected).powi(2)).sum::<f64>() / DRAWS as f64;
+        let dispersion = self.dispersion();
+        let variance = dispersion * expected.max(1.0) + ignorance;
         let deviations = ((ended - expected) / variance.sqrt()).clamp(-SURPRISE, SURPRISE);
+        let square = (ended - expected).powi(2) / expected.max(1.0);
+        self.unrest += 0.02 * (square.min(4.0 * dispersion) - self.unrest);
         self.faster = (self.faster + deviations - CHANCE).max(0.0);
         self.slower = (self.slower - deviations - CHANCE).max(0.0);
         let change = if self.slower > SURPRISE {

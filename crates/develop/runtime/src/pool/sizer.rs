@@ -25,6 +25,8 @@ const ENOUGH_IN_WINDOW: f64 = 20.0;
 const ENOUGH: f64 = 200.0;
 /// The load may grow by so much before the next decision: it is planned for.
 const HEADROOM: f64 = 0.25;
+/// But for no more than this share of what the downstream can do.
+const CAN_DO: f64 = 0.8;
 /// A backlog is to be worked off within so many seconds.
 const DRAIN: f64 = 10.0;
 /// Losses are logarithms; sizes that differ by less are equally good, and the smallest of them is taken.
@@ -39,6 +41,8 @@ const SMALLER: f64 = 0.75;
 const FULL: f64 = 0.9;
 /// How many windows a pool whose callers do not wait is left alone after a change.
 const PATIENCE: u32 = 10;
+/// How many windows lie between two trials of a size.
+const REST: u32 = 15;
 /// How many windows after a turn another in the opposite direction has to be worth more.
 const MEMORY_OF_TURNS: u32 = 60;
 
@@ -108,13 +112,13 @@ impl Sizer {
     }
 
     /// Learns from a window in which the pool was of `size`, and says what the size should be; none where all may stay as it is, or
-    /// where too little is known. Windows of a second or so; shorter ones than five mean holds are put together.
+    /// where too little is known. Windows of a second or so; shorter ones than two mean holds are put together.
     pub fn update(&mut self, sample: &Sample, size: usize) -> Option<Decision<usize>> {
         self.pending.append(sample);
         let ended: f64 = self.pending.levels.iter().map(|level| level.ended).sum();
         let mean_hold = self.pending.holds.sum() / self.pending.holds.count().max(1) as f64;
         let length = self.pending.length;
-        if ended < ENOUGH_IN_WINDOW || length < Duration::from_secs_f64((5.0 * mean_hold).min(60.0)) {
+        if ended < ENOUGH_IN_WINDOW || length < Duration::from_secs_f64((2.0 * mean_hold).min(60.0)) {
             return None;
         }
         let window = std::mem::take(&mut self.pending);
@@ -195,7 +199,7 @@ impl Turns {
         let count = |windows: u32| Some(windows + 1).filter(|windows| *windows < MEMORY_OF_TURNS);
         self.turn = self.turn.and_then(|(up, ago)| Some((up, count(ago)?)));
         self.changed = self.changed.and_then(|(change, ago)| Some((change, count(ago)?)));
-        self.probed = self.probed.and_then(count);
+        self.probed = self.probed.and_then(count).filter(|ago| *ago < REST);
         if self.turn.is_none() {
             self.reversals = 0;
         }
@@ -256,12 +260,15 @@ impl Turns {
 /// Downstreams and loads that fit as well as the likeliest. The load may be up to `headroom` larger.
 fn draw(fit: &Fit, load: &Load, rate_error: f64, headroom: f64) -> Vec<(Usl, Load)> {
     let mut random = Random::new(SEED);
-    let rates = (0..DRAWS).map(|_| {
+    let with_load = |usl: Usl| {
         let error = 1.0 + rate_error * random.normal();
-        let planned = 1.0 + headroom * random.uniform();
-        Load { rate: load.rate * error.max(0.1) * planned, ..*load }
-    });
-    fit.draws(SEED, DRAWS).into_iter().zip(rates).collect()
+        let rate = load.rate * error.max(0.1);
+        let grown = rate * (1.0 + headroom * random.uniform());
+        // There is no planning for what the downstream can't do.
+        let can_do = CAN_DO * usl.throughput(usl.knee().min(LARGEST_SIZE as f64));
+        (usl, Load { rate: grown.min(rate.max(can_do)), ..*load })
+    };
+    fit.draws(SEED, DRAWS).into_iter().map(with_load).collect()
 }
 
 /// What one window shows, in the light of all before.

@@ -12,7 +12,7 @@
 //! and what was never in use is not known. Counts that vary more than Poisson's widen the intervals (quasi-likelihood: Pearson's χ² by
 //! degrees of freedom).
 //!
-//! Prior knowledge, weak: σ about 0 ± 0.5, κ about 0 ± 0.02. It decides only where nothing was measured, and keeps the interval there
+//! Prior knowledge, weak: a as it was before, give or take as much, where it was known; σ about 0 ± 0.5, κ about 0 ± 0.02. It decides only where nothing was measured, and keeps the interval there
 //! wide. The interval is that of the normal approximation: the covariance of the weighted least squares.
 
 use super::meter::Level;
@@ -58,9 +58,10 @@ pub struct Fit {
     pub most_in_use: usize,
     /// How much more the counts vary than Poisson's would. 1 and more.
     pub dispersion: f64,
-    /// a, aσ·scale, aκ·scale², unconstrained.
+    /// Of a, aσ·scale, aκ·scale².
+    normal: Normal,
+    /// Their mean, were they allowed to be negative, and a root of their covariance.
     mean: [f64; 3],
-    /// A root of their covariance, lower triangle.
     root: [[f64; 3]; 3],
     scale: f64,
 }
@@ -69,8 +70,10 @@ const PRIOR_SIGMA: f64 = 0.5;
 const PRIOR_KAPPA: f64 = 0.02;
 const ROUNDS: usize = 6;
 
-/// Fits the law to `levels`, by the number in use. None where nothing ended.
-pub fn fit(levels: &[Level]) -> Option<Fit> {
+/// Fits the law to `levels`, by the number in use, whose counts vary `dispersion` times as much as Poisson's would; more if they show
+/// it among themselves. `service` is how long one alone was held as far as was known before, where it was: it counts where levels
+/// are too alike to tell the base from the contention. None where nothing ended.
+pub fn fit(levels: &[Level], dispersion: f64, service: Option<f64>) -> Option<Fit> {
     let ended: f64 = levels.iter().map(|level| level.ended).sum();
     let used: f64 = levels.iter().enumerate().map(|(n, level)| n as f64 * level.seconds).sum();
     if ended <= 0.0 || used <= 0.0 {
@@ -78,11 +81,7 @@ pub fn fit(levels: &[Level]) -> Option<Fit> {
     }
     let mean_hold = used / ended;
     let scale = levels.len() as f64;
-    let prior = [
-        (10.0 * mean_hold).powi(-2),
-        (PRIOR_SIGMA * mean_hold * scale).powi(-2),
-        (PRIOR_KAPPA * mean_hold * scale * scale).powi(-2),
-    ];
+    let prior = Prior::of(mean_hold, service, scale);
     let rows: Vec<Row> = levels
         .iter()
         .enumerate()
@@ -94,7 +93,7 @@ pub fn fit(levels: &[Level]) -> Option<Fit> {
         let normal = Normal::of(&rows, &estimate, mean_hold).with(&prior);
         estimate = normal.solve_at_least_nothing(mean_hold * 1e-3);
     }
-    let dispersion = dispersion(&rows, &estimate);
+    let dispersion = seen_dispersion(&rows, &estimate).max(dispersion);
     let mut normal = Normal::of(&rows, &estimate, mean_hold);
     normal.divide(dispersion);
     let normal = normal.with(&prior);
@@ -105,6 +104,7 @@ pub fn fit(levels: &[Level]) -> Option<Fit> {
         ended,
         most_in_use: most_in_use(levels, ended),
         dispersion,
+        normal,
         mean,
         root,
         scale,
@@ -112,7 +112,9 @@ pub fn fit(levels: &[Level]) -> Option<Fit> {
 }
 
 impl Fit {
-    /// Downstreams that fit as well, drawn by `seed` from the normal approximation; a coefficient below nothing counts as nothing.
+    /// Downstreams that fit as well, drawn by `seed`: each is the law nearest to a draw from the normal approximation, as near as the
+    /// measurements are sure ("randomise, then optimise"). To cut off what is negative, coefficient by coefficient, would leave
+    /// behind what contradicts the measurements, as the three depend on each other.
     pub fn draws(&self, seed: u64, count: usize) -> Vec<Usl> {
         let mut random = Random::new(seed);
         let draw = |_| {
@@ -121,8 +123,7 @@ impl Fit {
             for (i, value) in drawn.iter_mut().enumerate() {
                 *value += (0..3).map(|j| self.root[i][j] * z[j]).sum::<f64>();
             }
-            drawn[0] = drawn[0].max(0.2 * self.usl.service);
-            usl(&drawn.map(|value| value.max(0.0)), self.scale)
+            usl(&self.normal.about(&drawn).solve_at_least_nothing(0.05 * self.usl.service), self.scale)
         };
         (0..count).map(draw).collect()
     }
@@ -140,6 +141,24 @@ fn most_in_use(levels: &[Level], ended: f64) -> usize {
         above > ended / 1000.0
     });
     most.map_or(0, |(n, _)| n)
+}
+
+/// What is taken to be so before anything is measured: means and precisions of the three coefficients.
+struct Prior {
+    mean: [f64; 3],
+    precision: [f64; 3],
+}
+
+impl Prior {
+    fn of(mean_hold: f64, service: Option<f64>, scale: f64) -> Prior {
+        let base = service.unwrap_or(mean_hold);
+        let deviations = [
+            if service.is_some() { base } else { 10.0 * mean_hold },
+            PRIOR_SIGMA * base * scale,
+            PRIOR_KAPPA * base * scale * scale,
+        ];
+        Prior { mean: [base, 0.0, 0.0], precision: deviations.map(|deviation| deviation.powi(-2)) }
+    }
 }
 
 /// What is known of one number in use.
@@ -164,7 +183,7 @@ impl Row {
 }
 
 /// The normal equations.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq)]
 struct Normal {
     matrix: [[f64; 3]; 3],
     right: [f64; 3],
@@ -189,9 +208,16 @@ impl Normal {
         normal
     }
 
-    fn with(mut self, prior: &[f64; 3]) -> Normal {
-        for (i, precision) in prior.iter().enumerate() {
-            self.matrix[i][i] += precision;
+    /// The same information, about another solution.
+    fn about(&self, solution: &[f64; 3]) -> Normal {
+        let right = self.matrix.map(|row| row.iter().zip(solution).map(|(a, b)| a * b).sum());
+        Normal { matrix: self.matrix, right }
+    }
+
+    fn with(mut self, prior: &Prior) -> Normal {
+        for i in 0..3 {
+            self.matrix[i][i] += prior.precision[i];
+            self.right[i] += prior.precision[i] * prior.mean[i];
         }
         self
     }
@@ -207,7 +233,7 @@ impl Normal {
         let feasible =
             feasible.filter(|solution| solution[0] >= least && solution[1].min(solution[2]) >= 0.0);
         let best = feasible.min_by(|a, b| self.cost(a).total_cmp(&self.cost(b)));
-        best.unwrap_or([self.right[0] / self.matrix[0][0], 0.0, 0.0].map(|value: f64| value.max(0.0)))
+        best.unwrap_or([(self.right[0] / self.matrix[0][0]).max(least), 0.0, 0.0])
     }
 
     /// But for a constant.
@@ -279,7 +305,7 @@ fn inverse_root(matrix: &[[f64; 3]; 3]) -> Option<[[f64; 3]; 3]> {
 }
 
 /// Pearson's χ² by degrees of freedom, over the levels with enough to tell; 1 at least.
-fn dispersion(rows: &[Row], estimate: &[f64; 3]) -> f64 {
+fn seen_dispersion(rows: &[Row], estimate: &[f64; 3]) -> f64 {
     let expected = rows.iter().map(|row| (row, row.used / row.hold(estimate)));
     let terms: Vec<f64> = expected
         .filter(|(_, expected)| *expected >= 5.0)
@@ -306,7 +332,7 @@ mod tests {
 
     #[test]
     fn the_law_is_found_in_what_follows_it() {
-        let fit = fit(&levels(&TRUTH, 1..=30, 1000.0)).expect("enough");
+        let fit = fit(&levels(&TRUTH, 1..=30, 1000.0), 1.0, None).expect("enough");
         assert!((fit.usl.service / TRUTH.service - 1.0).abs() < 0.02, "{fit:?}");
         assert!((fit.usl.sigma / TRUTH.sigma - 1.0).abs() < 0.1, "{fit:?}");
         assert!((fit.usl.kappa / TRUTH.kappa - 1.0).abs() < 0.1, "{fit:?}");
@@ -316,7 +342,7 @@ mod tests {
     #[test]
     fn what_was_never_in_use_is_not_known() {
         let spread = |seen| {
-            let fit = fit(&levels(&TRUTH, seen, 10.0)).expect("enough");
+            let fit = fit(&levels(&TRUTH, seen, 10.0), 1.0, None).expect("enough");
             let mut at_forty: Vec<f64> = fit.draws(1, 200).iter().map(|usl| usl.throughput(40.0)).collect();
             at_forty.sort_by(f64::total_cmp);
             at_forty[180] / at_forty[20]
@@ -328,14 +354,14 @@ mod tests {
     #[test]
     fn a_downstream_that_scales_has_no_knee() {
         let truth = Usl { service: 0.02, sigma: 0.0, kappa: 0.0 };
-        let fit = fit(&levels(&truth, 1..=30, 1000.0)).expect("enough");
+        let fit = fit(&levels(&truth, 1..=30, 1000.0), 1.0, None).expect("enough");
         assert!(fit.usl.knee() > 300.0, "{fit:?}");
     }
 
     #[test]
     fn nothing_ended_means_nothing_is_known() {
-        assert_eq!(fit(&[]), None);
-        assert_eq!(fit(&[Level { seconds: 10.0, ended: 0.0 }; 4]), None);
+        assert_eq!(fit(&[], 1.0, None), None);
+        assert_eq!(fit(&[Level { seconds: 10.0, ended: 0.0 }; 4], 1.0, None), None);
     }
 
     #[test]
@@ -349,7 +375,7 @@ mod tests {
             for (n, seconds, ended) in seen {
                 levels[n] = Level { seconds, ended };
             }
-            let fit = fit(&levels).expect("something ended");
+            let fit = fit(&levels, 1.0, None).expect("something ended");
             for usl in fit.draws(1, 50).iter().chain([&fit.usl]) {
                 assert!(usl.throughput(10.0).is_finite() && usl.service > 0.0, "{usl:?}");
             }
