@@ -10,6 +10,10 @@ const HALF_LIFE: f64 = 120.0;
 /// The same for the slow estimate of the load, and for the quick one that contradicts it.
 const SLOW: f64 = 30.0;
 const QUICK: f64 = 4.0;
+/// By how many standard errors a window alone contradicts, and by how many the quick estimate, which is asked as often but changes
+/// less.
+const SURELY: f64 = 5.0;
+const CLEARLY: f64 = 4.0;
 /// What was seen before a change counts as so many uses after it: enough to say in which direction to look, no more.
 const AFTER_CHANGE: f64 = 30.0;
 /// The cumulated surprise, in standard deviations, that means a change; and how much of each window's is taken as chance.
@@ -65,13 +69,24 @@ impl Evidence {
         }
         self.drop_forgotten();
         self.holds.learn(&sample.holds, kept);
-        self.slow.learn(sample, SLOW);
-        self.quick.learn(sample, QUICK);
-        if self.slow.differs_from(&self.quick) {
-            self.slow = self.quick.clone();
-        }
+        self.learn_load(sample);
         self.fit = fit(&self.levels, self.dispersion(), self.service);
         change
+    }
+
+    /// A window that cannot be of the same load begins anew; so do a few together, whose difference is smaller.
+    fn learn_load(&mut self, sample: &Sample) {
+        let mut window = Rate::default();
+        window.learn(sample, SLOW);
+        if self.slow.differs_from(&window, SURELY) {
+            (self.slow, self.quick) = (window.clone(), window);
+            return;
+        }
+        self.slow.learn(sample, SLOW);
+        self.quick.learn(sample, QUICK);
+        if self.slow.differs_from(&self.quick, CLEARLY) {
+            self.slow = self.quick.clone();
+        }
     }
 
     pub(super) fn fit(&self) -> Option<&Fit> {
@@ -172,10 +187,10 @@ impl Rate {
         (self.gap_square_sum / self.arrivals / (mean * mean) - 1.0).clamp(0.25, 4.0)
     }
 
-    /// By more than four standard errors.
-    fn differs_from(&self, quick: &Rate) -> bool {
-        let error = (self.rate().max(quick.rate()) * self.variation() / quick.seconds.max(1e-9)).sqrt();
-        (self.rate() - quick.rate()).abs() > 4.0 * error
+    /// From a rate of fewer seconds, by more than so many of its standard errors.
+    fn differs_from(&self, shorter: &Rate, errors: f64) -> bool {
+        let error = (self.rate().max(shorter.rate()) * self.variation() / shorter.seconds.max(1e-9)).sqrt();
+        (self.rate() - shorter.rate()).abs() > errors * error
     }
 }
 

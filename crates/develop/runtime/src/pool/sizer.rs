@@ -28,7 +28,7 @@ const HEADROOM: f64 = 0.25;
 /// But for no more than this share of what the downstream can do.
 const CAN_DO: f64 = 0.8;
 /// A backlog is to be worked off within so many seconds.
-const DRAIN: f64 = 10.0;
+const DRAIN: f64 = 4.0;
 /// Losses are logarithms; sizes that differ by less are equally good, and the smallest of them is taken.
 const INDIFFERENT: f64 = 0.03;
 /// A better size has to be better by this to be worth a change.
@@ -41,6 +41,8 @@ const SMALLER: f64 = 0.75;
 const FULL: f64 = 0.9;
 /// How many windows a pool whose callers do not wait is left alone after a change.
 const PATIENCE: u32 = 10;
+/// How many windows it is left alone at least, where they do not wait and not all is in use.
+const CALM: u32 = 5;
 /// How many windows lie between two trials of a size.
 const REST: u32 = 15;
 /// How many windows after a turn another in the opposite direction has to be worth more.
@@ -222,6 +224,10 @@ impl Turns {
         let turns_around = self.turn.is_some_and(|(up, _)| up != (view.best > size));
         let worth_it =
             WORTH_IT * f64::from(1 << self.reversals.min(4)) * if turns_around { 2.0 } else { 1.0 };
+        let is_urgent = view.waits_matter() || view.is_full;
+        if !is_urgent && self.unchanged < CALM {
+            return None;
+        }
         if view.best != size && view.gain >= worth_it && view.confidence >= SURE {
             return Some(view.decide(view.best, "another size is foretold to wait less"));
         }
@@ -229,7 +235,12 @@ impl Turns {
             return self.probe(view, sizes);
         }
         let is_smaller = (view.best as f64) <= SMALLER * size as f64;
-        if is_smaller && view.gain >= -INDIFFERENT && self.unchanged >= PATIENCE && !view.waits_matter() {
+        if is_smaller
+            && view.gain >= -INDIFFERENT
+            && view.confidence >= SURE
+            && self.unchanged >= PATIENCE
+            && !view.waits_matter()
+        {
             return Some(view.decide(view.best, "fewer are as good"));
         }
         None
@@ -319,7 +330,7 @@ impl<'a> View<'a> {
         let mut bests: Vec<usize> = losses.iter().map(|of| smallest_good(of, &candidates)).collect();
         bests.sort_unstable();
         let interval = bests[DRAWS / 20]..=bests[DRAWS - 1 - DRAWS / 20];
-        let is_no_worse = |of: &&Vec<f64>| of[best - 1] <= of[size - 1] + 1e-9;
+        let is_no_worse = |of: &&Vec<f64>| of[best - 1] <= of[size - 1] + INDIFFERENT;
         let confidence = losses.iter().filter(is_no_worse).count() as f64 / DRAWS as f64;
         View {
             fit,
@@ -343,7 +354,8 @@ impl<'a> View<'a> {
     }
 
     fn is_surely_worse(&self, size: usize) -> bool {
-        let of_draw = |of: &&Vec<f64>| of.get(size - 1).is_some_and(|loss| *loss > of[self.size - 1] + 1e-9);
+        let of_draw =
+            |of: &&Vec<f64>| of.get(size - 1).is_some_and(|loss| *loss > of[self.size - 1] + INDIFFERENT);
         self.losses.iter().filter(of_draw).count() as f64 >= SURE * DRAWS as f64
     }
 
