@@ -32,7 +32,20 @@ fn main() {
     println!("p99 of waits in ms; * after {SETTLED} s of the phase, else all of it; total: wait and hold");
     println!(
         "{:>4} {:>5} {:>5} {:>5} {:>11} | {:>4} {:>9} | {:>4} {:>9} {:>9} {:>6} {:>6} | {:>6} {:>6} | turns",
-        "day", "rate", "knee", "load", "holds", "best", "wait*", "ours", "wait*", "wait", "ratio*", "ratio", "total*", "total"
+        "day",
+        "rate",
+        "knee",
+        "load",
+        "holds",
+        "best",
+        "wait*",
+        "ours",
+        "wait*",
+        "wait",
+        "ratio*",
+        "ratio",
+        "total*",
+        "total"
     );
     let mut rows = Vec::new();
     for seed in seeds {
@@ -91,7 +104,8 @@ fn day(seed: u64, prints_decisions: bool) -> Vec<Row> {
         let begins = length * index as f64;
         let of_phase = |request: &&Request| request.phase == index;
         let alone = |request: &Request| Request { phase: 0, at: request.at - begins, ..*request };
-        let fixed = scores_of_all_sizes(phase, &requests.iter().filter(of_phase).map(alone).collect::<Vec<_>>());
+        let fixed =
+            scores_of_all_sizes(phase, &requests.iter().filter(of_phase).map(alone).collect::<Vec<_>>());
         let ours = score(&served, index, begins);
         let before = turns.iter().rev().find(|(at, _)| *at < begins + length).map_or(16, |(_, size)| *size);
         let count = turns.iter().filter(|(at, _)| (begins..begins + length).contains(at)).count();

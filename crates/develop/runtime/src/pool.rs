@@ -26,12 +26,12 @@
 //! ```
 //!
 //! # Why a pool of our own
-//! `deadpool` and `bb8` are good pools, and this one took over their manner. What the sizing needs they do not have. Neither
-//! measures how long somebody waited and held, nor how many were in use meanwhile. `bb8` cannot be resized. `deadpool` can; but its
-//! `resize` to fewer collects permits from idle ones only, those of borrowed resources are forgotten as they come back, so between
-//! a shrink and a growth its semaphore and its size disagree for a while; it leaves lifetimes to whoever calls `retain`. So the
-//! pool here is its own, its accounting small enough to be checked under every interleaving. For code that is built
-//! on `deadpool` already, the feature `deadpool` measures and sizes such a pool where it stands.
+//! `deadpool` and `bb8` are good pools, and this one took over their manner. What sizing at run time needs they do not have. Neither
+//! measures how long somebody waited and held, nor how many were in use meanwhile, of which all that a sizer knows is made. `bb8`
+//! has no `resize`. `deadpool` has; but to fewer, it forgets permits only while more objects exist than may: a pool that shrinks
+//! while it is quiet goes on lending as many as before. It leaves lifetimes and idle times to whoever calls `retain`. So the pool here
+//! is its own, its accounting small enough to be checked under every interleaving. For code that is built on `deadpool` already,
+//! the feature `deadpool` stands in front of such a pool, measures it, and keeps to the size.
 //!
 //! # Parts
 //! - [`Pool`], [`Builder`], [`Manage`], [`Pooled`]: the pool;
@@ -40,6 +40,8 @@
 //! - [`simulate`]: a pool over a downstream with contention, for tests of sizers: a day runs in a second.
 
 mod builder;
+#[cfg(feature = "deadpool")]
+pub mod deadpool;
 mod error;
 mod evidence;
 mod guard;
@@ -49,6 +51,7 @@ mod meter;
 mod metrics;
 pub mod outlook;
 mod random;
+mod self_sizing;
 pub mod simulate;
 mod sizer;
 mod upkeep;
@@ -75,6 +78,7 @@ use line::{Closed, Line};
 pub use meter::{Level, Meter, Sample};
 use metrics::Books;
 pub use metrics::{ClosedBy, Metrics};
+pub use self_sizing::{SelfSizing, Sizable};
 pub use sizer::{Advice, MEASURE, Sizer, WhatIf};
 
 /// Creates and judges what a pool lends.
@@ -107,7 +111,7 @@ pub struct Pool<M: Manage> {
     inner: Arc<Inner<M>>,
 }
 
-pub(crate) struct Inner<M: Manage> {
+struct Inner<M: Manage> {
     name: String,
     manage: M,
     settings: Settings,
@@ -118,7 +122,7 @@ pub(crate) struct Inner<M: Manage> {
 }
 
 /// A resource and its history.
-pub(crate) struct Slot<R> {
+struct Slot<R> {
     resource: R,
     /// From when on it is lent no more.
     expires: Moment,
@@ -141,7 +145,7 @@ impl<M: Manage> Pool<M> {
         Builder::new(name, manage)
     }
 
-    pub(crate) fn of(
+    fn of(
         name: String,
         manage: M,
         settings: Settings,
@@ -339,7 +343,7 @@ impl<M: Manage> Inner<M> {
         if to_check { Fitness::ToCheck } else { Fitness::Ready }
     }
 
-    pub(crate) fn returned(self: &Arc<Self>, mut slot: Slot<M::Resource>, since: Moment, is_broken: bool) {
+    fn returned(self: &Arc<Self>, mut slot: Slot<M::Resource>, since: Moment, is_broken: bool) {
         let now = self.clock.now();
         let held = now.since(since);
         let judge = || self.manage.is_broken(&slot.resource);
@@ -365,7 +369,7 @@ impl<M: Manage> Inner<M> {
         }
     }
 
-    pub(crate) fn detached(&self, since: Moment) {
+    fn detached(&self, since: Moment) {
         let now = self.clock.now();
         self.line.free_place(|books| {
             books.meter.ended(now, now.since(since));
@@ -408,7 +412,7 @@ impl ClosedBy {
 }
 
 /// A place that is freed when this is dropped: by an error, a panic, or a future that is given up. Unless it is kept.
-pub(crate) struct Place<M: Manage> {
+struct Place<M: Manage> {
     pool: Option<Arc<Inner<M>>>,
     granted: Option<Grant<Slot<M::Resource>>>,
 }
@@ -463,3 +467,6 @@ impl<M: Manage> fmt::Debug for Pool<M> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

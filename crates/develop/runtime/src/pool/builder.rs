@@ -16,7 +16,7 @@ use crate::steward::Steward;
 pub const LARGEST_SIZE: usize = 65_536;
 
 /// A step of `<name>.size` at most doubles or halves it.
-pub const STEP: f64 = 2.0;
+const STEP: f64 = 2.0;
 
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);

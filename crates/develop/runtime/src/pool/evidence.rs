@@ -6,9 +6,9 @@ use super::usl::{Fit, Usl, fit};
 use kandela_algebra::histogram::LogHistogram;
 
 /// After so many seconds, what was seen of the downstream counts half.
-const HALF_LIFE: f64 = 120.0;
+const HALF_LIFE: f64 = 240.0;
 /// The same for the slow estimate of the load, and for the quick one that contradicts it.
-const SLOW: f64 = 30.0;
+const SLOW: f64 = 60.0;
 const QUICK: f64 = 4.0;
 /// By how many standard errors a window alone contradicts, and by how many the quick estimate, which is asked as often but changes
 /// less.

@@ -250,10 +250,9 @@ impl Normal {
     fn solve(&self, free: [bool; 3]) -> Option<[f64; 3]> {
         let (mut matrix, mut right) = (self.matrix, self.right);
         for i in (0..3).filter(|i| !free[*i]) {
-            for j in 0..3 {
-                matrix[i][j] = f64::from(u8::from(i == j));
-                matrix[j][i] = matrix[i][j];
-            }
+            matrix.iter_mut().for_each(|row| row[i] = 0.0);
+            matrix[i] = [0.0; 3];
+            matrix[i][i] = 1.0;
             right[i] = 0.0;
         }
         for i in 0..3 {
@@ -288,17 +287,11 @@ fn inverse_root(matrix: &[[f64; 3]; 3]) -> Option<[[f64; 3]; 3]> {
             return None;
         }
     }
-    let mut inverse = [[0.0_f64; 3]; 3];
-    for j in 0..3 {
+    let mut root = [[0.0_f64; 3]; 3];
+    for (j, column) in root.iter_mut().enumerate() {
         for i in j..3 {
-            let known: f64 = (j..i).map(|k| lower[i][k] * inverse[k][j]).sum();
-            inverse[i][j] = (f64::from(u8::from(i == j)) - known) / lower[i][i];
-        }
-    }
-    let mut root = [[0.0; 3]; 3];
-    for (i, row) in root.iter_mut().enumerate() {
-        for (j, value) in row.iter_mut().enumerate() {
-            *value = inverse[j][i];
+            let known: f64 = (j..i).map(|k| lower[i][k] * column[k]).sum();
+            column[i] = (f64::from(u8::from(i == j)) - known) / lower[i][i];
         }
     }
     Some(root)
