@@ -54,6 +54,12 @@ impl Sample {
         if total > 0.0 { used / total } else { 0.0 }
     }
 
+    /// The 99th percentile of waits, in seconds; none where nobody waited.
+    pub fn wait_p99(&self) -> f64 {
+        // A quantile of noughts may be −0.
+        self.waits.quantile(0.99).unwrap_or(0.0) + 0.0
+    }
+
     /// Adds a window that followed.
     pub fn append(&mut self, next: &Sample) {
         self.length += next.length;

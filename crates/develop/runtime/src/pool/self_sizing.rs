@@ -116,7 +116,7 @@ impl State {
         if awaited.windows < OBSERVED_AFTER && !decides_anew {
             return;
         }
-        let after = awaited.seen.waits.quantile(0.99).unwrap_or(0.0);
+        let after = awaited.seen.wait_p99();
         floor.observed(awaited.number, Effect { measure: MEASURE, before: awaited.before, after });
         self.awaited = None;
     }

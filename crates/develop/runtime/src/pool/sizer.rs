@@ -229,7 +229,7 @@ impl Turns {
             return None;
         }
         if view.best != size && view.gain >= worth_it && view.confidence >= SURE {
-            return Some(view.decide(view.best, "another size is foretold to wait less"));
+            return Some(view.decide(view.best, view.why_best()));
         }
         if view.is_full && view.waits_matter() {
             return self.probe(view, sizes);
@@ -337,7 +337,7 @@ impl<'a> View<'a> {
             load,
             size,
             is_full: window.share_full(size) >= FULL,
-            wait_p99: window.waits.quantile(0.99).unwrap_or(0.0),
+            wait_p99: window.wait_p99(),
             waiting: window.waiting,
             negligible,
             gain: means[size - 1] - means[best - 1],
@@ -351,6 +351,15 @@ impl<'a> View<'a> {
 
     fn waits_matter(&self) -> bool {
         self.wait_p99 > self.negligible
+    }
+
+    fn why_best(&self) -> &'static str {
+        match (self.waits_matter(), self.best > self.size) {
+            (true, true) => "callers wait; with more they are foretold to wait less",
+            (true, false) => "callers wait; the downstream is foretold to do more with fewer at once",
+            (false, true) => "nobody waits yet; with a little more load they would, but for more",
+            (false, false) => "so many at once would slow the downstream down, were all in use",
+        }
     }
 
     fn is_surely_worse(&self, size: usize) -> bool {

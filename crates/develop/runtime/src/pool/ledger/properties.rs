@@ -47,10 +47,11 @@ struct World {
 
 impl World {
     fn got(&mut self, grant: Grant<u32>) {
-        match grant {
-            Grant::Resource(resource) => self.lent.push(resource),
-            Grant::Create => self.creating += 1,
+        if let Grant::Resource(resource) = grant {
+            self.lent.push(resource);
+            return;
         }
+        self.creating += 1;
     }
 
     fn create(&mut self) {
