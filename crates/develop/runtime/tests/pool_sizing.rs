@@ -19,9 +19,7 @@ fn live(phases: &[Phase], size: usize, seed: u64) -> (Vec<Served>, Vec<(f64, usi
     let mut sizer = Sizer::new(1..=64).expect("within range");
     let mut turns = vec![(0.0, size)];
     let served = run(phases, &requests(phases, seed), size, SECOND, |now, sample, size| {
-        let d = sizer.update(sample, size);
-        if now.as_secs_f64() > 250.0 && now.as_secs_f64() as u64 % 8 == 0 { println!("{:.0} {size} {:?} {:?}", now.as_secs_f64(), sizer.advice(), sizer.fit().map(|f| (f.ended, f.dispersion))); }
-        let Some(decision) = d else { return size };
+        let Some(decision) = sizer.update(sample, size) else { return size };
         turns.push((now.as_secs_f64(), decision.value));
         decision.value
     });

@@ -34,13 +34,17 @@ const INDIFFERENT: f64 = 0.03;
 /// A better size has to be better by this to be worth a change.
 const WORTH_IT: f64 = 0.08;
 /// And so sure to be no worse.
-const SURE: f64 = 0.8;
+const SURE: f64 = 0.7;
 /// A smaller size that is as good is taken if it is smaller by this factor.
 const SMALLER: f64 = 0.75;
 /// The pool is full when all is in use for this share of the time.
 const FULL: f64 = 0.9;
 /// How many windows a pool whose callers do not wait is left alone after a change.
 const PATIENCE: u32 = 10;
+/// Where nobody waits, a smaller size has to be better by this, a halving of waits, to be gone to for its own sake.
+const DANGER: f64 = 0.7;
+/// From one window to the next, what is remembered of who waited counts so much less.
+const WAITS_KEPT: f64 = 0.93;
 /// How many windows it is left alone at least, where they do not wait and not all is in use.
 const CALM: u32 = 5;
 /// How many windows lie between two trials of a size.
@@ -124,6 +128,7 @@ impl Sizer {
             return None;
         }
         let window = std::mem::take(&mut self.pending);
+        let size = size.max(1);
         self.turns.count_window(size);
         if let Some(change) = self.evidence.learn(&window) {
             self.turns.note_change(change);
@@ -133,6 +138,7 @@ impl Sizer {
             return None;
         }
         let view = View::of(&self.evidence, fit, &window, size, &self.sizes);
+        self.turns.count_waits(&window, view.negligible);
         self.advice = Some(view.advice());
         let decision = self.turns.judge(&view, &self.sizes)?;
         self.turns.note_turn(decision.value > size);
@@ -192,6 +198,9 @@ struct Turns {
     reversals: u32,
     /// How many windows ago a size was tried.
     probed: Option<u32>,
+    /// How many asked lately, at the present size, and how many of them had to wait.
+    asked: f64,
+    late: f64,
 }
 
 impl Turns {
@@ -207,6 +216,16 @@ impl Turns {
         }
     }
 
+    fn count_waits(&mut self, window: &Sample, negligible: f64) {
+        if self.unchanged == 0 {
+            (self.asked, self.late) = (0.0, 0.0);
+        }
+        let asked = window.waits.count() as f64;
+        let on_time = window.waits.fraction_below(negligible).unwrap_or(1.0);
+        self.asked = self.asked * WAITS_KEPT + asked;
+        self.late = self.late * WAITS_KEPT + asked * (1.0 - on_time);
+    }
+
     fn note_change(&mut self, change: Change) {
         self.changed = Some((change, 0));
         self.reversals = 0;
@@ -220,35 +239,55 @@ impl Turns {
     }
 
     fn judge(&mut self, view: &View<'_>, sizes: &RangeInclusive<usize>) -> Option<Decision<usize>> {
-        let size = view.size;
-        let turns_around = self.turn.is_some_and(|(up, _)| up != (view.best > size));
-        let worth_it =
-            WORTH_IT * f64::from(1 << self.reversals.min(4)) * if turns_around { 2.0 } else { 1.0 };
-        let is_urgent = view.waits_matter() || view.is_full;
-        if !is_urgent && self.unchanged < CALM {
+        let turns_around = self.turn.is_some_and(|(up, _)| up != (view.best > view.size));
+        let factor = f64::from(1 << self.reversals.min(4)) * if turns_around { 2.0 } else { 1.0 };
+        let worth_it = WORTH_IT * factor;
+        if !view.is_full && !self.waits_matter() {
+            return self.judge_calmly(view, worth_it);
+        }
+        if view.best != view.size && view.gain >= worth_it && view.confidence >= SURE {
+            let why = if view.best > view.size {
+                "all are in use or callers wait; with more they are foretold to wait less"
+            } else {
+                "all are in use or callers wait; the downstream is foretold to do more with fewer at once"
+            };
+            return Some(view.decide(view.best, why));
+        }
+        self.probe(view, sizes)
+    }
+
+    /// Where nobody waits, that is better evidence than any forecast: a size that does is left only for one that is sure to do, too, or
+    /// out of serious danger.
+    fn judge_calmly(&self, view: &View<'_>, worth_it: f64) -> Option<Decision<usize>> {
+        if self.unchanged < CALM {
             return None;
         }
-        if view.best != size && view.gain >= worth_it && view.confidence >= SURE {
-            return Some(view.decide(view.best, view.why_best()));
+        let is_sure = view.best != view.size && view.confidence >= SURE;
+        if is_sure && view.best > view.size && view.gain >= worth_it {
+            return Some(view.decide(view.best, "nobody waits yet; with a little more load they would"));
         }
-        if view.is_full && view.waits_matter() {
-            return self.probe(view, sizes);
-        }
-        let is_smaller = (view.best as f64) <= SMALLER * size as f64;
-        if is_smaller
-            && view.gain >= -INDIFFERENT
-            && view.confidence >= SURE
+        let enough = view.smallest_enough();
+        if enough.is_some_and(|enough| enough as f64 <= SMALLER * view.size as f64)
             && self.unchanged >= PATIENCE
-            && !view.waits_matter()
         {
-            return Some(view.decide(view.best, "fewer are as good"));
+            return Some(view.decide(enough?, "nobody waits, and with fewer nobody would"));
+        }
+        if is_sure && view.best < view.size && view.gain >= worth_it.max(DANGER) {
+            return Some(
+                view.decide(view.best, "nobody waits yet; were all in use, the downstream would do less"),
+            );
         }
         None
     }
 
+    /// Of those who got a resource lately, at the present size, more than one in a hundred had to wait.
+    fn waits_matter(&self) -> bool {
+        self.late > 0.01 * self.asked
+    }
+
     /// Tries another size to see what is there, where the pool is full and the fit is sure of none.
     fn probe(&mut self, view: &View<'_>, sizes: &RangeInclusive<usize>) -> Option<Decision<usize>> {
-        if self.probed.is_some() || self.unchanged < 1 {
+        if self.probed.is_some() || self.unchanged < 1 || !view.is_full || !self.waits_matter() {
             return None;
         }
         let is_slower = matches!(self.changed, Some((Change::Slower, ago)) if ago < 10);
@@ -294,6 +333,8 @@ struct View<'a> {
     negligible: f64,
     /// By draw, the losses of sizes from 1.
     losses: Vec<Vec<f64>>,
+    /// Sizes within one step.
+    candidates: RangeInclusive<usize>,
     best: usize,
     interval: RangeInclusive<usize>,
     /// By how much the best is better than the present size, on average.
@@ -341,6 +382,7 @@ impl<'a> View<'a> {
             waiting: window.waiting,
             negligible,
             gain: means[size - 1] - means[best - 1],
+            candidates,
             best,
             interval,
             confidence,
@@ -349,17 +391,14 @@ impl<'a> View<'a> {
         }
     }
 
-    fn waits_matter(&self) -> bool {
-        self.wait_p99 > self.negligible
-    }
-
-    fn why_best(&self) -> &'static str {
-        match (self.waits_matter(), self.best > self.size) {
-            (true, true) => "callers wait; with more they are foretold to wait less",
-            (true, false) => "callers wait; the downstream is foretold to do more with fewer at once",
-            (false, true) => "nobody waits yet; with a little more load they would, but for more",
-            (false, false) => "so many at once would slow the downstream down, were all in use",
-        }
+    /// The smallest size at which nobody is as good as sure to wait.
+    fn smallest_enough(&self) -> Option<usize> {
+        let limit = (2.0 * self.negligible).ln();
+        let is_enough = |size: &usize| {
+            let of_draw = |of: &&Vec<f64>| of[*size - 1] <= limit;
+            self.losses.iter().filter(of_draw).count() as f64 >= SURE * DRAWS as f64
+        };
+        self.candidates.clone().find(is_enough)
     }
 
     fn is_surely_worse(&self, size: usize) -> bool {
