@@ -35,6 +35,8 @@ const INDIFFERENT: f64 = 0.03;
 const WORTH_IT: f64 = 0.08;
 /// And so sure to be no worse.
 const SURE: f64 = 0.7;
+/// Where nobody waits, fewer are gone to only if it is so sure that nobody would: to be wrong costs more than to be slow.
+const ENOUGH_SURE: f64 = 0.9;
 /// A smaller size that is as good is taken if it is smaller by this factor.
 const SMALLER: f64 = 0.75;
 /// The pool is full when all is in use for this share of the time.
@@ -396,7 +398,7 @@ impl<'a> View<'a> {
         let limit = (2.0 * self.negligible).ln();
         let is_enough = |size: &usize| {
             let of_draw = |of: &&Vec<f64>| of[*size - 1] <= limit;
-            self.losses.iter().filter(of_draw).count() as f64 >= SURE * DRAWS as f64
+            self.losses.iter().filter(of_draw).count() as f64 >= ENOUGH_SURE * DRAWS as f64
         };
         self.candidates.clone().find(is_enough)
     }
