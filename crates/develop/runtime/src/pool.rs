@@ -56,6 +56,7 @@ pub mod simulate;
 mod sizer;
 mod upkeep;
 pub mod usl;
+mod view;
 
 use std::fmt;
 use std::future::Future;

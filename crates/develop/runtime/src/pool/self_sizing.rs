@@ -121,3 +121,92 @@ impl State {
         self.awaited = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::time::Duration;
+
+    use kandela_model::{Epoch, KnobValue, Lease};
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::pool::builder::size_knob;
+    use crate::pool::simulate::{Phase, Shape, requests, run};
+    use crate::pool::usl::Usl;
+
+    /// A pool that measures what it is told to.
+    struct Recorded {
+        samples: Mutex<VecDeque<Sample>>,
+        knob: LeasedKnob<usize>,
+    }
+
+    impl Sizable for Recorded {
+        fn take_sample(&self) -> Sample {
+            self.samples.lock().pop_front().unwrap_or_default()
+        }
+
+        fn size_knob(&self) -> &LeasedKnob<usize> {
+            &self.knob
+        }
+    }
+
+    /// What a pool of 4 measures that should be larger.
+    fn too_small(steward: &Steward) -> Arc<Recorded> {
+        let downstream = Usl { service: 0.02, sigma: 0.02, kappa: 0.0 };
+        let length = Duration::from_secs(20);
+        let phases = [Phase { length, rate: 180.0, downstream, shape: Shape::Exponential }];
+        let mut samples = VecDeque::new();
+        run(&phases, &requests(&phases, 1), 4, Duration::from_secs(1), |_, sample, size| {
+            samples.push_back(sample.clone());
+            size
+        });
+        let knob = size_knob("db", 4, 1..=64, steward).expect("within range");
+        Arc::new(Recorded { samples: Mutex::new(samples), knob })
+    }
+
+    #[test]
+    fn a_decision_turns_the_knob_and_what_followed_is_put_down() {
+        let steward = Steward::new(Arc::new(ManualClock::new()));
+        let pool = too_small(&steward);
+        let sizing = SelfSizing::new(pool.clone(), Sizer::new(1..=64).expect("within range"), &steward);
+        for _ in 0..10 {
+            steward.tick();
+        }
+        let entries = steward.log().entries();
+        let first = entries.first().expect("it is far too small");
+        assert_eq!(
+            (&first.from, first.knob.as_str(), &first.refused),
+            (&KnobValue::Int(4), "db.size", &None)
+        );
+        assert!(first.reason.expected.is_some() && first.observed.is_some(), "{first:?}");
+        assert!(pool.knob.read() > 4);
+        assert!(sizing.advice().is_some() && sizing.what_if(16).is_some());
+    }
+
+    #[test]
+    fn whoever_holds_the_knob_is_advised_once_for_each_size() {
+        let steward = Steward::new(Arc::new(ManualClock::new()));
+        let pool = too_small(&steward);
+        pool.knob.set(KnobValue::Int(4), Epoch(1), Lease::Confirmed).expect("within a step");
+        let _sizing = SelfSizing::new(pool.clone(), Sizer::new(1..=64).expect("within range"), &steward);
+        for _ in 0..20 {
+            steward.tick();
+        }
+        let entries = steward.log().entries();
+        assert!(!entries.is_empty() && entries.iter().all(|entry| entry.refused.is_some()), "{entries:?}");
+        assert!(entries.windows(2).all(|pair| pair[0].to != pair[1].to), "{entries:?}");
+        assert_eq!(pool.knob.read(), 4);
+    }
+
+    #[test]
+    fn sizing_ends_when_it_is_dropped() {
+        let steward = Steward::new(Arc::new(ManualClock::new()));
+        let pool = too_small(&steward);
+        drop(SelfSizing::new(pool.clone(), Sizer::new(1..=64).expect("within range"), &steward));
+        for _ in 0..10 {
+            steward.tick();
+        }
+        assert_eq!(pool.knob.read(), 4);
+    }
+}

@@ -7,40 +7,24 @@ use super::builder::LARGEST_SIZE;
 use super::evidence::{Change, Evidence};
 use super::meter::Sample;
 use super::outlook::{Load, Outlook, outlooks};
-use super::random::Random;
 use super::usl::{Fit, Usl};
-use crate::decision::{Decision, Effect, Reason};
+use super::view::{View, draw};
+use crate::decision::Decision;
 use crate::range::{OutOfRange, within};
 
 /// The measure that sizes are chosen by, and that expected and observed effects are told in.
 pub const MEASURE: &str = "pool_wait_p99_seconds";
 
-/// How many downstreams are drawn to see what is not known.
-const DRAWS: usize = 64;
-/// The seed of the draws. One seed for all rounds: what changes between them is what was measured, not luck.
-const SEED: u64 = 1993;
 /// A window is judged once so many uses ended in it.
 const ENOUGH_IN_WINDOW: f64 = 20.0;
 /// And a size once so many are remembered in all.
 const ENOUGH: f64 = 200.0;
-/// The load may grow by so much before the next decision: it is planned for.
-const HEADROOM: f64 = 0.25;
-/// But for no more than this share of what the downstream can do.
-const CAN_DO: f64 = 0.8;
-/// A backlog is to be worked off within so many seconds.
-const DRAIN: f64 = 4.0;
-/// Losses are logarithms; sizes that differ by less are equally good, and the smallest of them is taken.
-const INDIFFERENT: f64 = 0.03;
 /// A better size has to be better by this to be worth a change.
 const WORTH_IT: f64 = 0.08;
 /// And so sure to be no worse.
-const SURE: f64 = 0.7;
-/// Where nobody waits, fewer are gone to only if it is so sure that nobody would: to be wrong costs more than to be slow.
-const ENOUGH_SURE: f64 = 0.9;
+pub(super) const SURE: f64 = 0.7;
 /// A smaller size that is as good is taken if it is smaller by this factor.
 const SMALLER: f64 = 0.75;
-/// The pool is full when all is in use for this share of the time.
-const FULL: f64 = 0.9;
 /// How many windows a pool whose callers do not wait is left alone after a change.
 const PATIENCE: u32 = 10;
 /// Where nobody waits, a smaller size has to be better by this, a halving of waits, to be gone to for its own sake.
@@ -163,7 +147,7 @@ impl Sizer {
         let fit = self.evidence.fit()?;
         within("size", size, 1..=LARGEST_SIZE).ok()?;
         let load = self.evidence.load();
-        let outlook = |usl: &Usl, load: &Load| outlooks(usl, load, size)[size - 1];
+        let outlook = |usl: &Usl, load: &Load| outlooks(usl, load, size..=size)[0];
         let drawn = draw(fit, &load, self.evidence.rate_error(), 0.0);
         let drawn: Vec<Outlook> = drawn.iter().map(|(usl, load)| outlook(usl, load)).collect();
         let bound = |share: f64| {
@@ -307,141 +291,4 @@ impl Turns {
         };
         Some(view.decide(size, why))
     }
-}
-
-/// Downstreams and loads that fit as well as the likeliest. The load may be up to `headroom` larger.
-fn draw(fit: &Fit, load: &Load, rate_error: f64, headroom: f64) -> Vec<(Usl, Load)> {
-    let mut random = Random::new(SEED);
-    let with_load = |usl: Usl| {
-        let error = 1.0 + rate_error * random.normal();
-        let rate = load.rate * error.max(0.1);
-        let grown = rate * (1.0 + headroom * random.uniform());
-        // There is no planning for what the downstream can't do.
-        let can_do = CAN_DO * usl.throughput(usl.knee().min(LARGEST_SIZE as f64));
-        (usl, Load { rate: grown.min(rate.max(can_do)), ..*load })
-    };
-    fit.draws(SEED, DRAWS).into_iter().map(with_load).collect()
-}
-
-/// What one window shows, in the light of all before.
-struct View<'a> {
-    fit: &'a Fit,
-    load: Load,
-    size: usize,
-    is_full: bool,
-    wait_p99: f64,
-    waiting: usize,
-    /// A wait that does not matter beside a hold, in seconds.
-    negligible: f64,
-    /// By draw, the losses of sizes from 1.
-    losses: Vec<Vec<f64>>,
-    /// Sizes within one step.
-    candidates: RangeInclusive<usize>,
-    best: usize,
-    interval: RangeInclusive<usize>,
-    /// By how much the best is better than the present size, on average.
-    gain: f64,
-    confidence: f64,
-    expected: Outlook,
-}
-
-impl<'a> View<'a> {
-    fn of(
-        evidence: &Evidence,
-        fit: &'a Fit,
-        window: &Sample,
-        size: usize,
-        sizes: &RangeInclusive<usize>,
-    ) -> View<'a> {
-        let load = evidence.load();
-        let (start, end) = ((*sizes.start()).max(size.div_ceil(2)), (*sizes.end()).min(2 * size));
-        let largest = end.max(size);
-        let negligible = (0.05 * fit.usl.service).max(1e-4);
-        let backlog = window.waiting as f64 / DRAIN;
-        let pressed = Load { rate: load.rate + backlog, ..load };
-        let losses: Vec<Vec<f64>> = draw(fit, &pressed, evidence.rate_error(), HEADROOM)
-            .iter()
-            .map(|(usl, load)| {
-                let outlooks = outlooks(usl, load, largest);
-                outlooks.iter().map(|outlook| (negligible + outlook.wait_p99).ln()).collect()
-            })
-            .collect();
-        let mean = |size: usize| losses.iter().map(|of| of[size - 1]).sum::<f64>() / losses.len() as f64;
-        let means: Vec<f64> = (1..=largest).map(mean).collect();
-        let candidates = start..=end.max(start);
-        let best = smallest_good(&means, &candidates);
-        let mut bests: Vec<usize> = losses.iter().map(|of| smallest_good(of, &candidates)).collect();
-        bests.sort_unstable();
-        let interval = bests[DRAWS / 20]..=bests[DRAWS - 1 - DRAWS / 20];
-        let is_no_worse = |of: &&Vec<f64>| of[best - 1] <= of[size - 1] + INDIFFERENT;
-        let confidence = losses.iter().filter(is_no_worse).count() as f64 / DRAWS as f64;
-        View {
-            fit,
-            load,
-            size,
-            is_full: window.share_full(size) >= FULL,
-            wait_p99: window.wait_p99(),
-            waiting: window.waiting,
-            negligible,
-            gain: means[size - 1] - means[best - 1],
-            candidates,
-            best,
-            interval,
-            confidence,
-            expected: outlooks(&fit.usl, &load, largest)[best - 1],
-            losses,
-        }
-    }
-
-    /// The smallest size at which nobody is as good as sure to wait.
-    fn smallest_enough(&self) -> Option<usize> {
-        let limit = (2.0 * self.negligible).ln();
-        let is_enough = |size: &usize| {
-            let of_draw = |of: &&Vec<f64>| of[*size - 1] <= limit;
-            self.losses.iter().filter(of_draw).count() as f64 >= ENOUGH_SURE * DRAWS as f64
-        };
-        self.candidates.clone().find(is_enough)
-    }
-
-    fn is_surely_worse(&self, size: usize) -> bool {
-        let of_draw =
-            |of: &&Vec<f64>| of.get(size - 1).is_some_and(|loss| *loss > of[self.size - 1] + INDIFFERENT);
-        self.losses.iter().filter(of_draw).count() as f64 >= SURE * DRAWS as f64
-    }
-
-    fn advice(&self) -> Advice {
-        Advice {
-            size: self.best,
-            interval: self.interval.clone(),
-            confidence: self.confidence,
-            downstream: self.fit.usl,
-            load: self.load,
-            is_full: self.is_full,
-        }
-    }
-
-    fn decide(&self, size: usize, why: &str) -> Decision<usize> {
-        let after = if size == self.best { Some(self.expected.wait_p99) } else { None };
-        let evidence = vec![
-            ("pool_arrivals_per_second", self.load.rate),
-            ("pool_wait_p99_seconds", self.wait_p99),
-            ("pool_waiting", self.waiting as f64),
-            ("pool_full", f64::from(u8::from(self.is_full))),
-            ("downstream_service_seconds", self.fit.usl.service),
-            ("downstream_sigma", self.fit.usl.sigma),
-            ("downstream_kappa", self.fit.usl.kappa),
-            ("pool_size_low", *self.interval.start() as f64),
-            ("pool_size_high", *self.interval.end() as f64),
-            ("confidence", self.confidence),
-        ];
-        let expected =
-            Effect { measure: MEASURE, before: self.wait_p99, after: after.unwrap_or(self.wait_p99) };
-        Decision { value: size, reason: Reason { why: why.to_owned(), evidence, expected: Some(expected) } }
-    }
-}
-
-/// The smallest of `candidates` whose loss is about the least.
-fn smallest_good(losses: &[f64], candidates: &RangeInclusive<usize>) -> usize {
-    let least = candidates.clone().map(|size| losses[size - 1]).fold(f64::INFINITY, f64::min);
-    candidates.clone().find(|size| losses[size - 1] <= least + INDIFFERENT).unwrap_or(*candidates.start())
 }

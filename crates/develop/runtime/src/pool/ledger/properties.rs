@@ -46,12 +46,11 @@ struct World {
 }
 
 impl World {
-    fn got(&mut self, grant: Grant<u32>) {
-        if let Grant::Resource(resource) = grant {
-            self.lent.push(resource);
-            return;
+    fn got(&mut self, grant: &Grant<u32>) {
+        match grant {
+            Grant::Resource(resource) => self.lent.push(*resource),
+            Grant::Create => self.creating += 1,
         }
-        self.creating += 1;
     }
 
     fn create(&mut self) {
@@ -71,7 +70,7 @@ impl World {
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Acquire => match self.ledger.take() {
-                Some(grant) => self.got(grant),
+                Some(grant) => self.got(&grant),
                 None if self.ledger.is_closed() => {}
                 None => self.queue.push_back(self.ledger.wait(Waker::noop().clone())),
             },
@@ -122,7 +121,7 @@ impl World {
             match self.ledger.fetch(ticket) {
                 Some(grant) => {
                     assert!(!has_seen_one_wait, "ticket {ticket} passed somebody");
-                    self.got(grant);
+                    self.got(&grant);
                 }
                 None => {
                     has_seen_one_wait = true;
