@@ -1,7 +1,7 @@
 //! Days of shifting load, simulated: the pool that sizes itself against every fixed size from 1 to 64.
 //!
 //! ```sh
-//! cargo run --release -p kandela-runtime --example pool_phases -- 201 202 203
+//! cargo run --release -p kandela-runtime --example pool_phases -- 301 302 303
 //! ```
 //!
 //! Each seed is a day of eight phases of five minutes, drawn at random: load, downstream, and how holds vary. Ours lives through the day
@@ -27,7 +27,7 @@ fn main() {
     let prints_decisions = arguments.iter().any(|argument| argument == "--decisions");
     let mut seeds: Vec<u64> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
     if seeds.is_empty() {
-        seeds = vec![201, 202, 203];
+        seeds = vec![301, 302, 303];
     }
     println!("p99 of waits in ms; * after {SETTLED} s of the phase, else all of it; total: wait and hold");
     println!(

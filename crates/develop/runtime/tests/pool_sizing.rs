@@ -141,3 +141,13 @@ fn every_phase_settles_to_within_a_tenth_of_its_best_fixed_size() {
         );
     }
 }
+
+#[test]
+fn a_downstream_that_became_another_is_found_out_though_it_does_as_much_at_the_present_size() {
+    // At 33 in use, where the first load leaves the pool, both do 559 a second; with 64, the second does 946.
+    let before = Usl { service: 0.0233, sigma: 0.0255, kappa: 0.00068 };
+    let after = Usl { service: 0.05, sigma: 0.0056, kappa: 0.0 };
+    assert!((before.throughput(33.0) / after.throughput(33.0) - 1.0).abs() < 0.01);
+    let (served, turns) = live(&[phase(120, 325.0, before), phase(150, 720.0, after)], 33, 12);
+    assert!(p99_wait(&served, 210.0, 270.0) < 0.01, "{turns:?}");
+}

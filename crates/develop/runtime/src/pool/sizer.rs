@@ -35,6 +35,8 @@ const WAITS_KEPT: f64 = 0.93;
 const CALM: u32 = 5;
 /// How many windows lie between two trials of a size.
 const REST: u32 = 15;
+/// For how many windows a size is kept that is tried against the fit.
+const DOUBT_LASTS: u32 = 3;
 /// How many windows after a turn another in the opposite direction has to be worth more.
 const MEMORY_OF_TURNS: u32 = 60;
 
@@ -184,6 +186,11 @@ struct Turns {
     reversals: u32,
     /// How many windows ago a size was tried.
     probed: Option<u32>,
+    /// For how many windows all has been in use.
+    full_for: u32,
+    /// How often the fit was doubted since the downstream changed, and how many windows ago.
+    doubts: u32,
+    doubted: Option<u32>,
     /// How many asked lately, at the present size, and how many of them had to wait.
     asked: f64,
     late: f64,
@@ -197,6 +204,7 @@ impl Turns {
         self.turn = self.turn.and_then(|(up, ago)| Some((up, count(ago)?)));
         self.changed = self.changed.and_then(|(change, ago)| Some((change, count(ago)?)));
         self.probed = self.probed.and_then(count).filter(|ago| *ago < REST);
+        self.doubted = self.doubted.map(|ago| ago.saturating_add(1));
         if self.turn.is_none() {
             self.reversals = 0;
         }
@@ -215,6 +223,7 @@ impl Turns {
     fn note_change(&mut self, change: Change) {
         self.changed = Some((change, 0));
         self.reversals = 0;
+        (self.doubts, self.doubted) = (0, None);
     }
 
     fn note_turn(&mut self, up: bool) {
@@ -225,6 +234,10 @@ impl Turns {
     }
 
     fn judge(&mut self, view: &View<'_>, sizes: &RangeInclusive<usize>) -> Option<Decision<usize>> {
+        self.full_for = if view.is_full { self.full_for + 1 } else { 0 };
+        if self.doubted.is_some_and(|ago| ago < DOUBT_LASTS) {
+            return None;
+        }
         let turns_around = self.turn.is_some_and(|(up, _)| up != (view.best > view.size));
         let factor = f64::from(1 << self.reversals.min(4)) * if turns_around { 2.0 } else { 1.0 };
         let worth_it = WORTH_IT * factor;
@@ -239,7 +252,28 @@ impl Turns {
             };
             return Some(view.decide(view.best, why));
         }
-        self.probe(view, sizes)
+        self.probe(view, sizes).or_else(|| self.doubt(view, sizes))
+    }
+
+    /// Where all have been in use for long, what is known of other sizes is old, and the downstream may have become another that does
+    /// as much at this size only. So another size is tried against the fit, ever more rarely if that finds nothing.
+    fn doubt(&mut self, view: &View<'_>, sizes: &RangeInclusive<usize>) -> Option<Decision<usize>> {
+        let rest = REST << self.doubts.min(4);
+        if self.full_for < rest || self.doubted.is_some_and(|ago| ago < rest) {
+            return None;
+        }
+        let goes_up = self.doubts.is_multiple_of(2) && view.size < *sizes.end();
+        let size = if goes_up { view.size + view.size.div_ceil(2) } else { view.size * 2 / 3 };
+        let size = size.clamp(*sizes.start(), *sizes.end());
+        if size == view.size {
+            return None;
+        }
+        self.doubts += 1;
+        self.doubted = Some(0);
+        Some(view.decide(
+            size,
+            "all have been in use for long; what is known of other sizes is old, and is tried again",
+        ))
     }
 
     /// Where nobody waits, that is better evidence than any forecast: a size that does is left only for one that is sure to do, too, or
