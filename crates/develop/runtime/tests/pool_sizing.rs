@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kandela_runtime::pool::simulate::{Phase, Request, Served, Shape, requests, run};
 use kandela_runtime::pool::usl::Usl;
-use kandela_runtime::pool::{Sample, Sizer};
+use kandela_runtime::pool::{Level, Sample, Sizer};
 
 const SECOND: Duration = Duration::from_secs(1);
 const CALM: Usl = Usl { service: 0.05, sigma: 0.02, kappa: 0.0008 };
@@ -142,12 +142,41 @@ fn every_phase_settles_to_within_a_tenth_of_its_best_fixed_size() {
     }
 }
 
+/// A second with these numbers in use for equal shares of it, of a downstream that follows `law`.
+fn second(law: &Usl, in_use: std::ops::RangeInclusive<usize>, arrivals: u64, waiting: usize) -> Sample {
+    let seconds = 1.0 / in_use.clone().count() as f64;
+    let level = |n: usize| match in_use.contains(&n) {
+        true => Level { seconds, ended: seconds * law.throughput(n as f64) },
+        false => Level::default(),
+    };
+    let levels: Vec<Level> = (0..=*in_use.end()).map(level).collect();
+    let ended = levels.iter().map(|level| level.ended).sum::<f64>() as u64;
+    let gap = 1.0 / arrivals as f64;
+    let mut sample = Sample {
+        length: SECOND,
+        arrivals,
+        gap_sum: 1.0,
+        gap_square_sum: 2.0 * gap,
+        levels,
+        ..Sample::default()
+    };
+    sample.waiting = waiting;
+    sample.holds.record_n(law.hold(*in_use.end() as f64), ended);
+    sample.waits.record_n(if waiting > 0 { 1.0 } else { 0.0 }, ended);
+    sample
+}
+
 #[test]
-fn a_downstream_that_became_another_is_found_out_though_it_does_as_much_at_the_present_size() {
-    // At 33 in use, where the first load leaves the pool, both do 559 a second; with 64, the second does 946.
-    let before = Usl { service: 0.0233, sigma: 0.0255, kappa: 0.00068 };
-    let after = Usl { service: 0.05, sigma: 0.0056, kappa: 0.0 };
-    assert!((before.throughput(33.0) / after.throughput(33.0) - 1.0).abs() < 0.01);
-    let (served, turns) = live(&[phase(120, 325.0, before), phase(150, 720.0, after)], 33, 12);
-    assert!(p99_wait(&served, 210.0, 270.0) < 0.01, "{turns:?}");
+fn a_pool_that_has_been_full_for_long_doubts_what_it_knew_of_other_sizes() {
+    let law = Usl { service: 0.02, sigma: 0.02, kappa: 0.01 };
+    let mut sizer = Sizer::new(1..=64).expect("within range");
+    for _ in 0..120 {
+        sizer.update(&second(&law, 1..=10, 200, 0), 10);
+    }
+    // As much is done as was expected of 10, so nothing tells that 15 might do more now. The pool stays put, and then looks.
+    let decisions: Vec<_> =
+        (0..40).filter_map(|at| Some((at, sizer.update(&second(&law, 10..=10, 900, 5000), 10)?))).collect();
+    let (at, first) = decisions.first().expect("it looks");
+    assert!(*at >= 10 && first.value == 15, "{at} {first:?}");
+    assert!(first.reason.why.contains("is old"), "{first:?}");
 }
