@@ -35,7 +35,8 @@
 //!
 //! # Parts
 //! - [`Pool`], [`Builder`], [`Manage`], [`Pooled`]: the pool;
-//! - [`Sizer`]: the controller. It is pure: fed [`Sample`]s, it returns decisions, whatever the pool;
+//! - [`Sizer`]: the controller. It is pure: fed [`Sample`]s, it returns decisions, whatever the pool. It stands on [`usl`], what the
+//!   downstream does with so many in use, and [`outlook`], what a size would do;
 //! - [`SelfSizing`]: runs a sizer on a pool, by the process' [`Steward`](crate::steward::Steward);
 //! - [`simulate`]: a pool over a downstream with contention, for tests of sizers: a day runs in a second.
 

@@ -45,8 +45,9 @@ const MEMORY_OF_TURNS: u32 = 60;
 /// It [fits](super::usl) the downstream's law to what was measured at each number in use, draws downstreams that fit as well, and
 /// takes the size at which the logarithm of the [foretold](super::outlook) 99th percentile of waits is least on average over them;
 /// of sizes that are equally good, the smallest. It changes something only where that is clearly better, and is
-/// [sure enough](Advice::confidence) to be no worse. Where the pool is full and nothing is known of other sizes, it tries the double, and
-/// after a downstream became slower the half: what it sees there it knows afterwards.
+/// [sure enough](Advice::confidence) to be no worse; where nobody waits, that is better evidence than any forecast. Where the pool is full
+/// and nothing is known of other sizes, it tries the double, and after a downstream became slower the half: what it sees there it
+/// knows afterwards. Where the pool has been full for long, what it knows of other sizes is old, and it tries one against the fit.
 #[derive(Clone, Debug)]
 pub struct Sizer {
     sizes: RangeInclusive<usize>,
