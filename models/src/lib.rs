@@ -71,3 +71,4 @@ mod knob {
     pub use scalar::Scalar;
 }
 pub mod leases;
+pub mod pool;

@@ -13,6 +13,7 @@
 //! - `profiler`: where time goes, by call path (with the feature `tracing`, from and to that crate too); `tracer`: spans of distributed
 //!   traces (with `otlp`, for export);
 //! - `intercept`: timing, metrics, deadlines, retries within a budget, and W3C trace context around any call;
+//! - `pool`: a resource pool that sizes itself (with `deadpool`, for pools of that crate too);
 //! - `breaker`: a circuit breaker that learns what is normal for a service;
 //! - `limiter`: a limit of concurrency that follows what the service bears;
 //! - `cache`: a cache that finds its own eviction policy.
@@ -30,6 +31,8 @@ pub mod intercept;
 pub mod knob;
 #[cfg(feature = "limiter")]
 pub mod limiter;
+#[cfg(feature = "pool")]
+pub mod pool;
 #[cfg(feature = "profiler")]
 pub mod profiler;
 pub mod range;
