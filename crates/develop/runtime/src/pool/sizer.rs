@@ -187,8 +187,9 @@ struct Turns {
     reversals: u32,
     /// How many windows ago a size was tried.
     probed: Option<u32>,
-    /// For how many windows all has been in use.
+    /// For how many windows all has been in use, while ever more waited.
     full_for: u32,
+    waiting_before: usize,
     /// How often the fit was doubted since the downstream changed, and how many windows ago.
     doubts: u32,
     doubted: Option<u32>,
@@ -235,7 +236,11 @@ impl Turns {
     }
 
     fn judge(&mut self, view: &View<'_>, sizes: &RangeInclusive<usize>) -> Option<Decision<usize>> {
-        self.full_for = if view.is_full { self.full_for + 1 } else { 0 };
+        // A backlog that is being worked off is no reason for doubt.
+        let is_stuck = view.is_full && view.waiting >= self.waiting_before;
+        self.full_for =
+            if is_stuck { self.full_for.saturating_add(1) } else { self.full_for.saturating_sub(2) };
+        self.waiting_before = view.waiting;
         if self.doubted.is_some_and(|ago| ago < DOUBT_LASTS) {
             return None;
         }

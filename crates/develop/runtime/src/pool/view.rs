@@ -49,7 +49,7 @@ pub(super) struct View<'a> {
     pub(super) size: usize,
     pub(super) is_full: bool,
     wait_p99: f64,
-    waiting: usize,
+    pub(super) waiting: usize,
     /// A wait that does not matter beside a hold, in seconds.
     pub(super) negligible: f64,
     /// The smallest size whose losses are known.
