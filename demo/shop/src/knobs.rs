@@ -25,6 +25,26 @@ impl KnobMaker {
         KnobMaker { service, steward, settings: Arc::new(settings) }
     }
 
+    /// Who looks after the parts of this process.
+    pub(crate) fn steward(&self) -> &Steward {
+        &self.steward
+    }
+
+    /// The full name of what is called `name` here.
+    pub(crate) fn name(&self, name: &str) -> String {
+        format!("{}.{name}", self.service)
+    }
+
+    /// With which value the settings have a part's own knob `name` begin: a size.
+    pub(crate) fn initial_size(&self, name: &str) -> Result<usize> {
+        self.initial(&self.name(name), &KnobType::Int { min: 0, max: i64::MAX, log: true })
+    }
+
+    /// The same for a real number.
+    pub(crate) fn initial_number(&self, name: &str) -> Result<f64> {
+        self.initial(&self.name(name), &KnobType::Float { min: 0.0, max: f64::MAX, log: false })
+    }
+
     /// A size or count, searched by ratios; one step at most doubles it.
     pub(crate) fn size(&self, name: &str, range: RangeInclusive<i64>) -> Result<Arc<LeasedKnob<usize>>> {
         let kind = KnobType::Int { min: *range.start(), max: *range.end(), log: true };
@@ -48,12 +68,6 @@ impl KnobMaker {
         self.make(name, kind, StepCap::Factor(4.0))
     }
 
-    /// A share.
-    pub(crate) fn share(&self, name: &str, range: RangeInclusive<f64>) -> Result<Arc<LeasedKnob<f64>>> {
-        let kind = KnobType::Float { min: *range.start(), max: *range.end(), log: false };
-        self.make(name, kind, StepCap::Absolute(0.25))
-    }
-
     /// On or off.
     pub(crate) fn switch(&self, name: &str) -> Result<Arc<LeasedKnob<bool>>> {
         self.make(name, KnobType::Bool, StepCap::Unlimited)
@@ -66,16 +80,19 @@ impl KnobMaker {
     }
 
     fn make<T: Scalar>(&self, name: &str, kind: KnobType, step_cap: StepCap) -> Result<Arc<LeasedKnob<T>>> {
-        let name = format!("{}.{name}", self.service);
-        let initial = self.settings.get(&name)?;
-        let initial = initial_value(initial, &kind)
-            .and_then(|value| T::from_value(&value))
-            .with_context(|| format!("knob {name}: {initial:?} is of another type than the knob"))?;
+        let name = self.name(name);
+        let initial = self.initial(&name, &kind)?;
         let spec = KnobSpec { name, kind, step_cap, cost: ApplyCost::Live };
         let knob = Arc::new(LeasedKnob::new(spec, initial, self.steward.clock().clone())?);
         let shared: Arc<dyn Knob> = knob.clone();
         self.steward.knobs().add(shared);
         Ok(knob)
+    }
+
+    fn initial<T: Scalar>(&self, name: &str, kind: &KnobType) -> Result<T> {
+        let value = self.settings.get(name)?;
+        let initial = initial_value(value, kind).and_then(|value| T::from_value(&value));
+        initial.with_context(|| format!("knob {name}: {value:?} is of another type than the knob"))
     }
 }
 
