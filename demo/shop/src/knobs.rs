@@ -18,11 +18,22 @@ pub(crate) struct KnobMaker {
     service: &'static str,
     steward: Steward,
     settings: Arc<Settings>,
+    self_tuning: bool,
 }
 
 impl KnobMaker {
     pub(crate) fn new(service: &'static str, steward: Steward, settings: Settings) -> KnobMaker {
-        KnobMaker { service, steward, settings: Arc::new(settings) }
+        KnobMaker { service, steward, settings: Arc::new(settings), self_tuning: false }
+    }
+
+    /// Has the parts of the library turn their own knobs, from where the settings have them begin.
+    pub(crate) fn self_tuning(self, self_tuning: bool) -> KnobMaker {
+        KnobMaker { self_tuning, ..self }
+    }
+
+    /// Whether parts turn their own knobs.
+    pub(crate) fn is_self_tuning(&self) -> bool {
+        self.self_tuning
     }
 
     /// Who looks after the parts of this process.

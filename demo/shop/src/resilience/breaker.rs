@@ -1,5 +1,5 @@
-//! The library's circuit breaker, one for each endpoint of a downstream. What is normal it does not learn here: thresholds stand
-//! where the knobs are.
+//! The library's circuit breaker, one for each endpoint of a downstream. What is normal it learns only in a shop that tunes
+//! itself; else thresholds stand where the knobs are.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ impl Breaker {
             open_for: Duration::try_from_secs_f64(
                 knobs.initial_number(&format!("{name}.breaker.open_seconds"))?,
             )?,
-            learn: false,
+            learn: knobs.is_self_tuning(),
             ..Settings::default()
         };
         let endpoints =

@@ -1,4 +1,5 @@
-//! The library's limiter. It begins as a fixed one, since its lowest and its highest limit are the same; knobs may set them apart.
+//! The library's limiter. Its lowest and its highest limit begin at the same value, so that it is a fixed one, unless the shop tunes
+//! itself.
 
 use std::time::Duration;
 
@@ -6,6 +7,9 @@ use anyhow::Result;
 use kandela_runtime::limiter::{self, Permit, Priority, Settings};
 
 use crate::knobs::KnobMaker;
+
+/// The lowest limit of a limiter that finds its own.
+const LEAST: usize = 10;
 
 /// Turns requests away once so many are under way.
 pub(crate) struct Limiter {
@@ -19,7 +23,7 @@ impl Limiter {
         let limit = knobs.initial_size("limiter.limit")?;
         let settings = Settings {
             initial: limit,
-            min: limit,
+            min: if knobs.is_self_tuning() { LEAST.min(limit) } else { limit },
             max: limit,
             queue: 0,
             max_wait: Duration::ZERO,

@@ -1,10 +1,12 @@
 //! The library's pool: first come, first served; its size is a knob.
 
 use std::convert::Infallible;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use kandela_runtime::pool::{Manage, Pooled};
+use kandela_runtime::pool::{Manage, Pooled, SelfSizing, Sizer};
 
 use crate::knobs::KnobMaker;
 use crate::telemetry;
@@ -12,10 +14,14 @@ use crate::telemetry;
 /// No call of the shop waits longer for anything.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+const SIZES: RangeInclusive<usize> = 1..=64;
+
 /// At most so many users at a time, each with what `M` makes.
 pub(crate) struct Pool<M: Manage> {
     name: &'static str,
     pool: kandela_runtime::pool::Pool<M>,
+    /// Sizes the pool for as long as it is kept.
+    _sizing: Option<Arc<SelfSizing>>,
 }
 
 impl<M: Manage> Pool<M> {
@@ -23,8 +29,13 @@ impl<M: Manage> Pool<M> {
     pub(crate) fn new(knobs: &KnobMaker, name: &'static str, manage: M) -> Result<Pool<M>> {
         let size = knobs.initial_size(&format!("{name}.pool.size"))?;
         let pool = kandela_runtime::pool::Pool::builder(&knobs.name(&format!("{name}.pool")), manage);
-        let pool = pool.size(size).sizes(1..=64).acquire_timeout(LONGEST_WAIT).build(knobs.steward())?;
-        Ok(Pool { name, pool })
+        let pool = pool.size(size).sizes(SIZES).acquire_timeout(LONGEST_WAIT).build(knobs.steward())?;
+        let sizing = if knobs.is_self_tuning() {
+            Some(SelfSizing::new(Arc::new(pool.clone()), Sizer::new(SIZES)?, knobs.steward()))
+        } else {
+            None
+        };
+        Ok(Pool { name, pool, _sizing: sizing })
     }
 
     /// Waits for a turn.
