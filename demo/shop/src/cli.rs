@@ -48,6 +48,9 @@ struct Up {
     /// Send telemetry there by OTLP over HTTP
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
+    /// Have pools, limiters and breakers turn their own knobs
+    #[arg(long)]
+    self_tuning: bool,
 }
 
 #[derive(Args)]
@@ -66,6 +69,9 @@ struct Serve {
     /// Send telemetry there by OTLP over HTTP
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
+    /// Have pools, limiters and breakers turn their own knobs
+    #[arg(long)]
+    self_tuning: bool,
     /// Replicas of a service that this one calls; may be given more than once
     #[arg(long = "downstream", value_name = "SERVICE=HOST:PORT,…", value_parser = downstream)]
     downstreams: Vec<(String, Vec<String>)>,
@@ -139,6 +145,7 @@ pub(crate) fn run() -> Result<()> {
             data: up.data,
             knobs: up.knobs,
             otlp: up.otlp,
+            self_tuning: up.self_tuning,
         })),
         Command::Serve(serve) => runtime.block_on(process::run(Plan {
             service: serve.service,
@@ -146,6 +153,7 @@ pub(crate) fn run() -> Result<()> {
             data: serve.data,
             knobs: serve.knobs,
             otlp: serve.otlp,
+            self_tuning: serve.self_tuning,
             downstreams: serve.downstreams.into_iter().collect::<BTreeMap<_, _>>(),
             end_with_stdin: serve.end_with_stdin,
         })),

@@ -1,14 +1,14 @@
 //! An embedded database on disk, with a pool of connections. SQLite lets many read and one write, over all replicas of a service.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use kandela_model::KnobValue;
 use kandela_runtime::knob::{LeasedKnob, Scalar};
+use kandela_runtime::pool::Manage;
 use opentelemetry::trace::{Status, TraceContextExt};
-use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use crate::knobs::KnobMaker;
@@ -46,12 +46,31 @@ impl Scalar for Synchronous {
     }
 }
 
+/// Makes connections to a database.
+struct Connections {
+    path: PathBuf,
+}
+
+impl Manage for Connections {
+    type Resource = Connection;
+    type Error = rusqlite::Error;
+
+    async fn create(&self) -> rusqlite::Result<Connection> {
+        let path = self.path.clone();
+        let opened = tokio::task::spawn_blocking(move || connect(&path)).await;
+        opened.unwrap_or_else(|stopped| std::panic::resume_unwind(stopped.into_panic()))
+    }
+
+    fn is_broken(&self, connection: &Connection) -> bool {
+        // In the middle of a transaction that nobody will end.
+        !connection.is_autocommit()
+    }
+}
+
 /// The database of a service.
 pub(crate) struct Database {
-    path: PathBuf,
-    pool: Pool,
+    pool: Pool<Connections>,
     synchronous: Arc<LeasedKnob<Synchronous>>,
-    idle: Arc<Mutex<Vec<Connection>>>,
 }
 
 impl Database {
@@ -61,11 +80,10 @@ impl Database {
         path: PathBuf,
         prepare: impl FnOnce(&mut Connection) -> rusqlite::Result<()>,
     ) -> Result<Database> {
-        let pool = Pool::new(knobs, "db")?;
-        let synchronous = knobs.choice("db.synchronous", &["full", "normal"])?;
-        let opened = connect(&path).and_then(|mut connection| prepare(&mut connection).map(|()| connection));
-        let connection = opened.with_context(|| format!("database {}", path.display()))?;
-        Ok(Database { path, pool, synchronous, idle: Arc::new(Mutex::new(vec![connection])) })
+        let prepared = connect(&path).and_then(|mut connection| prepare(&mut connection));
+        prepared.with_context(|| format!("database {}", path.display()))?;
+        let pool = Pool::new(knobs, "db", Connections { path })?;
+        Ok(Database { pool, synchronous: knobs.choice("db.synchronous", &["full", "normal"])? })
     }
 
     /// Runs one operation (`SELECT`, say) on `table`, off the threads that serve requests.
@@ -75,23 +93,14 @@ impl Database {
         table: &'static str,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let permit = self.pool.get().await;
+        // Given back when the work is done, even if nobody waits for it any more.
+        let mut connection = self.pool.get().await?;
         let span = telemetry::db_span(operation, table);
-        let (path, idle, synchronous) = (self.path.clone(), self.idle.clone(), self.synchronous.read());
-        let kept = self.pool.size();
+        let synchronous = self.synchronous.read();
         let since = Instant::now();
         let done = tokio::task::spawn_blocking(move || {
-            // The place in the pool is given back when the work is done, even if nobody waits for it any more.
-            let _permit = permit;
-            let free = idle.lock().pop();
-            let mut connection = free.map_or_else(|| connect(&path), Ok)?;
             connection.pragma_update(None, "synchronous", synchronous.to_bits() + 1)?;
-            let result = work(&mut connection);
-            let mut idle = idle.lock();
-            if idle.len() < kept {
-                idle.push(connection);
-            }
-            result
+            work(&mut connection)
         });
         let result = done.await.context("the database's thread panicked")?;
         telemetry::db_took(operation, table, since.elapsed());
@@ -103,7 +112,7 @@ impl Database {
     }
 }
 
-fn connect(path: &PathBuf) -> rusqlite::Result<Connection> {
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;

@@ -16,7 +16,7 @@ use kandela_runtime::knob::LeasedKnob;
 use crate::failure::Failure;
 use crate::knobs::KnobMaker;
 use crate::resilience::breaker::{self, Breaker};
-use crate::resilience::pool::Pool;
+use crate::resilience::pool::{Places, Pool};
 use crate::split::Split;
 use crate::telemetry::{self, ClientCall};
 
@@ -38,7 +38,7 @@ pub(crate) struct Downstream {
     name: &'static str,
     client: HttpClient,
     split: Arc<Split>,
-    pool: Pool,
+    pool: Pool<Places>,
     breaker: Breaker,
     timeout: Arc<LeasedKnob<Duration>>,
     retries: Arc<LeasedKnob<usize>>,
@@ -91,7 +91,7 @@ impl Downstream {
             name,
             client: client.clone(),
             split,
-            pool: Pool::new(knobs, name)?,
+            pool: Pool::new(knobs, name, Places)?,
             breaker: Breaker::new(knobs, name)?,
             timeout: knobs.time(&format!("{name}.timeout_seconds"), 0.05..=60.0)?,
             retries: knobs.count(&format!("{name}.retries"), 5)?,
@@ -134,7 +134,7 @@ impl Downstream {
 
     /// Sends to a replica that is not known to be `gone`, if there is one.
     async fn send(&self, call: &Call<'_>, attempt: usize, gone: &[String]) -> Result<Bytes, Miss> {
-        let _place = self.pool.get().await;
+        let Ok(_place) = self.pool.get().await else { return Err(Miss::TimedOut) };
         let there = |replica: &str| !gone.iter().any(|gone| gone == replica);
         let admitted = self.admit(call.route, there).or_else(|| self.admit(call.route, |_| true));
         let Some((replica, permit)) = admitted else {
@@ -154,12 +154,12 @@ impl Downstream {
     }
 
     /// A replica that is `wanted`, by weight, and its breaker's leave to call it.
-    fn admit(&self, route: &str, wanted: impl Fn(&str) -> bool) -> Option<(String, breaker::Permit<'_>)> {
+    fn admit(&self, route: &str, wanted: impl Fn(&str) -> bool) -> Option<(String, breaker::Permit)> {
         let mut refused: Vec<String> = Vec::new();
         loop {
             let open = |replica: &str| !refused.iter().any(|refused| refused == replica);
             let replica = self.split.pick(rand::random(), |replica| wanted(replica) && open(replica))?;
-            if let Some(permit) = self.breaker.permit(format!("{replica}{route}")) {
+            if let Some(permit) = self.breaker.permit(&format!("{replica}{route}")) {
                 return Some((replica, permit));
             }
             refused.push(replica);

@@ -18,11 +18,42 @@ pub(crate) struct KnobMaker {
     service: &'static str,
     steward: Steward,
     settings: Arc<Settings>,
+    self_tuning: bool,
 }
 
 impl KnobMaker {
     pub(crate) fn new(service: &'static str, steward: Steward, settings: Settings) -> KnobMaker {
-        KnobMaker { service, steward, settings: Arc::new(settings) }
+        KnobMaker { service, steward, settings: Arc::new(settings), self_tuning: false }
+    }
+
+    /// Has the parts of the library turn their own knobs, from where the settings have them begin.
+    pub(crate) fn self_tuning(self, self_tuning: bool) -> KnobMaker {
+        KnobMaker { self_tuning, ..self }
+    }
+
+    /// Whether parts turn their own knobs.
+    pub(crate) fn is_self_tuning(&self) -> bool {
+        self.self_tuning
+    }
+
+    /// Who looks after the parts of this process.
+    pub(crate) fn steward(&self) -> &Steward {
+        &self.steward
+    }
+
+    /// The full name of what is called `name` here.
+    pub(crate) fn name(&self, name: &str) -> String {
+        format!("{}.{name}", self.service)
+    }
+
+    /// With which value the settings have a part's own knob `name` begin: a size.
+    pub(crate) fn initial_size(&self, name: &str) -> Result<usize> {
+        self.initial(&self.name(name), &KnobType::Int { min: 0, max: i64::MAX, log: true })
+    }
+
+    /// The same for a real number.
+    pub(crate) fn initial_number(&self, name: &str) -> Result<f64> {
+        self.initial(&self.name(name), &KnobType::Float { min: 0.0, max: f64::MAX, log: false })
     }
 
     /// A size or count, searched by ratios; one step at most doubles it.
@@ -48,12 +79,6 @@ impl KnobMaker {
         self.make(name, kind, StepCap::Factor(4.0))
     }
 
-    /// A share.
-    pub(crate) fn share(&self, name: &str, range: RangeInclusive<f64>) -> Result<Arc<LeasedKnob<f64>>> {
-        let kind = KnobType::Float { min: *range.start(), max: *range.end(), log: false };
-        self.make(name, kind, StepCap::Absolute(0.25))
-    }
-
     /// On or off.
     pub(crate) fn switch(&self, name: &str) -> Result<Arc<LeasedKnob<bool>>> {
         self.make(name, KnobType::Bool, StepCap::Unlimited)
@@ -66,16 +91,19 @@ impl KnobMaker {
     }
 
     fn make<T: Scalar>(&self, name: &str, kind: KnobType, step_cap: StepCap) -> Result<Arc<LeasedKnob<T>>> {
-        let name = format!("{}.{name}", self.service);
-        let initial = self.settings.get(&name)?;
-        let initial = initial_value(initial, &kind)
-            .and_then(|value| T::from_value(&value))
-            .with_context(|| format!("knob {name}: {initial:?} is of another type than the knob"))?;
+        let name = self.name(name);
+        let initial = self.initial(&name, &kind)?;
         let spec = KnobSpec { name, kind, step_cap, cost: ApplyCost::Live };
         let knob = Arc::new(LeasedKnob::new(spec, initial, self.steward.clock().clone())?);
         let shared: Arc<dyn Knob> = knob.clone();
         self.steward.knobs().add(shared);
         Ok(knob)
+    }
+
+    fn initial<T: Scalar>(&self, name: &str, kind: &KnobType) -> Result<T> {
+        let value = self.settings.get(name)?;
+        let initial = initial_value(value, kind).and_then(|value| T::from_value(&value));
+        initial.with_context(|| format!("knob {name}: {value:?} is of another type than the knob"))
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) struct Plan {
     pub(crate) data: PathBuf,
     pub(crate) knobs: Option<PathBuf>,
     pub(crate) otlp: Option<String>,
+    pub(crate) self_tuning: bool,
     /// Addresses of the replicas of each service that this one calls.
     pub(crate) downstreams: BTreeMap<String, Vec<String>>,
     /// Whether the end of standard input is the end of the process.
@@ -73,7 +74,7 @@ pub(crate) async fn run(plan: Plan) -> Result<()> {
     let steward = Steward::default();
     let settings = Settings::with_file(plan.knobs.as_deref())?;
     let mut site = Site {
-        knobs: KnobMaker::new(plan.service.name(), steward.clone(), settings),
+        knobs: KnobMaker::new(plan.service.name(), steward.clone(), settings).self_tuning(plan.self_tuning),
         client: http_client(),
         data: plan.data,
         downstreams: plan.downstreams,

@@ -32,6 +32,7 @@ pub(crate) struct Plan {
     pub(crate) data: PathBuf,
     pub(crate) knobs: Option<PathBuf>,
     pub(crate) otlp: Option<String>,
+    pub(crate) self_tuning: bool,
 }
 
 struct Replica {
@@ -128,6 +129,9 @@ fn start(plan: &Plan, addresses: &BTreeMap<Service, Vec<String>>) -> Result<Vec<
             }
             if let Some(otlp) = &plan.otlp {
                 command.args(["--otlp", otlp]);
+            }
+            if plan.self_tuning {
+                command.arg("--self-tuning");
             }
             for downstream in service.downstreams() {
                 let list = addresses[downstream].join(",");

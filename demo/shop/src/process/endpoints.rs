@@ -109,12 +109,23 @@ async fn pass(State(door): State<Door>, request: Request, next: Next) -> Respons
 }
 
 async fn guarded(door: &Door, request: Request, next: Next) -> Response {
-    let place = door.guard.limiter.as_ref().map(|limiter| limiter.enter());
-    if matches!(place, Some(None)) {
+    let Some(limiter) = &door.guard.limiter else { return handle(door, request, next).await };
+    let Some(place) = limiter.enter() else {
         telemetry::shed(door.route);
         let busy = Failure::new(StatusCode::TOO_MANY_REQUESTS, "too many requests are under way");
         return busy.into_response();
+    };
+    let answer = handle(door, request, next).await;
+    match answer.status() {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            place.dropped();
+        }
+        _ => place.success(),
     }
+    answer
+}
+
+async fn handle(door: &Door, request: Request, next: Next) -> Response {
     match door.guard.faults.strike(&door.name).await {
         Struck::Not => next.run(request).await,
         Struck::Status(status) => Failure::new(status, "a fault was put here").into_response(),

@@ -1,104 +1,67 @@
-//! A circuit breaker for each endpoint of a downstream; its thresholds are knobs.
+//! The library's circuit breaker, one for each endpoint of a downstream. What is normal it learns only in a shop that tunes
+//! itself; else thresholds stand where the knobs are.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use kandela_runtime::knob::LeasedKnob;
-use parking_lot::Mutex;
+use kandela_runtime::breaker::{self, Endpoints, Settings, Span};
 
 use crate::knobs::KnobMaker;
 
+/// The most endpoints of a downstream that have a breaker of their own.
+const MOST: usize = 64;
+
 /// Keeps calls away from an endpoint that fails.
 pub(crate) struct Breaker {
-    failure_rate: Arc<LeasedKnob<f64>>,
-    minimum_calls: Arc<LeasedKnob<usize>>,
-    open: Arc<LeasedKnob<Duration>>,
-    endpoints: Mutex<HashMap<String, Endpoint>>,
-}
-
-#[derive(Default)]
-struct Endpoint {
-    /// Whether each of the last calls failed, oldest first.
-    failed: VecDeque<bool>,
-    failures: usize,
-    /// Since when it is open, or when the last probe went out.
-    opened: Option<Instant>,
+    endpoints: Endpoints,
 }
 
 impl Breaker {
-    /// The breaker of the downstream `name`, with the knobs `NAME.breaker.failure_rate`, `.minimum_calls` and `.open_seconds`.
+    /// The breaker of the downstream `name`: those of its endpoints begin where the settings have `NAME.breaker.failure_rate`,
+    /// `.minimum_calls` and `.open_seconds`.
     pub(crate) fn new(knobs: &KnobMaker, name: &str) -> Result<Breaker> {
-        Ok(Breaker {
-            failure_rate: knobs.share(&format!("{name}.breaker.failure_rate"), 0.05..=1.0)?,
-            minimum_calls: knobs.wide_size(&format!("{name}.breaker.minimum_calls"), 5..=1000)?,
-            open: knobs.time(&format!("{name}.breaker.open_seconds"), 0.1..=120.0)?,
-            endpoints: Mutex::default(),
-        })
+        let minimum_calls = knobs.initial_size(&format!("{name}.breaker.minimum_calls"))?;
+        let settings = Settings {
+            span: Span::Calls(minimum_calls),
+            minimum_calls,
+            failure_rate: knobs.initial_number(&format!("{name}.breaker.failure_rate"))?,
+            open_for: Duration::try_from_secs_f64(
+                knobs.initial_number(&format!("{name}.breaker.open_seconds"))?,
+            )?,
+            learn: knobs.is_self_tuning(),
+            ..Settings::default()
+        };
+        let endpoints =
+            Endpoints::new(&knobs.name(&format!("{name}.breaker")), settings, MOST, knobs.steward())?;
+        Ok(Breaker { endpoints })
     }
 
-    /// Lets a call through to `endpoint`, if it may go: one in each of its times where it is open, as a probe.
-    pub(crate) fn permit(&self, endpoint: String) -> Option<Permit<'_>> {
-        let open = self.open.read();
-        let mut endpoints = self.endpoints.lock();
-        if let Some(endpoint) = endpoints.get_mut(&endpoint) {
-            if !endpoint.admits(open) {
-                return None;
-            }
-            endpoint.opened = endpoint.opened.map(|_| Instant::now());
-        }
-        Some(Permit { breaker: self, endpoint, failed: true })
-    }
-
-    fn record(&self, endpoint: &str, failed: bool) {
-        let (rate, calls) = (self.failure_rate.read(), self.minimum_calls.read());
-        let mut endpoints = self.endpoints.lock();
-        let endpoint = endpoints.entry(endpoint.to_owned()).or_default();
-        if endpoint.opened.is_some() {
-            if !failed {
-                *endpoint = Endpoint::default();
-            }
-            return;
-        }
-        endpoint.push(failed, calls);
-        let enough = endpoint.failed.len() >= calls;
-        if enough && endpoint.failures as f64 >= rate * endpoint.failed.len() as f64 {
-            endpoint.opened = Some(Instant::now());
-        }
+    /// Lets a call through to `endpoint`, if it may go.
+    pub(crate) fn permit(&self, endpoint: &str) -> Option<Permit> {
+        let permit = self.endpoints.get(endpoint).permit().ok()?;
+        Some(Permit { permit: Some(permit), since: Instant::now() })
     }
 }
 
 /// A call that was let through. One that is dropped before it succeeded, given up half-way say, has failed.
-pub(crate) struct Permit<'a> {
-    breaker: &'a Breaker,
-    endpoint: String,
-    failed: bool,
+pub(crate) struct Permit {
+    permit: Option<breaker::Permit>,
+    since: Instant,
 }
 
-impl Permit<'_> {
+impl Permit {
     /// The call went well.
     pub(crate) fn success(mut self) {
-        self.failed = false;
+        if let Some(permit) = self.permit.take() {
+            permit.success(self.since.elapsed());
+        }
     }
 }
 
-impl Drop for Permit<'_> {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.breaker.record(&self.endpoint, self.failed);
-    }
-}
-
-impl Endpoint {
-    fn admits(&self, open: Duration) -> bool {
-        self.opened.is_none_or(|since| since.elapsed() >= open)
-    }
-
-    fn push(&mut self, failed: bool, calls: usize) {
-        self.failed.push_back(failed);
-        self.failures += usize::from(failed);
-        while self.failed.len() > calls {
-            self.failures -= usize::from(self.failed.pop_front() == Some(true));
+        if let Some(permit) = self.permit.take() {
+            permit.failure();
         }
     }
 }
@@ -116,10 +79,10 @@ mod tests {
         let knobs = KnobMaker::new("payment", Steward::default(), settings);
         let breaker = Breaker::new(&knobs, "bank").expect("has defaults");
         for _ in 0..100 {
-            drop(breaker.permit("a".to_owned()).expect("closed"));
-            breaker.permit("b".to_owned()).expect("closed").success();
+            drop(breaker.permit("a").expect("closed"));
+            breaker.permit("b").expect("closed").success();
         }
-        let admits = |endpoint: &str| breaker.permit(endpoint.to_owned()).is_some();
+        let admits = |endpoint: &str| breaker.permit(endpoint).is_some();
         assert_eq!((admits("a"), admits("b")), (false, true));
     }
 }

@@ -1,89 +1,39 @@
-//! A cache that forgets the oldest first and everything after a time; capacity and time to live are knobs.
+//! The library's cache. Capacity and time to live are knobs, and the policy it finds by itself.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
+use kandela_runtime::cache;
 use kandela_runtime::knob::LeasedKnob;
-use parking_lot::Mutex;
 
 use crate::knobs::KnobMaker;
 use crate::telemetry;
 
 /// Answers by key.
 pub(crate) struct Cache<V> {
-    capacity: Arc<LeasedKnob<usize>>,
+    cache: cache::Cache<String, V>,
     ttl: Arc<LeasedKnob<Duration>>,
-    kept: Mutex<Kept<V>>,
 }
 
-struct Kept<V> {
-    by_key: HashMap<String, (Instant, V)>,
-    /// Keys in the order in which they came, with when; a key that was renewed stands here twice.
-    order: VecDeque<(Instant, String)>,
-}
-
-impl<V: Clone> Cache<V> {
-    /// A service's cache, with the knobs `cache.capacity` and `cache.ttl_seconds`.
+impl<V: Clone + Send + Sync + 'static> Cache<V> {
+    /// A service's cache, with the knobs `cache.capacity`, `cache.policy` and `cache.ttl_seconds`.
     pub(crate) fn new(knobs: &KnobMaker) -> Result<Cache<V>> {
-        Ok(Cache {
-            capacity: knobs.wide_size("cache.capacity", 1..=100_000)?,
-            ttl: knobs.time("cache.ttl_seconds", 0.1..=600.0)?,
-            kept: Mutex::new(Kept { by_key: HashMap::new(), order: VecDeque::new() }),
-        })
+        let capacity = knobs.initial_size("cache.capacity")?;
+        let cache = cache::Cache::builder(&knobs.name("cache"), capacity).capacities(1..=100_000);
+        let cache = cache.shards(1).steward(knobs.steward()).build()?;
+        Ok(Cache { cache, ttl: knobs.time("cache.ttl_seconds", 0.1..=600.0)? })
     }
 
     /// The answer for `key`, if it is kept and fresh.
     pub(crate) fn get(&self, key: &str) -> Option<V> {
-        let ttl = self.ttl.read();
-        let kept = self.kept.lock();
-        let found =
-            kept.by_key.get(key).filter(|(since, _)| since.elapsed() < ttl).map(|(_, value)| value.clone());
-        drop(kept);
+        let found = self.cache.get(key);
         telemetry::cache_asked(found.is_some());
         found
     }
 
     /// Keeps `value` for `key`.
     pub(crate) fn put(&self, key: String, value: V) {
-        let (capacity, ttl, now) = (self.capacity.read(), self.ttl.read(), Instant::now());
-        let mut kept = self.kept.lock();
-        kept.order.push_back((now, key.clone()));
-        kept.by_key.insert(key, (now, value));
-        while let Some((since, _)) = kept.order.front() {
-            if kept.by_key.len() <= capacity && since.elapsed() < ttl {
-                break;
-            }
-            kept.forget_oldest();
-        }
-    }
-}
-
-impl<V> Kept<V> {
-    fn forget_oldest(&mut self) {
-        let Some((came, key)) = self.order.pop_front() else { return };
-        if self.by_key.get(&key).is_some_and(|(since, _)| *since == came) {
-            self.by_key.remove(&key);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use kandela_runtime::steward::Steward;
-
-    use super::*;
-    use crate::settings::Settings;
-
-    #[test]
-    fn the_oldest_goes_when_the_cache_is_full() {
-        let settings = Settings::defaults().expect("built in");
-        let cache =
-            Cache::new(&KnobMaker::new("payment", Steward::default(), settings)).expect("has defaults");
-        for number in 0..60 {
-            cache.put(number.to_string(), number);
-        }
-        assert_eq!((cache.get("9"), cache.get("10"), cache.get("59")), (None, Some(10), Some(59)));
+        self.cache.insert_for(key, value, self.ttl.read());
     }
 }

@@ -1,64 +1,39 @@
-//! Turns requests away once so many are under way; how many is a knob.
+//! The library's limiter. Its lowest and its highest limit begin at the same value, so that it is a fixed one, unless the shop tunes
+//! itself.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::Result;
-use kandela_runtime::knob::LeasedKnob;
+use kandela_runtime::limiter::{self, Permit, Priority, Settings};
 
 use crate::knobs::KnobMaker;
 
-/// Counts requests under way.
+/// The lowest limit of a limiter that finds its own.
+const LEAST: usize = 10;
+
+/// Turns requests away once so many are under way.
 pub(crate) struct Limiter {
-    limit: Arc<LeasedKnob<usize>>,
-    under_way: Arc<AtomicUsize>,
+    limiter: limiter::Limiter,
 }
 
 impl Limiter {
-    /// A service's limiter, with the knob `limiter.limit`.
+    /// A service's limiter, with the library's knobs: `limiter.limit`, `limiter.limit_min`, `limiter.limit_max` and so on. The first three begin at the
+    /// same value.
     pub(crate) fn new(knobs: &KnobMaker) -> Result<Limiter> {
-        Ok(Limiter { limit: knobs.wide_size("limiter.limit", 1..=20_000)?, under_way: Arc::default() })
+        let limit = knobs.initial_size("limiter.limit")?;
+        let settings = Settings {
+            initial: limit,
+            min: if knobs.is_self_tuning() { LEAST.min(limit) } else { limit },
+            max: limit,
+            queue: 0,
+            max_wait: Duration::ZERO,
+            ..Settings::default()
+        };
+        Ok(Limiter { limiter: limiter::Limiter::new(&knobs.name("limiter"), settings, knobs.steward())? })
     }
 
     /// A place for one request, if there is one.
-    pub(crate) fn enter(&self) -> Option<Place> {
-        let place = Place { under_way: self.under_way.clone() };
-        let before = self.under_way.fetch_add(1, Ordering::Relaxed);
-        (before < self.limit.read()).then_some(place)
-    }
-}
-
-/// A request's place, given back when it is dropped.
-pub(crate) struct Place {
-    under_way: Arc<AtomicUsize>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.under_way.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use kandela_model::{Epoch, Knob, KnobValue, Lease};
-    use kandela_runtime::steward::Steward;
-
-    use super::*;
-    use crate::settings::Settings;
-
-    #[test]
-    fn who_is_turned_away_takes_no_place() {
-        let settings = Settings::defaults().expect("built in");
-        let limiter =
-            Limiter::new(&KnobMaker::new("cart", Steward::default(), settings)).expect("has a default");
-        for limit in [2500, 625, 157, 40, 10, 3, 1] {
-            limiter.limit.set(KnobValue::Int(limit), Epoch(1), Lease::Confirmed).expect("within a step");
-        }
-        let place = limiter.enter().expect("the first");
-        assert!(limiter.enter().is_none());
-        assert_eq!(limiter.under_way.load(Ordering::Relaxed), 1);
-        drop(place);
-        assert!(limiter.enter().is_some());
+    pub(crate) fn enter(&self) -> Option<Permit> {
+        self.limiter.try_acquire(Priority::default()).ok()
     }
 }

@@ -1,135 +1,60 @@
-//! A pool of permits, first come, first served; its size is a knob.
+//! The library's pool: first come, first served; its size is a knob.
 
+use std::convert::Infallible;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use kandela_runtime::knob::LeasedKnob;
-use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use kandela_runtime::pool::{Manage, Pooled, SelfSizing, Sizer};
 
 use crate::knobs::KnobMaker;
 use crate::telemetry;
 
-/// At most so many users at a time.
-pub(crate) struct Pool {
+/// No call of the shop waits longer for anything.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+const SIZES: RangeInclusive<usize> = 1..=64;
+
+/// At most so many users at a time, each with what `M` makes.
+pub(crate) struct Pool<M: Manage> {
     name: &'static str,
-    size: Arc<LeasedKnob<usize>>,
-    permits: Arc<Semaphore>,
-    granted: Arc<Mutex<Granted>>,
+    pool: kandela_runtime::pool::Pool<M>,
+    /// Sizes the pool for as long as it is kept.
+    _sizing: Option<Arc<SelfSizing>>,
 }
 
-/// How many permits there are, and how many of those in use are not to come back.
-struct Granted {
-    size: usize,
-    surplus: usize,
-}
-
-impl Pool {
+impl<M: Manage> Pool<M> {
     /// The pool `name` of a service, with the knob `NAME.pool.size`.
-    pub(crate) fn new(knobs: &KnobMaker, name: &'static str) -> Result<Pool> {
-        let size = knobs.size(&format!("{name}.pool.size"), 1..=64)?;
-        let initial = size.read();
-        Ok(Pool {
-            name,
-            size,
-            permits: Arc::new(Semaphore::new(initial)),
-            granted: Arc::new(Mutex::new(Granted { size: initial, surplus: 0 })),
-        })
+    pub(crate) fn new(knobs: &KnobMaker, name: &'static str, manage: M) -> Result<Pool<M>> {
+        let size = knobs.initial_size(&format!("{name}.pool.size"))?;
+        let pool = kandela_runtime::pool::Pool::builder(&knobs.name(&format!("{name}.pool")), manage);
+        let pool = pool.size(size).sizes(SIZES).acquire_timeout(LONGEST_WAIT).build(knobs.steward())?;
+        let sizing = if knobs.is_self_tuning() {
+            Some(SelfSizing::new(Arc::new(pool.clone()), Sizer::new(SIZES)?, knobs.steward()))
+        } else {
+            None
+        };
+        Ok(Pool { name, pool, _sizing: sizing })
     }
 
-    /// Waits for a permit.
-    pub(crate) async fn get(&self) -> Permit {
-        self.follow_knob();
+    /// Waits for a turn.
+    pub(crate) async fn get(&self) -> Result<Pooled<M>> {
         let since = Instant::now();
-        let permit = self.permits.clone().acquire_owned().await.ok();
+        let pooled = self.pool.acquire().await;
         telemetry::pool_wait(self.name, since.elapsed());
-        Permit { permit, granted: self.granted.clone() }
-    }
-
-    /// How many users the pool lets in now.
-    pub(crate) fn size(&self) -> usize {
-        self.size.read()
-    }
-
-    fn follow_knob(&self) {
-        let wanted = self.size.read();
-        let mut granted = self.granted.lock();
-        if wanted > granted.size {
-            let more = wanted - granted.size;
-            let forgiven = more.min(granted.surplus);
-            granted.surplus -= forgiven;
-            self.permits.add_permits(more - forgiven);
-        } else if wanted < granted.size {
-            let fewer = granted.size - wanted;
-            granted.surplus += fewer - self.permits.forget_permits(fewer);
-        }
-        granted.size = wanted;
+        Ok(pooled?)
     }
 }
 
-/// A place in a pool, given back when it is dropped.
-pub(crate) struct Permit {
-    permit: Option<OwnedSemaphorePermit>,
-    granted: Arc<Mutex<Granted>>,
-}
+/// What a pool lends where its places are what counts: calls under way, say, whose connections the client keeps.
+pub(crate) struct Places;
 
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let mut granted = self.granted.lock();
-        if granted.surplus > 0 {
-            granted.surplus -= 1;
-            if let Some(permit) = self.permit.take() {
-                permit.forget();
-            }
-        }
-    }
-}
+impl Manage for Places {
+    type Resource = ();
+    type Error = Infallible;
 
-#[cfg(test)]
-mod tests {
-    use kandela_model::{Epoch, Knob, KnobValue, Lease};
-    use kandela_runtime::steward::Steward;
-
-    use super::*;
-    use crate::settings::Settings;
-
-    fn pool() -> Pool {
-        let settings = Settings::defaults().expect("built in");
-        Pool::new(&KnobMaker::new("stock", Steward::default(), settings), "db").expect("has a default")
-    }
-
-    fn resize(pool: &Pool, size: i64) {
-        pool.size.set(KnobValue::Int(size), Epoch(1), Lease::Confirmed).expect("within a step");
-    }
-
-    #[tokio::test]
-    async fn a_pool_that_shrinks_lets_no_more_in_than_its_new_size() {
-        let pool = pool();
-        let mut held = Vec::new();
-        for _ in 0..5 {
-            held.push(pool.get().await);
-        }
-        resize(&pool, 3);
-        pool.follow_knob();
-        held.pop();
-        held.pop();
-        assert_eq!(pool.permits.available_permits(), 0);
-        held.pop();
-        assert_eq!(pool.permits.available_permits(), 1);
-        held.clear();
-        assert_eq!(pool.permits.available_permits(), 3);
-    }
-
-    #[tokio::test]
-    async fn a_pool_that_grows_back_has_its_size_again() {
-        let pool = pool();
-        let held = [pool.get().await, pool.get().await, pool.get().await, pool.get().await];
-        resize(&pool, 3);
-        pool.follow_knob();
-        resize(&pool, 6);
-        pool.follow_knob();
-        drop(held);
-        assert_eq!(pool.permits.available_permits(), 6);
+    async fn create(&self) -> Result<(), Infallible> {
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! How a cache is set up.
 
 use std::hash::{BuildHasher, Hash};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ const CAPACITY_RANGE: usize = 16;
 pub struct CacheBuilder<K, V, S = DefaultHasher> {
     name: String,
     capacity: usize,
+    capacities: Option<RangeInclusive<usize>>,
     entries: usize,
     weigher: Option<Box<Weigher<K, V>>>,
     time_to_live: Option<Duration>,
@@ -53,6 +55,7 @@ impl<K, V> CacheBuilder<K, V> {
         CacheBuilder {
             name: name.to_owned(),
             capacity,
+            capacities: None,
             entries: capacity,
             weigher: None,
             time_to_live: None,
@@ -77,6 +80,13 @@ where
     pub fn weigher(mut self, entries: usize, weigh: impl Fn(&K, &V) -> u64 + Send + Sync + 'static) -> Self {
         self.weigher = Some(Box::new(weigh));
         self.entries = entries;
+        self
+    }
+
+    /// Between which capacities the knob may be turned; from a sixteenth to sixteen times the first one unless set.
+    #[must_use]
+    pub fn capacities(mut self, capacities: RangeInclusive<usize>) -> Self {
+        self.capacities = Some(capacities);
         self
     }
 
@@ -123,6 +133,7 @@ where
             hasher,
             name: self.name,
             capacity: self.capacity,
+            capacities: self.capacities,
             entries: self.entries,
             weigher: self.weigher,
             time_to_live: self.time_to_live,
@@ -140,6 +151,9 @@ where
     /// policies.
     pub fn build(self) -> Result<Cache<K, V, S>, OutOfRange> {
         let capacity = within("cache.capacity", self.capacity, 1..=isize::MAX as usize / CAPACITY_RANGE)?;
+        let capacities = self.capacities.unwrap_or(capacity / CAPACITY_RANGE..=capacity * CAPACITY_RANGE);
+        within("cache.capacities, their end", *capacities.end(), 1..=isize::MAX as usize)?;
+        within("cache.capacity", capacity, capacities.clone())?;
         let entries = within("cache.entries", self.entries, 1..=u32::MAX as usize / 2)?.min(capacity);
         let sampled = within("cache.sampled_entries", self.sampled, 16..=1 << 20)?;
         let shards =
@@ -164,7 +178,7 @@ where
             weigher: self.weigher,
             watch,
             policy: Arc::new(policy_knob(&self.name, start, &policies, &steward)),
-            capacity: Arc::new(capacity_knob(&self.name, capacity, shards, &steward)),
+            capacity: Arc::new(capacity_knob(&self.name, capacity, capacities, shards, &steward)),
             steering: Mutex::new(Steering::new(start, capacity)),
             own_steward: own.then(|| steward.clone()),
         });
@@ -209,12 +223,18 @@ fn policy_knob(
     LeasedKnob::new(spec, start, steward.clock().clone()).expect("the first policy is one of them")
 }
 
-fn capacity_knob(name: &str, capacity: usize, shards: usize, steward: &Steward) -> LeasedKnob<usize> {
+fn capacity_knob(
+    name: &str,
+    capacity: usize,
+    capacities: RangeInclusive<usize>,
+    shards: usize,
+    steward: &Steward,
+) -> LeasedKnob<usize> {
     let spec = KnobSpec {
         name: format!("{name}.capacity"),
         kind: KnobType::Int {
-            min: (capacity / CAPACITY_RANGE).max(shards) as i64,
-            max: (capacity * CAPACITY_RANGE) as i64,
+            min: (*capacities.start()).max(shards) as i64,
+            max: *capacities.end() as i64,
             log: true,
         },
         step_cap: StepCap::Factor(4.0),
