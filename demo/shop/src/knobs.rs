@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kandela_model::{ApplyCost, Knob, KnobSpec, KnobType, KnobValue, StepCap};
+use kandela_model::{ApplyCost, KnobSpec, KnobType, KnobValue, StepCap};
 use kandela_runtime::knob::{LeasedKnob, Scalar};
 use kandela_runtime::steward::Steward;
 use toml::Value;
@@ -73,8 +73,7 @@ impl KnobMaker {
             .with_context(|| format!("knob {name}: {initial:?} is of another type than the knob"))?;
         let spec = KnobSpec { name, kind, step_cap, cost: ApplyCost::Live };
         let knob = Arc::new(LeasedKnob::new(spec, initial, self.steward.clock().clone())?);
-        let shared: Arc<dyn Knob> = knob.clone();
-        self.steward.knobs().add(shared);
+        self.steward.knobs().add(&knob);
         Ok(knob)
     }
 }

@@ -14,11 +14,12 @@ use kandela_runtime::intercept::deadline::Deadline;
 use kandela_runtime::intercept::http as fields;
 use kandela_runtime::intercept::layer::{DeadlineLayer, InterceptLayer, RetryLayer};
 use kandela_runtime::intercept::metrics::{Metrics, Red};
-use kandela_runtime::intercept::random::Random;
+use kandela_runtime::intercept::propagate::Propagate;
 use kandela_runtime::intercept::retry::{Retry, Settings};
 use kandela_runtime::intercept::timing::{Timing, Timings};
-use kandela_runtime::intercept::trace_context::{Ids, Propagate};
+use kandela_runtime::random::SharedRandom;
 use kandela_runtime::steward::Steward;
+use kandela_runtime::trace_context::Ids;
 use tokio::time::sleep;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
@@ -53,7 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .layer(DeadlineLayer::new(each_try.clone()))
         .layer(InterceptLayer::new(outgoing))
         .service(service_fn({
-            let (mood, random) = (mood.clone(), Arc::new(Random::seeded(7)));
+            let (mood, random) = (mood.clone(), Arc::new(SharedRandom::seeded(7)));
             move |request| catalogue(request, mood.load(Ordering::Relaxed), random.clone())
         }));
 
@@ -132,7 +133,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn catalogue(request: Ask, mood: u64, random: Arc<Random>) -> Answer {
+async fn catalogue(request: Ask, mood: u64, random: Arc<SharedRandom>) -> Answer {
     let takes = if mood == 1 { random.unit().powi(4) * 150.0 } else { 2.0 + 5.0 * random.unit() };
     sleep(Duration::from_secs_f64(takes / 1e3)).await;
     let mut response = Response::new(headers(&request));

@@ -5,7 +5,7 @@
 //! | [`Timing`](timing::Timing) | one more in flight | its latency counted, by operation and outcome |
 //! | [`Metrics`](metrics::Metrics) | one more in flight | requests, errors, duration, for Prometheus |
 //! | [`Deadline`](deadline::Deadline) | refuses what has no time left, hands on what is left | – |
-//! | [`Propagate`](trace_context::Propagate) | trace context in or out | – |
+//! | [`Propagate`](propagate::Propagate) | trace context in or out | – |
 //! | [`Retry`](retry::Retry) | – | calls again within a budget; see there why it is no [`Intercept`] |
 //!
 //! They compose with [`Intercept::then`], the left one outermost, and [`call`](Intercept::call) or
@@ -61,11 +61,10 @@ pub mod layer;
 pub mod measured;
 pub mod metrics;
 pub mod operation;
-pub mod random;
+pub mod propagate;
 pub mod retry;
 pub mod timeout_header;
 pub mod timing;
-pub mod trace_context;
 
 use std::fmt;
 

@@ -26,6 +26,8 @@ pub mod breaker;
 pub mod cache;
 pub mod clock;
 pub mod decision;
+#[cfg(any(feature = "intercept", feature = "profiler"))]
+mod exposition;
 #[cfg(feature = "intercept")]
 pub mod intercept;
 pub mod knob;
@@ -35,10 +37,20 @@ pub mod limiter;
 pub mod pool;
 #[cfg(feature = "profiler")]
 pub mod profiler;
+#[cfg(any(
+    feature = "breaker",
+    feature = "cache",
+    feature = "intercept",
+    feature = "pool",
+    feature = "profiler"
+))]
+pub mod random;
 pub mod range;
 #[cfg(any(feature = "breaker", feature = "limiter"))]
 mod steady;
 pub mod steward;
 mod sync;
+#[cfg(any(feature = "intercept", feature = "profiler"))]
+pub mod trace_context;
 #[cfg(feature = "profiler")]
 pub mod tracer;

@@ -19,11 +19,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use kandela_algebra::intercept::{Field, Intercept};
-use kandela_model::{ApplyCost, Knob, KnobSpec, KnobType, StepCap};
+use kandela_model::KnobType;
 
 use super::InterceptError;
 use crate::clock::{Clock, Moment};
-use crate::knob::LeasedKnob;
+use crate::knob::{LeasedKnob, live};
 use crate::range::within;
 use crate::steward::Steward;
 use crate::sync::{AtomicU64, Ordering};
@@ -70,7 +70,7 @@ pub struct Expirations {
 }
 
 impl<Req, Resp> Deadline<Req, Resp> {
-    /// A deadline of at most `timeout` from when it sees a request. The timeout is a knob called `NAME.timeout`, in seconds.
+    /// A deadline of at most `timeout` from when it sees a request. The timeout is the knob `NAME.timeout_seconds`.
     ///
     /// # Errors
     /// [`InterceptError::OutOfRange`] where `timeout` lies outside of [`TIMEOUTS`].
@@ -80,20 +80,10 @@ impl<Req, Resp> Deadline<Req, Resp> {
         timeout: Duration,
         placement: Placement<Req, Resp>,
     ) -> Result<Deadline<Req, Resp>, InterceptError> {
-        within("timeout", timeout, TIMEOUTS)?;
-        let spec = KnobSpec {
-            name: format!("{name}.timeout"),
-            kind: KnobType::Float {
-                min: TIMEOUTS.start().as_secs_f64(),
-                max: TIMEOUTS.end().as_secs_f64(),
-                log: true,
-            },
-            step_cap: StepCap::Unlimited,
-            cost: ApplyCost::Live,
-        };
-        let timeout = Arc::new(LeasedKnob::new(spec, timeout, steward.clock().clone())?);
-        let knob: Arc<dyn Knob> = timeout.clone();
-        steward.knobs().add(knob);
+        within("deadline.timeout", timeout, TIMEOUTS)?;
+        let (shortest, longest) = (TIMEOUTS.start().as_secs_f64(), TIMEOUTS.end().as_secs_f64());
+        let seconds = KnobType::Float { min: shortest, max: longest, log: true };
+        let timeout = live(steward, name, "timeout_seconds", seconds, timeout)?;
         let clock = steward.clock().clone();
         Ok(Deadline { clock, timeout, placement, refused: AtomicU64::new(0), ended: AtomicU64::new(0) })
     }
@@ -265,7 +255,7 @@ mod tests {
     #[test]
     fn the_timeout_is_a_knob() {
         let (steward, deadline) = deadline(&ManualClock::new(), SECOND);
-        let knob = steward.knobs().get("pay.timeout").expect("registered");
+        let knob = steward.knobs().get("pay.timeout_seconds").expect("registered");
         knob.set(KnobValue::Float(0.25), Epoch(1), Lease::Confirmed).expect("within range");
         assert_eq!(deadline.call(Request::default(), Ok).expect("in time").sent, Some(SECOND / 4));
     }
@@ -274,6 +264,6 @@ mod tests {
     fn a_timeout_of_nothing_is_refused() {
         let (steward, deadline) = deadline(&ManualClock::new(), SECOND);
         let error = Deadline::new(&steward, "x", Duration::ZERO, deadline.placement).expect_err("zero");
-        assert_eq!(error.to_string(), "timeout is 0ns; it may be 1ms to 86400s");
+        assert_eq!(error.to_string(), "deadline.timeout is 0ns; it may be 1ms to 86400s");
     }
 }

@@ -9,8 +9,8 @@
 //! use std::{convert::Infallible, sync::Arc, time::Duration};
 //! use http::{Request, Response};
 //! use kandela_runtime::intercept::{Intercept, deadline::Deadline, http as fields, metrics::{Metrics, Red}};
-//! use kandela_runtime::intercept::{layer::{DeadlineLayer, InterceptLayer}, trace_context::{Ids, Propagate}};
-//! use kandela_runtime::steward::Steward;
+//! use kandela_runtime::intercept::{layer::{DeadlineLayer, InterceptLayer}, propagate::Propagate};
+//! use kandela_runtime::{steward::Steward, trace_context::Ids};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {

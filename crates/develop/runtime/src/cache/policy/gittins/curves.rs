@@ -252,9 +252,9 @@ mod tests {
     fn best_ratio(lives: &Lives, widths: &[f32; BUCKETS], from: usize) -> f32 {
         let alive = |age: usize| -> f32 { (age..BUCKETS).map(|a| lives.hit[a] + lives.other[a]).sum() };
         let (mut hits, mut time, mut best) = (0.0, 0.0, 0.0_f32);
-        for age in from..BUCKETS {
+        for (age, width) in widths.iter().enumerate().skip(from) {
             hits += lives.hit[age];
-            time += widths[age] * (alive(age) - (lives.hit[age] + lives.other[age]) / 2.0).max(1e-9);
+            time += width * (alive(age) - (lives.hit[age] + lives.other[age]) / 2.0).max(1e-9);
             best = best.max(hits / time);
         }
         best
