@@ -81,11 +81,11 @@ fn metrics() -> Metrics<Ask, Answer> {
 }
 
 fn deadline(steward: &Steward) -> Deadline<Ask, Answer> {
-    Deadline::new(steward, "bench", Duration::from_secs(1), fields::deadlines()).expect("a timeout")
+    Deadline::new("bench", Duration::from_secs(1), fields::deadlines(), steward).expect("a timeout")
 }
 
 fn retry(steward: &Steward) -> Retry<Ask, Answer> {
-    Retry::new(steward, "bench", Settings::default(), 1, fields::retries()).expect("settings")
+    Retry::new("bench", Settings::default(), 1, fields::retries(), steward).expect("settings")
 }
 
 fn incoming(ids: &Arc<Ids>) -> Propagate<Ask, Answer> {

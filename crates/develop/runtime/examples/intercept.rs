@@ -38,14 +38,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let tries = Arc::new(Timings::new(100)?);
     let retry = Arc::new(Retry::<Ask, Answer>::new(
-        &steward,
         "catalogue",
         Settings { floor_per_second: 2.0, ..Settings::default() },
         42,
         fields::retries(),
+        &steward,
     )?);
     let each_try =
-        Arc::new(Deadline::new(&steward, "catalogue.try", Duration::from_millis(60), fields::deadlines())?);
+        Arc::new(Deadline::new("catalogue.try", Duration::from_millis(60), fields::deadlines(), &steward)?);
     let of_tries = Timing::new(tries.clone(), clock.clone(), fields::operation, fields::outcome);
     let outgoing = Propagate::new(ids.clone(), true, fields::current_span(), fields::sent_span());
     let client = ServiceBuilder::new()
@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let incoming = Propagate::new(ids, true, fields::sent_span(), fields::current_span());
     let metrics = Metrics::new(red.clone(), clock.clone(), fields::operation, fields::outcome);
     let timing = Timing::new(calls.clone(), clock, fields::operation, fields::outcome);
-    let whole = Deadline::new(&steward, "gateway", Duration::from_millis(200), fields::deadlines())?;
+    let whole = Deadline::new("gateway", Duration::from_millis(200), fields::deadlines(), &steward)?;
     let gateway = ServiceBuilder::new()
         .layer(InterceptLayer::new(incoming.then(metrics).then(timing)))
         .layer(DeadlineLayer::new(whole))

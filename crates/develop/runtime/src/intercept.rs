@@ -78,7 +78,7 @@ use crate::range::OutOfRange;
 #[non_exhaustive]
 pub enum InterceptError {
     /// A setting lies outside of its range.
-    OutOfRange(OutOfRange),
+    Setting(OutOfRange),
     /// No name of a metric can begin so.
     MetricName {
         /// What was given.
@@ -91,7 +91,7 @@ pub enum InterceptError {
 impl fmt::Display for InterceptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            InterceptError::OutOfRange(error) => error.fmt(f),
+            InterceptError::Setting(error) => error.fmt(f),
             InterceptError::MetricName { given } => write!(
                 f,
                 "metric prefix {given:?} is no beginning of a name; use letters, digits, _ and :, a digit not first"
@@ -105,7 +105,7 @@ impl std::error::Error for InterceptError {}
 
 impl From<OutOfRange> for InterceptError {
     fn from(error: OutOfRange) -> Self {
-        InterceptError::OutOfRange(error)
+        InterceptError::Setting(error)
     }
 }
 

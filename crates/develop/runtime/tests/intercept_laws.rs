@@ -63,7 +63,7 @@ fn parts() -> Parts {
     Parts {
         timing: Timing::new(timings.clone(), steward.clock().clone(), |_| "work", outcome),
         metrics: Metrics::new(red.clone(), steward.clock().clone(), |_| "work", outcome),
-        deadline: Deadline::new(&steward, "laws", Duration::from_secs(1), placement)
+        deadline: Deadline::new("laws", Duration::from_secs(1), placement, &steward)
             .expect("1 s is a timeout"),
         propagate: Propagate::new(Arc::new(Ids::seeded(1, 2)), true, received, current),
         clock,

@@ -73,12 +73,12 @@ impl<Req, Resp> Deadline<Req, Resp> {
     /// A deadline of at most `timeout` from when it sees a request. The timeout is the knob `NAME.timeout_seconds`.
     ///
     /// # Errors
-    /// [`InterceptError::OutOfRange`] where `timeout` lies outside of [`TIMEOUTS`].
+    /// [`InterceptError::Setting`] where `timeout` lies outside of [`TIMEOUTS`].
     pub fn new(
-        steward: &Steward,
         name: &str,
         timeout: Duration,
         placement: Placement<Req, Resp>,
+        steward: &Steward,
     ) -> Result<Deadline<Req, Resp>, InterceptError> {
         within("deadline.timeout", timeout, TIMEOUTS)?;
         let (shortest, longest) = (TIMEOUTS.start().as_secs_f64(), TIMEOUTS.end().as_secs_f64());
@@ -202,7 +202,7 @@ mod tests {
             sent: Field { get: |r: &Request| r.sent, set: |r, left| r.sent = left },
             answer: Err,
         };
-        let deadline = Deadline::new(&steward, "pay", timeout, placement).expect("a good timeout");
+        let deadline = Deadline::new("pay", timeout, placement, &steward).expect("a good timeout");
         (steward, deadline)
     }
 
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn a_timeout_of_nothing_is_refused() {
         let (steward, deadline) = deadline(&ManualClock::new(), SECOND);
-        let error = Deadline::new(&steward, "x", Duration::ZERO, deadline.placement).expect_err("zero");
+        let error = Deadline::new("x", Duration::ZERO, deadline.placement, &steward).expect_err("zero");
         assert_eq!(error.to_string(), "deadline.timeout is 0ns; it may be 1ms to 86400s");
     }
 }

@@ -19,7 +19,7 @@
 //! let ids = Arc::new(Ids::from_system());
 //! let incoming = Propagate::new(ids, true, fields::sent_span(), fields::current_span());
 //! let metrics = Metrics::new(red.clone(), steward.clock().clone(), fields::operation, fields::outcome);
-//! let deadline = Deadline::new(&steward, "shop", Duration::from_secs(1), fields::deadlines())?;
+//! let deadline = Deadline::new("shop", Duration::from_secs(1), fields::deadlines(), &steward)?;
 //!
 //! let shop = ServiceBuilder::new()
 //!     .layer(InterceptLayer::new(incoming.then(metrics)))

@@ -94,7 +94,7 @@ impl Red {
     /// that come later are counted as [`OTHER`](super::operation::OTHER).
     ///
     /// # Errors
-    /// [`InterceptError::MetricName`] where no metric can begin so; [`InterceptError::OutOfRange`] where `most_operations` is.
+    /// [`InterceptError::MetricName`] where no metric can begin so; [`InterceptError::Setting`] where `most_operations` is.
     pub fn new(prefix: &str, most_operations: usize) -> Result<Red, InterceptError> {
         let is_start = |c: char| c.is_ascii_alphabetic() || c == '_' || c == ':';
         let is_name =

@@ -105,13 +105,13 @@ impl<Req, Resp> Retry<Req, Resp> {
     /// Retries as `settings` say, with `seed` for its jitter. Two of them are knobs: `NAME.attempts` and `NAME.budget_share`.
     ///
     /// # Errors
-    /// [`InterceptError::OutOfRange`] where a setting is.
+    /// [`InterceptError::Setting`] where a setting is.
     pub fn new(
-        steward: &Steward,
         name: &str,
         settings: Settings,
         seed: u64,
         protocol: Protocol<Req, Resp>,
+        steward: &Steward,
     ) -> Result<Retry<Req, Resp>, InterceptError> {
         within("retry.attempts", settings.attempts, 1..=10)?;
         within("retry.share", settings.share, 0.0..=1.0)?;
@@ -273,7 +273,7 @@ mod tests {
             deadline: |request| request.until,
             verdict: |response: &Verdict| *response,
         };
-        Retry::new(&steward, "pay", settings, 7, protocol).expect("good settings")
+        Retry::new("pay", settings, 7, protocol, &steward).expect("good settings")
     }
 
     /// How often a handler is called that never does better than `answer`, and how long it was waited for.
@@ -363,7 +363,7 @@ mod tests {
         let steward = Steward::default();
         let of = |settings| {
             let protocol = retry(&ManualClock::new(), Settings::default()).protocol;
-            Retry::new(&steward, "pay", settings, 0, protocol).expect_err("absurd").to_string()
+            Retry::new("pay", settings, 0, protocol, &steward).expect_err("absurd").to_string()
         };
         assert_eq!(
             of(Settings { attempts: 0, ..Settings::default() }),
