@@ -18,6 +18,8 @@
 //! - `limiter`: a limit of concurrency that follows what the service bears;
 //! - `cache`: a cache that finds its own eviction policy.
 //!
+//! Those that need them share `trace_context`, W3C's ids and headers, and `random`, seeded numbers.
+//!
 //! With the feature `tower`, those that stand around a call are `tower` layers too.
 
 #[cfg(feature = "breaker")]
