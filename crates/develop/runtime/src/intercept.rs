@@ -53,6 +53,8 @@
 //! assert_eq!(admit.call("first", inner), Err("busy"));
 //! assert_eq!(admit.call("afterwards", |_| Ok(3)), Ok(3));
 //! ```
+//!
+//! The page `docs/runtime-intercept.md` tells how they are used with `tower`, and has the numbers.
 
 pub mod deadline;
 pub mod http;

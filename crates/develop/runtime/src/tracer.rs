@@ -24,6 +24,8 @@
 //!
 //! The ids and how they travel are those of [`trace_context`](crate::trace_context), the rest is OpenTelemetry's data model, as
 //! `kandela_model` has it.
+//!
+//! The page `docs/runtime-profiler.md` has how spans go out.
 
 #[cfg(feature = "otlp")]
 pub mod otlp;
