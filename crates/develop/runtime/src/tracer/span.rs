@@ -39,7 +39,7 @@ impl ActiveSpan {
                 trace_id: trace_id.to_bytes(),
                 span_id: span_id.to_bytes(),
                 parent_span_id: parent.map(SpanId::to_bytes),
-                trace_state: context.state.to_string(),
+                trace_state: context.state.as_str().to_owned(),
                 flags: u32::from(flags.bits()),
                 service,
                 name,
@@ -101,7 +101,7 @@ impl ActiveSpan {
         span.links.push(SpanLink {
             trace_id: to.parent.trace_id.to_bytes(),
             span_id: to.parent.span_id.to_bytes(),
-            trace_state: to.state.to_string(),
+            trace_state: to.state.as_str().to_owned(),
             attributes: Attributes::new(),
         });
     }
