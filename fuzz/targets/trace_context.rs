@@ -2,7 +2,7 @@
 #![no_main]
 
 use kandela_runtime::intercept::timeout_header;
-use kandela_runtime::intercept::trace_context::{LONGEST_STATE, MOST_MEMBERS, SpanContext, TraceParent, TraceState};
+use kandela_runtime::trace_context::{LONGEST_STATE, MOST_MEMBERS, SpanContext, TraceParent, TraceState};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|headers: &[u8]| {

@@ -8,6 +8,9 @@ pub mod group_commit;
 #[path = "../../crates/develop/runtime/src/clock.rs"]
 #[allow(unreachable_pub, dead_code, reason = "the library uses the rest")]
 mod clock;
+#[path = "../../crates/develop/runtime/src/random.rs"]
+#[allow(unreachable_pub, dead_code, reason = "the library uses the rest")]
+mod random;
 #[path = "../../crates/develop/runtime/src/steady.rs"]
 #[allow(unreachable_pub, dead_code, reason = "the library uses the rest")]
 mod steady;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kandela_model::{ApplyCost, Knob, KnobSpec, KnobType, KnobValue, StepCap};
+use kandela_model::{ApplyCost, KnobSpec, KnobType, KnobValue, StepCap};
 use kandela_runtime::knob::{LeasedKnob, Scalar};
 use kandela_runtime::steward::Steward;
 use toml::Value;
@@ -95,8 +95,7 @@ impl KnobMaker {
         let initial = self.initial(&name, &kind)?;
         let spec = KnobSpec { name, kind, step_cap, cost: ApplyCost::Live };
         let knob = Arc::new(LeasedKnob::new(spec, initial, self.steward.clock().clone())?);
-        let shared: Arc<dyn Knob> = knob.clone();
-        self.steward.knobs().add(shared);
+        self.steward.knobs().add(&knob);
         Ok(knob)
     }
 

@@ -17,11 +17,12 @@ use kandela_runtime::intercept::deadline::Deadline;
 use kandela_runtime::intercept::http as fields;
 use kandela_runtime::intercept::layer::{DeadlineLayer, InterceptLayer, RetryLayer};
 use kandela_runtime::intercept::metrics::{Metrics, Red};
+use kandela_runtime::intercept::propagate::Propagate;
 use kandela_runtime::intercept::retry::{Retry, Settings};
 use kandela_runtime::intercept::timing::{Timing, Timings};
-use kandela_runtime::intercept::trace_context::{Ids, Propagate, SpanContext};
 use kandela_runtime::intercept::{Identity, Intercept};
 use kandela_runtime::steward::Steward;
+use kandela_runtime::trace_context::{Ids, SpanContext};
 use tower::retry::Policy;
 use tower::{Layer, Service, service_fn};
 
@@ -80,11 +81,11 @@ fn metrics() -> Metrics<Ask, Answer> {
 }
 
 fn deadline(steward: &Steward) -> Deadline<Ask, Answer> {
-    Deadline::new(steward, "bench", Duration::from_secs(1), fields::deadlines()).expect("a timeout")
+    Deadline::new("bench", Duration::from_secs(1), fields::deadlines(), steward).expect("a timeout")
 }
 
 fn retry(steward: &Steward) -> Retry<Ask, Answer> {
-    Retry::new(steward, "bench", Settings::default(), 1, fields::retries()).expect("settings")
+    Retry::new("bench", Settings::default(), 1, fields::retries(), steward).expect("settings")
 }
 
 fn incoming(ids: &Arc<Ids>) -> Propagate<Ask, Answer> {

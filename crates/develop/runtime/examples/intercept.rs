@@ -14,11 +14,12 @@ use kandela_runtime::intercept::deadline::Deadline;
 use kandela_runtime::intercept::http as fields;
 use kandela_runtime::intercept::layer::{DeadlineLayer, InterceptLayer, RetryLayer};
 use kandela_runtime::intercept::metrics::{Metrics, Red};
-use kandela_runtime::intercept::random::Random;
+use kandela_runtime::intercept::propagate::Propagate;
 use kandela_runtime::intercept::retry::{Retry, Settings};
 use kandela_runtime::intercept::timing::{Timing, Timings};
-use kandela_runtime::intercept::trace_context::{Ids, Propagate};
+use kandela_runtime::random::SharedRandom;
 use kandela_runtime::steward::Steward;
+use kandela_runtime::trace_context::Ids;
 use tokio::time::sleep;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
@@ -37,14 +38,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let tries = Arc::new(Timings::new(100)?);
     let retry = Arc::new(Retry::<Ask, Answer>::new(
-        &steward,
         "catalogue",
         Settings { floor_per_second: 2.0, ..Settings::default() },
         42,
         fields::retries(),
+        &steward,
     )?);
     let each_try =
-        Arc::new(Deadline::new(&steward, "catalogue.try", Duration::from_millis(60), fields::deadlines())?);
+        Arc::new(Deadline::new("catalogue.try", Duration::from_millis(60), fields::deadlines(), &steward)?);
     let of_tries = Timing::new(tries.clone(), clock.clone(), fields::operation, fields::outcome);
     let outgoing = Propagate::new(ids.clone(), true, fields::current_span(), fields::sent_span());
     let client = ServiceBuilder::new()
@@ -53,7 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .layer(DeadlineLayer::new(each_try.clone()))
         .layer(InterceptLayer::new(outgoing))
         .service(service_fn({
-            let (mood, random) = (mood.clone(), Arc::new(Random::seeded(7)));
+            let (mood, random) = (mood.clone(), Arc::new(SharedRandom::seeded(7)));
             move |request| catalogue(request, mood.load(Ordering::Relaxed), random.clone())
         }));
 
@@ -62,7 +63,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let incoming = Propagate::new(ids, true, fields::sent_span(), fields::current_span());
     let metrics = Metrics::new(red.clone(), clock.clone(), fields::operation, fields::outcome);
     let timing = Timing::new(calls.clone(), clock, fields::operation, fields::outcome);
-    let whole = Deadline::new(&steward, "gateway", Duration::from_millis(200), fields::deadlines())?;
+    let whole = Deadline::new("gateway", Duration::from_millis(200), fields::deadlines(), &steward)?;
     let gateway = ServiceBuilder::new()
         .layer(InterceptLayer::new(incoming.then(metrics).then(timing)))
         .layer(DeadlineLayer::new(whole))
@@ -132,7 +133,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn catalogue(request: Ask, mood: u64, random: Arc<Random>) -> Answer {
+async fn catalogue(request: Ask, mood: u64, random: Arc<SharedRandom>) -> Answer {
     let takes = if mood == 1 { random.unit().powi(4) * 150.0 } else { 2.0 + 5.0 * random.unit() };
     sleep(Duration::from_secs_f64(takes / 1e3)).await;
     let mut response = Response::new(headers(&request));

@@ -53,7 +53,7 @@ async fn checkout(customer: u64, profiler: TracedProfiler, tracer: Tracer) {
         work(10_000);
     }
     let charge = async {
-        let _span = tracer.start_child(&request.context(), "payment", "charge");
+        let _span = tracer.start_child(request.context(), "payment", "charge");
         tokio::time::sleep(Duration::from_millis(5 + customer % 7)).await;
         let _receipt = profiler.trace("receipt");
         work(5_000);

@@ -24,6 +24,8 @@
 //!
 //! **Weights.** With a weigher the capacity is in its units. Each shard holds its share of the capacity, and an entry heavier than
 //! that does not come in.
+//!
+//! The page `docs/runtime-cache.md` has the numbers.
 
 mod builder;
 mod choose;

@@ -5,7 +5,7 @@
 //! | [`Timing`](timing::Timing) | one more in flight | its latency counted, by operation and outcome |
 //! | [`Metrics`](metrics::Metrics) | one more in flight | requests, errors, duration, for Prometheus |
 //! | [`Deadline`](deadline::Deadline) | refuses what has no time left, hands on what is left | – |
-//! | [`Propagate`](trace_context::Propagate) | trace context in or out | – |
+//! | [`Propagate`](propagate::Propagate) | trace context in or out | – |
 //! | [`Retry`](retry::Retry) | – | calls again within a budget; see there why it is no [`Intercept`] |
 //!
 //! They compose with [`Intercept::then`], the left one outermost, and [`call`](Intercept::call) or
@@ -53,6 +53,8 @@
 //! assert_eq!(admit.call("first", inner), Err("busy"));
 //! assert_eq!(admit.call("afterwards", |_| Ok(3)), Ok(3));
 //! ```
+//!
+//! The page `docs/runtime-intercept.md` tells how they are used with `tower`, and has the numbers.
 
 pub mod deadline;
 pub mod http;
@@ -61,11 +63,10 @@ pub mod layer;
 pub mod measured;
 pub mod metrics;
 pub mod operation;
-pub mod random;
+pub mod propagate;
 pub mod retry;
 pub mod timeout_header;
 pub mod timing;
-pub mod trace_context;
 
 use std::fmt;
 
@@ -79,7 +80,7 @@ use crate::range::OutOfRange;
 #[non_exhaustive]
 pub enum InterceptError {
     /// A setting lies outside of its range.
-    OutOfRange(OutOfRange),
+    Setting(OutOfRange),
     /// No name of a metric can begin so.
     MetricName {
         /// What was given.
@@ -92,7 +93,7 @@ pub enum InterceptError {
 impl fmt::Display for InterceptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            InterceptError::OutOfRange(error) => error.fmt(f),
+            InterceptError::Setting(error) => error.fmt(f),
             InterceptError::MetricName { given } => write!(
                 f,
                 "metric prefix {given:?} is no beginning of a name; use letters, digits, _ and :, a digit not first"
@@ -106,7 +107,7 @@ impl std::error::Error for InterceptError {}
 
 impl From<OutOfRange> for InterceptError {
     fn from(error: OutOfRange) -> Self {
-        InterceptError::OutOfRange(error)
+        InterceptError::Setting(error)
     }
 }
 

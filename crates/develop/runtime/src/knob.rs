@@ -7,9 +7,13 @@
 //! help; so a controller that died leaves nothing behind, and one of a lower [`Epoch`](kandela_model::Epoch) that comes back is refused.
 
 mod leased;
+#[cfg(any(feature = "breaker", feature = "intercept", feature = "limiter"))]
+mod live;
 mod registry;
 mod scalar;
 
 pub use leased::LeasedKnob;
+#[cfg(any(feature = "breaker", feature = "intercept", feature = "limiter"))]
+pub(crate) use live::live;
 pub use registry::Knobs;
 pub use scalar::Scalar;

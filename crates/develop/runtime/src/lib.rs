@@ -18,6 +18,8 @@
 //! - `limiter`: a limit of concurrency that follows what the service bears;
 //! - `cache`: a cache that finds its own eviction policy.
 //!
+//! Those that need them share `trace_context`, W3C's ids and headers, and `random`, seeded numbers.
+//!
 //! With the feature `tower`, those that stand around a call are `tower` layers too.
 
 #[cfg(feature = "breaker")]
@@ -26,6 +28,8 @@ pub mod breaker;
 pub mod cache;
 pub mod clock;
 pub mod decision;
+#[cfg(any(feature = "intercept", feature = "profiler"))]
+mod exposition;
 #[cfg(feature = "intercept")]
 pub mod intercept;
 pub mod knob;
@@ -35,10 +39,20 @@ pub mod limiter;
 pub mod pool;
 #[cfg(feature = "profiler")]
 pub mod profiler;
+#[cfg(any(
+    feature = "breaker",
+    feature = "cache",
+    feature = "intercept",
+    feature = "pool",
+    feature = "profiler"
+))]
+pub mod random;
 pub mod range;
 #[cfg(any(feature = "breaker", feature = "limiter"))]
 mod steady;
 pub mod steward;
 mod sync;
+#[cfg(any(feature = "intercept", feature = "profiler"))]
+pub mod trace_context;
 #[cfg(feature = "profiler")]
 pub mod tracer;

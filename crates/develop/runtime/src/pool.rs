@@ -39,6 +39,8 @@
 //!   downstream does with so many in use, and [`outlook`], what a size would do;
 //! - [`SelfSizing`]: runs a sizer on a pool, by the process' [`Steward`](crate::steward::Steward);
 //! - [`simulate`]: a pool over a downstream with contention, for tests of sizers: a day runs in a second.
+//!
+//! The page `docs/runtime-pool.md` has the numbers.
 
 mod builder;
 #[cfg(feature = "deadpool")]

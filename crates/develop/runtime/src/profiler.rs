@@ -24,6 +24,8 @@
 //!
 //! The cost is bounded: beyond [`Builder::paths`] paths or [`Builder::depth`] levels, operations count as one path,
 //! [`OTHER`].
+//!
+//! The page `docs/runtime-profiler.md` has the formats and the numbers.
 
 #[cfg(feature = "tracing")]
 mod bridge;

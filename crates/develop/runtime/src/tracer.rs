@@ -13,8 +13,8 @@
 //!
 //! let mut request = tracer.start_span(tracer.new_trace_id(), None, "shop", "GET /cart");
 //! request.set_attribute("http.request.method", "GET");
-//! drop(tracer.start_child(&request.context(), "shop", "read cart"));
-//! println!("traceparent: {}", request.context()); // for the next service
+//! drop(tracer.start_child(request.context(), "shop", "read cart"));
+//! println!("traceparent: {}", request.context().parent); // for the next service
 //! drop(request);
 //!
 //! let spans = buffer.take(100);
@@ -22,10 +22,11 @@
 //! # Ok::<(), kandela_runtime::range::OutOfRange>(())
 //! ```
 //!
-//! The ids and their text form are those of [W3C Trace Context](https://www.w3.org/TR/trace-context-2/), the rest is OpenTelemetry's
-//! data model, as `kandela_model` has it.
+//! The ids and how they travel are those of [`trace_context`](crate::trace_context), the rest is OpenTelemetry's data model, as
+//! `kandela_model` has it.
+//!
+//! The page `docs/runtime-profiler.md` has how spans go out.
 
-mod ids;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 mod sink;
@@ -38,8 +39,8 @@ use std::time::{Instant, SystemTime};
 use kandela_model::{Attributes, Scope, Value};
 
 use crate::clock::{Clock, Moment};
-use ids::Ids;
-pub use ids::{ParseError, SpanContext, SpanId, TraceId};
+use crate::random::mix;
+use crate::trace_context::{Ids, SpanContext, SpanId, TraceFlags, TraceId, TraceParent, TraceState};
 pub use sink::{SpanBuffer, SpanSink};
 pub use span::{ActiveSpan, AttributeValue};
 
@@ -52,7 +53,7 @@ pub struct Tracer {
 #[derive(Clone)]
 struct Shared {
     sink: Arc<dyn SpanSink>,
-    ids: Ids,
+    ids: Arc<Ids>,
     wall: Wall,
     resource: Arc<Attributes>,
     scope: Arc<Scope>,
@@ -76,12 +77,12 @@ enum Started {
 impl Tracer {
     /// Ended spans go to `sink`. Ids are random.
     pub fn new(sink: Arc<dyn SpanSink>) -> Tracer {
-        Tracer::with(sink, Ids::random(), Wall::System)
+        Tracer::with(sink, Ids::from_system(), Wall::System)
     }
 
     /// The same spans at every run: ids from `seed`, and times from `clock`, whose origin is taken as the Unix epoch.
     pub fn seeded(sink: Arc<dyn SpanSink>, seed: u64, clock: Arc<dyn Clock>) -> Tracer {
-        Tracer::with(sink, Ids::seeded(seed), Wall::Given(clock))
+        Tracer::with(sink, Ids::seeded(mix(!seed), seed), Wall::Given(clock))
     }
 
     fn with(sink: Arc<dyn SpanSink>, ids: Ids, wall: Wall) -> Tracer {
@@ -90,7 +91,8 @@ impl Tracer {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             attributes: Attributes::new(),
         };
-        let shared = Shared { sink, ids, wall, resource: Arc::default(), scope: Arc::new(scope) };
+        let shared =
+            Shared { sink, ids: Arc::new(ids), wall, resource: Arc::default(), scope: Arc::new(scope) };
         Tracer { shared: Arc::new(shared) }
     }
 
@@ -114,8 +116,11 @@ impl Tracer {
         service: impl Into<Arc<str>>,
         operation: impl Into<String>,
     ) -> ActiveSpan {
-        let context =
-            SpanContext { trace_id, span_id: self.shared.ids.span_id(), is_sampled: true, is_remote: false };
+        let flags = TraceFlags::new(true, false);
+        let context = SpanContext {
+            parent: TraceParent { trace_id, span_id: self.shared.ids.span_id(), flags },
+            state: TraceState::default(),
+        };
         ActiveSpan::start(self.clone(), context, parent, service.into(), operation.into())
     }
 
@@ -127,8 +132,14 @@ impl Tracer {
         service: impl Into<Arc<str>>,
         operation: impl Into<String>,
     ) -> ActiveSpan {
-        let context = SpanContext { span_id: self.shared.ids.span_id(), is_remote: false, ..*parent };
-        ActiveSpan::start(self.clone(), context, Some(parent.span_id), service.into(), operation.into())
+        let context = parent.clone().child(&self.shared.ids);
+        ActiveSpan::start(
+            self.clone(),
+            context,
+            Some(parent.parent.span_id),
+            service.into(),
+            operation.into(),
+        )
     }
 
     /// Now: for this process, and in nanoseconds since the epoch.

@@ -9,10 +9,11 @@ use kandela_runtime::clock::{Clock, ManualClock, Moment};
 use kandela_runtime::intercept::deadline::{Deadline, Expired, Placement};
 use kandela_runtime::intercept::measured::Outcome;
 use kandela_runtime::intercept::metrics::{Metrics, Red};
+use kandela_runtime::intercept::propagate::Propagate;
 use kandela_runtime::intercept::timing::{Timing, Timings};
-use kandela_runtime::intercept::trace_context::{Ids, Propagate, SpanContext};
 use kandela_runtime::intercept::{Field, Intercept};
 use kandela_runtime::steward::Steward;
+use kandela_runtime::trace_context::{Ids, SpanContext};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -62,7 +63,7 @@ fn parts() -> Parts {
     Parts {
         timing: Timing::new(timings.clone(), steward.clock().clone(), |_| "work", outcome),
         metrics: Metrics::new(red.clone(), steward.clock().clone(), |_| "work", outcome),
-        deadline: Deadline::new(&steward, "laws", Duration::from_secs(1), placement)
+        deadline: Deadline::new("laws", Duration::from_secs(1), placement, &steward)
             .expect("1 s is a timeout"),
         propagate: Propagate::new(Arc::new(Ids::seeded(1, 2)), true, received, current),
         clock,

@@ -13,11 +13,12 @@ use kandela_runtime::intercept::http as fields;
 use kandela_runtime::intercept::layer::{DeadlineLayer, InterceptLayer, RetryLayer};
 use kandela_runtime::intercept::measured::Outcome;
 use kandela_runtime::intercept::metrics::{Metrics, Red};
+use kandela_runtime::intercept::propagate::Propagate;
 use kandela_runtime::intercept::retry::{Retry, Settings};
 use kandela_runtime::intercept::timing::{Timing, Timings};
-use kandela_runtime::intercept::trace_context::{Ids, Propagate};
 use kandela_runtime::intercept::{Intercept, timeout_header};
 use kandela_runtime::steward::Steward;
+use kandela_runtime::trace_context::Ids;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
@@ -124,13 +125,13 @@ fn stack(backend: Backend, permits: usize) -> Stack {
     let (calls, tries) = (timings(), timings());
     let red = Arc::new(Red::new("shop", 100).expect("a good prefix"));
     let deadline = |name, timeout| {
-        Arc::new(Deadline::new(&steward, name, timeout, fields::deadlines()).expect("a good timeout"))
+        Arc::new(Deadline::new(name, timeout, fields::deadlines(), &steward).expect("a good timeout"))
     };
     let whole: Arc<Deadline<Ask, Answer>> = deadline("shop", WHOLE);
     let each_try = deadline("shop.try", EACH_TRY);
     let settings = Settings { attempts: 3, ..Settings::default() };
     let retry =
-        Arc::new(Retry::new(&steward, "shop", settings, 7, fields::retries()).expect("good settings"));
+        Arc::new(Retry::new("shop", settings, 7, fields::retries(), &steward).expect("good settings"));
     let permits = Arc::new(Semaphore::new(permits));
     let backend = Arc::new(backend);
 
@@ -320,7 +321,7 @@ async fn a_retry_waits_until_the_service_is_ready_again() {
     }
 
     let steward = Steward::default();
-    let retry = Retry::new(&steward, "x", Settings::default(), 7, fields::retries()).expect("good settings");
+    let retry = Retry::new("x", Settings::default(), 7, fields::retries(), &steward).expect("good settings");
     let service = ServiceBuilder::new().layer(RetryLayer::new(retry)).service(Counts(readied.clone()));
     let Ok(response) = service.oneshot(get()).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -331,10 +332,10 @@ async fn a_retry_waits_until_the_service_is_ready_again() {
 async fn the_plain_functions_do_what_the_layers_do() {
     let steward = Steward::new(Arc::new(TokioClock(Instant::now())));
     let deadline: Deadline<Ask, Answer> =
-        Deadline::new(&steward, "plain", WHOLE, fields::deadlines()).expect("a good timeout");
+        Deadline::new("plain", WHOLE, fields::deadlines(), &steward).expect("a good timeout");
     let settings = Settings { attempts: 5, ..Settings::default() };
     let retry: Retry<Ask, Answer> =
-        Retry::new(&steward, "plain", settings, 7, fields::retries()).expect("good settings");
+        Retry::new("plain", settings, 7, fields::retries(), &steward).expect("good settings");
     let timings = Arc::new(Timings::new(10).expect("10 is a number of operations"));
     let timing: Timing<Ask, Answer> =
         Timing::new(timings.clone(), steward.clock().clone(), fields::operation, fields::outcome);

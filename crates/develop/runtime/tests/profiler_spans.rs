@@ -9,7 +9,8 @@ use std::task::{Context, Poll, Waker};
 use kandela_model::Span;
 use kandela_runtime::clock::ManualClock;
 use kandela_runtime::profiler::TracedProfiler;
-use kandela_runtime::tracer::{SpanBuffer, SpanContext, Tracer};
+use kandela_runtime::trace_context::SpanContext;
+use kandela_runtime::tracer::{SpanBuffer, Tracer};
 
 fn profiler() -> (Arc<SpanBuffer>, TracedProfiler) {
     let clock = Arc::new(ManualClock::new());
@@ -99,17 +100,17 @@ fn futures_that_take_turns_keep_their_own_traces() {
 #[test]
 fn a_trace_goes_on_from_the_caller_and_to_the_next_service() {
     let (buffer, profiler) = profiler();
-    let caller: SpanContext =
-        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().expect("a traceparent");
+    let header = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let caller = SpanContext::parse(header, [&b"congo=t61"[..]]).expect("a traceparent");
     let next = {
-        let _request = profiler.root().within_span(caller).trace("request");
+        let _request = profiler.root().within_span(caller.clone()).trace("request");
         let _call = profiler.trace("call");
-        profiler.context().span().expect("a span is open")
+        profiler.context().span().expect("a span is open").clone()
     };
     let spans = buffer.take(64);
-    assert_eq!(called(&spans, "request").parent_span_id, Some(caller.span_id.bytes()));
-    assert_eq!(next.span_id.bytes(), called(&spans, "call").span_id);
-    assert_eq!(next.trace_id, caller.trace_id);
+    assert_eq!(called(&spans, "request").parent_span_id, Some(caller.parent.span_id.to_bytes()));
+    assert_eq!(next.parent.span_id.to_bytes(), called(&spans, "call").span_id);
+    assert_eq!((next.parent.trace_id, &next.state), (caller.parent.trace_id, &caller.state));
     assert!(profiler.context().span().is_none(), "all have ended");
 }
 

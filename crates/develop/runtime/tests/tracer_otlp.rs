@@ -24,12 +24,12 @@ fn opentelemetrys_types_read_what_is_written() {
     root.set_attribute("raw", Value::Bytes(vec![1, 2, 3, 4]));
     root.set_attribute("list", Value::List(vec![Value::Bool(true), Value::Empty]));
     root.set_attribute("map", Value::Map(vec![("k".to_owned(), Value::Str("v".to_owned()))]));
-    let mut child = tracer.start_child(&root.context(), "payment", "charge");
-    child.add_link(&root.context());
+    let mut child = tracer.start_child(root.context(), "payment", "charge");
+    child.add_link(root.context());
     clock.advance(Duration::from_nanos(3));
     child.add_event("declined", Vec::new());
     child.set_status(StatusCode::Error, "no funds");
-    let (root_id, trace_id) = (root.context().span_id, root.context().trace_id);
+    let (root_id, trace_id) = (root.context().parent.span_id, root.context().parent.trace_id);
     drop(child);
     drop(root);
 
@@ -42,9 +42,9 @@ fn opentelemetrys_types_read_what_is_written() {
     assert_eq!(keys, ["service.name", "host.name"]);
 
     let child = &payment.scope_spans[0].spans[0];
-    assert_eq!(child.parent_span_id, root_id.bytes());
-    assert_eq!(child.trace_id, trace_id.bytes());
-    assert_eq!(child.links[0].span_id, root_id.bytes());
+    assert_eq!(child.parent_span_id, root_id.to_bytes());
+    assert_eq!(child.trace_id, trace_id.to_bytes());
+    assert_eq!(child.links[0].span_id, root_id.to_bytes());
     assert_eq!(
         (child.events[0].name.as_str(), child.events[0].time_unix_nano),
         ("declined", 1_700_000_000_123_456_792)

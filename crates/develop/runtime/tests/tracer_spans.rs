@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use kandela_model::{Span, SpanKind, StatusCode, Value};
 use kandela_runtime::clock::{ManualClock, Moment};
-use kandela_runtime::tracer::{SpanBuffer, SpanContext, Tracer};
+use kandela_runtime::trace_context::SpanContext;
+use kandela_runtime::tracer::{SpanBuffer, Tracer};
 
 fn tracer() -> (ManualClock, Arc<SpanBuffer>, Tracer) {
     let clock = ManualClock::new();
@@ -35,10 +36,10 @@ fn a_span_says_what_it_did_and_how_long_it_took() {
     span.add_event("cache miss", vec![("key".to_owned(), Value::Str("cart:7".to_owned()))]);
     clock.advance(Duration::from_nanos(7));
     span.set_status(StatusCode::Ok, "messages are for errors");
-    let context = span.context();
+    let context = span.context().clone();
     drop(span);
     let span = only(&buffer);
-    assert_eq!((span.trace_id, span.span_id), (trace.bytes(), context.span_id.bytes()));
+    assert_eq!((span.trace_id, span.span_id), (trace.to_bytes(), context.parent.span_id.to_bytes()));
     assert_eq!((&*span.service, span.name.as_str(), span.parent_span_id), ("shop", "GET /cart", None));
     assert_eq!((span.start_unix_nano, span.end_unix_nano), (1_000_000, 1_000_012));
     assert_eq!(span.attributes, [("retries".to_owned(), Value::Int(2))]);
@@ -77,23 +78,25 @@ fn a_cancelled_future_ends_its_span() {
 #[test]
 fn a_child_of_another_service_carries_the_trace_on() {
     let (_, buffer, tracer) = tracer();
-    let header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let caller: SpanContext = header.parse().expect("a traceparent");
+    let header = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let caller = SpanContext::parse(header, [&b"congo=t61"[..]]).expect("a traceparent");
     let span = tracer.start_child(&caller, "payment", "charge");
-    assert!(span.context().to_string().starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
+    assert!(span.context().parent.to_string().starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
+    assert_eq!(span.context().state, caller.state);
     drop(span);
     let span = only(&buffer);
-    assert_eq!(span.parent_span_id, Some(caller.span_id.bytes()));
-    assert_eq!(span.trace_id, caller.trace_id.bytes());
+    assert_eq!(span.parent_span_id, Some(caller.parent.span_id.to_bytes()));
+    assert_eq!((span.trace_id, span.trace_state.as_str()), (caller.parent.trace_id.to_bytes(), "congo=t61"));
 }
 
 #[test]
 fn what_the_caller_does_not_sample_goes_to_no_sink_but_keeps_its_ids() {
     let (_, buffer, tracer) = tracer();
-    let header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
-    let mut span = tracer.start_child(&header.parse().expect("a traceparent"), "payment", "charge");
+    let header = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    let caller = SpanContext::parse(header, []).expect("a traceparent");
+    let mut span = tracer.start_child(&caller, "payment", "charge");
     span.set_attribute("kept", false);
-    assert!(span.context().to_string().ends_with("-00"));
+    assert!(span.context().parent.to_string().ends_with("-00"));
     drop(span);
     assert!(buffer.take(1).is_empty());
 }

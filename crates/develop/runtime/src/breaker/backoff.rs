@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::random::Random;
+
 /// Doublings end here; the longest wait is reached before.
 const MOST_DOUBLINGS: u32 = 20;
 
@@ -10,29 +12,20 @@ const MOST_DOUBLINGS: u32 = 20;
 pub(crate) struct Backoff {
     longest: Duration,
     jitter: f64,
-    random: u64,
+    random: Random,
 }
 
 impl Backoff {
     /// Waits of at most `longest`, off by up to the share `jitter` in both directions.
     pub(crate) fn new(longest: Duration, jitter: f64, seed: u64) -> Backoff {
-        Backoff { longest, jitter, random: seed }
+        Backoff { longest, jitter, random: Random::seeded(seed) }
     }
 
     /// The wait after `failures` failures in a row, at least one: `first`, doubled for each one more.
     pub(crate) fn wait(&mut self, first: Duration, failures: u32) -> Duration {
         let doubled = first.saturating_mul(1 << failures.saturating_sub(1).min(MOST_DOUBLINGS));
-        let off = 1.0 + self.jitter * (2.0 * self.unit() - 1.0);
+        let off = 1.0 + self.jitter * (2.0 * self.random.unit() - 1.0);
         doubled.min(self.longest.max(first)).mul_f64(off)
-    }
-
-    /// Within 0 to 1: SplitMix64 (Steele, Lea and Flood, 2014).
-    fn unit(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kandela_model::{ApplyCost, KnobError, KnobSpec, KnobType, KnobValue, StepCap};
+use kandela_model::{KnobError, KnobType, KnobValue};
 
 use super::machine::Thresholds;
 use super::settings::Settings;
-use crate::knob::{LeasedKnob, Scalar};
+use crate::knob::{LeasedKnob, Scalar, live};
 use crate::steward::Steward;
 
 /// Who decides whether calls go through.
@@ -69,12 +69,12 @@ impl Knobs {
         let modes = KnobType::Choice(Mode::ALL.map(|mode| mode.name().to_owned()).to_vec());
         let calls = KnobType::Int { min: 1, max: 100_000, log: true };
         Ok(Knobs {
-            mode: add(steward, name, "mode", modes, Mode::Automatic)?,
-            failure_rate: add(steward, name, "failure_rate", rate(), settings.failure_rate)?,
-            slow_rate: add(steward, name, "slow_rate", rate(), settings.slow_rate)?,
-            slow: add(steward, name, "slow_seconds", seconds(1e-6), settings.slow)?,
-            minimum_calls: add(steward, name, "minimum_calls", calls, settings.minimum_calls)?,
-            open_for: add(steward, name, "open_seconds", seconds(0.001), settings.open_for)?,
+            mode: live(steward, name, "mode", modes, Mode::Automatic)?,
+            failure_rate: live(steward, name, "failure_rate", rate(), settings.failure_rate)?,
+            slow_rate: live(steward, name, "slow_rate", rate(), settings.slow_rate)?,
+            slow: live(steward, name, "slow_seconds", seconds(1e-6), settings.slow)?,
+            minimum_calls: live(steward, name, "minimum_calls", calls, settings.minimum_calls)?,
+            open_for: live(steward, name, "open_seconds", seconds(0.001), settings.open_for)?,
         })
     }
 
@@ -88,22 +88,4 @@ impl Knobs {
             open_for: self.open_for.read(),
         }
     }
-}
-
-fn add<T: Scalar>(
-    steward: &Steward,
-    part: &str,
-    setting: &str,
-    kind: KnobType,
-    initial: T,
-) -> Result<Arc<LeasedKnob<T>>, KnobError> {
-    let spec = KnobSpec {
-        name: format!("{part}.{setting}"),
-        kind,
-        step_cap: StepCap::Unlimited,
-        cost: ApplyCost::Live,
-    };
-    let knob = Arc::new(LeasedKnob::new(spec, initial, steward.clock().clone())?);
-    steward.knobs().add(knob.clone());
-    Ok(knob)
 }

@@ -183,8 +183,8 @@ where
             own_steward: own.then(|| steward.clone()),
         });
         Inner::listen(&inner);
-        steward.knobs().add(inner.policy.clone());
-        steward.knobs().add(inner.capacity.clone());
+        steward.knobs().add(&inner.policy);
+        steward.knobs().add(&inner.capacity);
         let part: Arc<dyn Steered> = inner.clone();
         steward.add(&part);
         Ok(Cache { inner })

@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn policies_that_are_equal_but_for_noise_are_seldom_flipped_between() {
         let mut chooser = chooser();
-        let noise = |n: u64| crate::cache::hash::mix(n) % 40;
+        let noise = |n: u64| crate::random::mix(n) % 40;
         let mut changes = 0;
         for n in 0..2000 {
             if let Some(decision) = chooser.update(&window([500 + noise(n), 500 + noise(n + 9999)])) {

@@ -1,8 +1,8 @@
 //! The miss-ratio curve: what the present policy would miss at other sizes.
 
-use super::hash::mix;
 use super::policy::PolicyKind;
 use super::shadow::Shadow;
+use crate::random::mix;
 
 /// The sizes that are simulated, as factors of the cache's own.
 const FACTORS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];

@@ -23,11 +23,3 @@ impl Hasher for AsItIs {
         self.0
     }
 }
-
-/// Mixes a number into a well spread hash: SplitMix64's finaliser (Steele, Lea and Flood, OOPSLA 2014).
-pub(super) fn mix(number: u64) -> u64 {
-    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}

@@ -8,10 +8,10 @@ use parking_lot::Mutex;
 
 use super::choose::{Chooser, Window};
 use super::curve::{Curve, MissRatio};
-use super::hash::mix;
 use super::policy::{Learned, PolicyKind};
 use super::shadow::Shadow;
 use crate::decision::Decision;
+use crate::random::mix;
 
 /// Sampled accesses are looked at in batches.
 const BATCH: usize = 64;

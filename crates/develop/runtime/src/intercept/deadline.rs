@@ -19,11 +19,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use kandela_algebra::intercept::{Field, Intercept};
-use kandela_model::{ApplyCost, Knob, KnobSpec, KnobType, StepCap};
+use kandela_model::KnobType;
 
 use super::InterceptError;
 use crate::clock::{Clock, Moment};
-use crate::knob::LeasedKnob;
+use crate::knob::{LeasedKnob, live};
 use crate::range::within;
 use crate::steward::Steward;
 use crate::sync::{AtomicU64, Ordering};
@@ -70,30 +70,20 @@ pub struct Expirations {
 }
 
 impl<Req, Resp> Deadline<Req, Resp> {
-    /// A deadline of at most `timeout` from when it sees a request. The timeout is a knob called `NAME.timeout`, in seconds.
+    /// A deadline of at most `timeout` from when it sees a request. The timeout is the knob `NAME.timeout_seconds`.
     ///
     /// # Errors
-    /// [`InterceptError::OutOfRange`] where `timeout` lies outside of [`TIMEOUTS`].
+    /// [`InterceptError::Setting`] where `timeout` lies outside of [`TIMEOUTS`].
     pub fn new(
-        steward: &Steward,
         name: &str,
         timeout: Duration,
         placement: Placement<Req, Resp>,
+        steward: &Steward,
     ) -> Result<Deadline<Req, Resp>, InterceptError> {
-        within("timeout", timeout, TIMEOUTS)?;
-        let spec = KnobSpec {
-            name: format!("{name}.timeout"),
-            kind: KnobType::Float {
-                min: TIMEOUTS.start().as_secs_f64(),
-                max: TIMEOUTS.end().as_secs_f64(),
-                log: true,
-            },
-            step_cap: StepCap::Unlimited,
-            cost: ApplyCost::Live,
-        };
-        let timeout = Arc::new(LeasedKnob::new(spec, timeout, steward.clock().clone())?);
-        let knob: Arc<dyn Knob> = timeout.clone();
-        steward.knobs().add(knob);
+        within("deadline.timeout", timeout, TIMEOUTS)?;
+        let (shortest, longest) = (TIMEOUTS.start().as_secs_f64(), TIMEOUTS.end().as_secs_f64());
+        let seconds = KnobType::Float { min: shortest, max: longest, log: true };
+        let timeout = live(steward, name, "timeout_seconds", seconds, timeout)?;
         let clock = steward.clock().clone();
         Ok(Deadline { clock, timeout, placement, refused: AtomicU64::new(0), ended: AtomicU64::new(0) })
     }
@@ -212,7 +202,7 @@ mod tests {
             sent: Field { get: |r: &Request| r.sent, set: |r, left| r.sent = left },
             answer: Err,
         };
-        let deadline = Deadline::new(&steward, "pay", timeout, placement).expect("a good timeout");
+        let deadline = Deadline::new("pay", timeout, placement, &steward).expect("a good timeout");
         (steward, deadline)
     }
 
@@ -265,7 +255,7 @@ mod tests {
     #[test]
     fn the_timeout_is_a_knob() {
         let (steward, deadline) = deadline(&ManualClock::new(), SECOND);
-        let knob = steward.knobs().get("pay.timeout").expect("registered");
+        let knob = steward.knobs().get("pay.timeout_seconds").expect("registered");
         knob.set(KnobValue::Float(0.25), Epoch(1), Lease::Confirmed).expect("within range");
         assert_eq!(deadline.call(Request::default(), Ok).expect("in time").sent, Some(SECOND / 4));
     }
@@ -273,7 +263,7 @@ mod tests {
     #[test]
     fn a_timeout_of_nothing_is_refused() {
         let (steward, deadline) = deadline(&ManualClock::new(), SECOND);
-        let error = Deadline::new(&steward, "x", Duration::ZERO, deadline.placement).expect_err("zero");
-        assert_eq!(error.to_string(), "timeout is 0ns; it may be 1ms to 86400s");
+        let error = Deadline::new("x", Duration::ZERO, deadline.placement, &steward).expect_err("zero");
+        assert_eq!(error.to_string(), "deadline.timeout is 0ns; it may be 1ms to 86400s");
     }
 }

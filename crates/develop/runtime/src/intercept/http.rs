@@ -13,12 +13,12 @@ use super::deadline::Placement;
 use super::measured::Outcome;
 use super::retry::{Protocol, Verdict};
 use super::timeout_header;
-use super::trace_context::SpanContext;
 use crate::clock::Moment;
+use crate::trace_context::{self, SpanContext};
 
 const TIMEOUT: HeaderName = HeaderName::from_static(timeout_header::TIMEOUT);
-const TRACEPARENT: HeaderName = HeaderName::from_static(super::trace_context::TRACEPARENT);
-const TRACESTATE: HeaderName = HeaderName::from_static(super::trace_context::TRACESTATE);
+const TRACEPARENT: HeaderName = HeaderName::from_static(trace_context::TRACEPARENT);
+const TRACESTATE: HeaderName = HeaderName::from_static(trace_context::TRACESTATE);
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What a request is, in its extensions: `Operation("GET /carts/{id}")`.
@@ -185,8 +185,8 @@ pub fn overloaded<R: Default>(retry_after: Duration) -> Response<R> {
 mod tests {
     use kandela_algebra::laws;
 
-    use super::super::trace_context::Ids;
     use super::*;
+    use crate::trace_context::Ids;
 
     type Answer = Result<Response<()>, ()>;
 

@@ -9,8 +9,8 @@
 //! use std::{convert::Infallible, sync::Arc, time::Duration};
 //! use http::{Request, Response};
 //! use kandela_runtime::intercept::{Intercept, deadline::Deadline, http as fields, metrics::{Metrics, Red}};
-//! use kandela_runtime::intercept::{layer::{DeadlineLayer, InterceptLayer}, trace_context::{Ids, Propagate}};
-//! use kandela_runtime::steward::Steward;
+//! use kandela_runtime::intercept::{layer::{DeadlineLayer, InterceptLayer}, propagate::Propagate};
+//! use kandela_runtime::{steward::Steward, trace_context::Ids};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
@@ -19,7 +19,7 @@
 //! let ids = Arc::new(Ids::from_system());
 //! let incoming = Propagate::new(ids, true, fields::sent_span(), fields::current_span());
 //! let metrics = Metrics::new(red.clone(), steward.clock().clone(), fields::operation, fields::outcome);
-//! let deadline = Deadline::new(&steward, "shop", Duration::from_secs(1), fields::deadlines())?;
+//! let deadline = Deadline::new("shop", Duration::from_secs(1), fields::deadlines(), &steward)?;
 //!
 //! let shop = ServiceBuilder::new()
 //!     .layer(InterceptLayer::new(incoming.then(metrics)))

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::InterceptError;
 use super::measured::{Measured, Outcome, Record};
 use super::operation::Operations;
+use crate::exposition::{escaped, family};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Counts calls into [`Red`].
@@ -93,7 +94,7 @@ impl Red {
     /// that come later are counted as [`OTHER`](super::operation::OTHER).
     ///
     /// # Errors
-    /// [`InterceptError::MetricName`] where no metric can begin so; [`InterceptError::OutOfRange`] where `most_operations` is.
+    /// [`InterceptError::MetricName`] where no metric can begin so; [`InterceptError::Setting`] where `most_operations` is.
     pub fn new(prefix: &str, most_operations: usize) -> Result<Red, InterceptError> {
         let is_start = |c: char| c.is_ascii_alphabetic() || c == '_' || c == ':';
         let is_name =
@@ -115,20 +116,22 @@ impl Red {
         let operations = self.snapshot();
         let mut out = String::with_capacity(512 + 4096 * operations.len());
         let prefix = &self.prefix;
-        let _ = writeln!(out, "# HELP {prefix}_requests_in_flight Calls that have started and not ended.");
-        let _ = writeln!(out, "# TYPE {prefix}_requests_in_flight gauge");
+        family(
+            &mut out,
+            &format!("{prefix}_requests_in_flight"),
+            "gauge",
+            "Calls that have started and not ended.",
+        );
         for of in &operations {
-            let operation = escape(&of.operation);
+            let operation = escaped(&of.operation);
             let _ =
                 writeln!(out, "{prefix}_requests_in_flight{{operation=\"{operation}\"}} {}", of.in_flight);
         }
-        let _ = writeln!(out, "# HELP {prefix}_requests_total Calls that have ended.");
-        let _ = writeln!(out, "# TYPE {prefix}_requests_total counter");
+        family(&mut out, &format!("{prefix}_requests_total"), "counter", "Calls that have ended.");
         for (labels, counts) in labelled(&operations) {
             let _ = writeln!(out, "{prefix}_requests_total{{{labels}}} {}", counts.requests);
         }
-        let _ = writeln!(out, "# HELP {prefix}_request_duration_seconds How long calls took.");
-        let _ = writeln!(out, "# TYPE {prefix}_request_duration_seconds histogram");
+        family(&mut out, &format!("{prefix}_request_duration_seconds"), "histogram", "How long calls took.");
         for (labels, counts) in labelled(&operations) {
             for (bound, count) in &counts.cumulative {
                 let bound = if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
@@ -146,15 +149,11 @@ impl Red {
 
 fn labelled(operations: &[OperationCounts]) -> impl Iterator<Item = (String, &OutcomeCounts)> {
     operations.iter().flat_map(|of| {
-        let operation = escape(&of.operation);
+        let operation = escaped(&of.operation);
         of.by_outcome.iter().map(move |counts| {
             (format!("operation=\"{operation}\",outcome=\"{}\"", counts.outcome.as_str()), counts)
         })
     })
-}
-
-fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"")
 }
 
 impl Counts {

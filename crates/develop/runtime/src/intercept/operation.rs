@@ -20,7 +20,7 @@ pub(crate) struct Operations<T> {
 impl<T: Default> Operations<T> {
     /// Names come from requests, so a caller must not be able to make up as many as it likes: beyond `most` they are [`OTHER`].
     pub(crate) fn new(most: usize) -> Result<Operations<T>, OutOfRange> {
-        let most = within("most operations", most, 1..=100_000)?;
+        let most = within("operations.most", most, 1..=100_000)?;
         Ok(Operations { by_name: RwLock::default(), most })
     }
 

@@ -11,12 +11,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kandela_model::{ApplyCost, Knob, KnobSpec, KnobType, StepCap};
+use kandela_model::KnobType;
 
 use super::InterceptError;
-use super::random::Random;
 use crate::clock::{Clock, Moment};
-use crate::knob::LeasedKnob;
+use crate::knob::{LeasedKnob, live};
+use crate::random::SharedRandom;
 use crate::range::within;
 use crate::steward::Steward;
 use crate::sync::{AtomicU64, Mutex, Ordering};
@@ -71,7 +71,7 @@ pub struct Retry<Req, Resp> {
     share: Arc<LeasedKnob<f64>>,
     floor_per_second: f64,
     backoff: Backoff,
-    random: Random,
+    random: SharedRandom,
     budget: Mutex<RetryBudget>,
     protocol: Protocol<Req, Resp>,
     counts: Counts,
@@ -105,37 +105,28 @@ impl<Req, Resp> Retry<Req, Resp> {
     /// Retries as `settings` say, with `seed` for its jitter. Two of them are knobs: `NAME.attempts` and `NAME.budget_share`.
     ///
     /// # Errors
-    /// [`InterceptError::OutOfRange`] where a setting is.
+    /// [`InterceptError::Setting`] where a setting is.
     pub fn new(
-        steward: &Steward,
         name: &str,
         settings: Settings,
         seed: u64,
         protocol: Protocol<Req, Resp>,
+        steward: &Steward,
     ) -> Result<Retry<Req, Resp>, InterceptError> {
-        within("attempts", settings.attempts, 1..=10)?;
-        within("budget share", settings.share, 0.0..=1.0)?;
-        within("budget floor per second", settings.floor_per_second, 0.0..=1000.0)?;
-        let live = |what: &str, kind: KnobType| KnobSpec {
-            name: format!("{name}.{what}"),
-            kind,
-            step_cap: StepCap::Unlimited,
-            cost: ApplyCost::Live,
-        };
-        let clock = steward.clock();
-        let attempts = live("attempts", KnobType::Int { min: 1, max: 10, log: false });
-        let attempts = Arc::new(LeasedKnob::new(attempts, settings.attempts, clock.clone())?);
-        let share = live("budget_share", KnobType::Float { min: 0.0, max: 1.0, log: false });
-        let share = Arc::new(LeasedKnob::new(share, settings.share, clock.clone())?);
-        let knobs: [Arc<dyn Knob>; 2] = [attempts.clone(), share.clone()];
-        knobs.into_iter().for_each(|knob| steward.knobs().add(knob));
+        within("retry.attempts", settings.attempts, 1..=10)?;
+        within("retry.share", settings.share, 0.0..=1.0)?;
+        within("retry.floor_per_second", settings.floor_per_second, 0.0..=1000.0)?;
+        let tries = KnobType::Int { min: 1, max: 10, log: false };
+        let attempts = live(steward, name, "attempts", tries, settings.attempts)?;
+        let shares = KnobType::Float { min: 0.0, max: 1.0, log: false };
+        let share = live(steward, name, "budget_share", shares, settings.share)?;
         Ok(Retry {
-            clock: clock.clone(),
+            clock: steward.clock().clone(),
             attempts,
             share,
             floor_per_second: settings.floor_per_second,
             backoff: settings.backoff,
-            random: Random::seeded(seed),
+            random: SharedRandom::seeded(seed),
             budget: Mutex::new(RetryBudget::new()),
             protocol,
             counts: Counts::default(),
@@ -282,7 +273,7 @@ mod tests {
             deadline: |request| request.until,
             verdict: |response: &Verdict| *response,
         };
-        Retry::new(&steward, "pay", settings, 7, protocol).expect("good settings")
+        Retry::new("pay", settings, 7, protocol, &steward).expect("good settings")
     }
 
     /// How often a handler is called that never does better than `answer`, and how long it was waited for.
@@ -372,9 +363,12 @@ mod tests {
         let steward = Steward::default();
         let of = |settings| {
             let protocol = retry(&ManualClock::new(), Settings::default()).protocol;
-            Retry::new(&steward, "pay", settings, 0, protocol).expect_err("absurd").to_string()
+            Retry::new("pay", settings, 0, protocol, &steward).expect_err("absurd").to_string()
         };
-        assert_eq!(of(Settings { attempts: 0, ..Settings::default() }), "attempts is 0; it may be 1 to 10");
+        assert_eq!(
+            of(Settings { attempts: 0, ..Settings::default() }),
+            "retry.attempts is 0; it may be 1 to 10"
+        );
         assert!(of(Settings { share: f64::NAN, ..Settings::default() }).contains("0.0 to 1.0"));
         assert!(of(Settings { floor_per_second: -1.0, ..Settings::default() }).contains("1000"));
     }

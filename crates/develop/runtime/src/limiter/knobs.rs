@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kandela_model::{ApplyCost, KnobError, KnobSpec, KnobType, StepCap};
+use kandela_model::{KnobError, KnobType};
 
 use super::control::{Algorithm, Bounds};
 use super::gate::HIGHEST_LIMIT;
 use super::settings::Settings;
-use crate::knob::{LeasedKnob, Scalar};
+use crate::knob::{LeasedKnob, live};
 use crate::steward::Steward;
 
 pub(super) struct Knobs {
@@ -26,11 +26,11 @@ impl Knobs {
         let choices = Algorithm::ALL.map(|algorithm| algorithm.name().to_owned()).to_vec();
         let seconds = KnobType::Float { min: 0.0, max: 60.0, log: false };
         Ok(Knobs {
-            limit: add(steward, name, "limit", limits(), settings.initial)?,
-            min: add(steward, name, "limit_min", limits(), settings.min)?,
-            max: add(steward, name, "limit_max", limits(), settings.max)?,
-            algorithm: add(steward, name, "algorithm", KnobType::Choice(choices), settings.algorithm)?,
-            max_wait: add(steward, name, "max_wait_seconds", seconds, settings.max_wait)?,
+            limit: live(steward, name, "limit", limits(), settings.initial)?,
+            min: live(steward, name, "limit_min", limits(), settings.min)?,
+            max: live(steward, name, "limit_max", limits(), settings.max)?,
+            algorithm: live(steward, name, "algorithm", KnobType::Choice(choices), settings.algorithm)?,
+            max_wait: live(steward, name, "max_wait_seconds", seconds, settings.max_wait)?,
         })
     }
 
@@ -38,22 +38,4 @@ impl Knobs {
         let min = self.min.read();
         Bounds { min, max: self.max.read().max(min) }
     }
-}
-
-fn add<T: Scalar>(
-    steward: &Steward,
-    part: &str,
-    setting: &str,
-    kind: KnobType,
-    initial: T,
-) -> Result<Arc<LeasedKnob<T>>, KnobError> {
-    let spec = KnobSpec {
-        name: format!("{part}.{setting}"),
-        kind,
-        step_cap: StepCap::Unlimited,
-        cost: ApplyCost::Live,
-    };
-    let knob = Arc::new(LeasedKnob::new(spec, initial, steward.clock().clone())?);
-    steward.knobs().add(knob.clone());
-    Ok(knob)
 }

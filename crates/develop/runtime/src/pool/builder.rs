@@ -151,7 +151,7 @@ impl<M: Manage> Builder<M> {
             time.map(|time| within(setting, time, SHORTEST..=LONGEST)).transpose()?;
         }
         let pool = Pool::of(self.name, self.manage, self.settings, &knob, steward.clock().clone());
-        steward.knobs().add(knob);
+        steward.knobs().add(&knob);
         Ok(pool)
     }
 }

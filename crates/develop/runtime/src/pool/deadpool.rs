@@ -79,7 +79,7 @@ where
                 }
             }
         });
-        steward.knobs().add(knob);
+        steward.knobs().add(&shared.knob);
         Ok(Measured { pool, shared })
     }
 

@@ -1,25 +1,19 @@
-//! A seeded generator, so that what is drawn can be drawn again.
+//! Draws from the distributions that the simulation and the sizer use.
 
-/// SplitMix64 (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+use crate::random;
+
+/// A seeded generator.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(super) struct Random(random::Random);
 
 impl Random {
     pub(super) fn new(seed: u64) -> Random {
-        Random(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        Random(random::Random::seeded(seed))
     }
 
     /// Above 0, at most 1.
     pub(super) fn uniform(&mut self) -> f64 {
-        ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
+        ((self.0.bits() >> 11) + 1) as f64 / (1_u64 << 53) as f64
     }
 
     /// Of mean 1.

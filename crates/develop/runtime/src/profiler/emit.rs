@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::tracer::{ActiveSpan, SpanContext, Tracer};
+use crate::trace_context::SpanContext;
+use crate::tracer::{ActiveSpan, Tracer};
 
 /// The target of the `tracing` spans that operations are shown as.
 #[cfg(feature = "tracing")]
@@ -77,7 +78,7 @@ impl ShownHere {
     /// The span at the innermost of these frames that are shown.
     pub(super) fn nearest(&self, mut frames: impl Iterator<Item = u64>) -> Option<SpanContext> {
         let shown = self.frames.borrow();
-        frames.find_map(|id| shown.get(&id)).and_then(|shown| shown.context)
+        frames.find_map(|id| shown.get(&id)).and_then(|shown| shown.context.clone())
     }
 
     /// Shows an operation that begins.
@@ -94,7 +95,7 @@ impl ShownHere {
             .tracing
             .then(|| tracing::info_span!(target: TARGET, "operation", otel.name = operation, operation));
         let shown = Shown {
-            context: span.as_ref().map(ActiveSpan::context).or(parent),
+            context: span.as_ref().map(|span| span.context().clone()).or(parent),
             _span: span.map(Box::new),
             #[cfg(feature = "tracing")]
             tracing,

@@ -9,7 +9,7 @@ use super::emit::Shown;
 use super::future::{Entry, Instrumented};
 use super::local::{Core, Local, Place};
 use super::stack::Paused;
-use crate::tracer::SpanContext;
+use crate::trace_context::SpanContext;
 
 /// An operation that lasts until this is dropped, by return, `?` or panic.
 ///
@@ -101,8 +101,8 @@ impl Context {
     }
 
     /// Where operations are spans, that which is open at this place: what an outgoing request names as its parent.
-    pub fn span(&self) -> Option<SpanContext> {
-        self.place.span
+    pub fn span(&self) -> Option<&SpanContext> {
+        self.place.span.as_ref()
     }
 
     /// Until what is returned is dropped, what begins on this thread belongs here.
@@ -122,7 +122,7 @@ impl Context {
         let carried = Paused::carried(self.place.path);
         Instrumented::new(
             future,
-            Entry::new(self.core.clone(), carried, Some(Shown::within(self.place.span))),
+            Entry::new(self.core.clone(), carried, Some(Shown::within(self.place.span.clone()))),
         )
     }
 

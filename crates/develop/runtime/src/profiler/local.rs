@@ -14,7 +14,7 @@ use super::stack::{Paused, Stack, Taken};
 use super::time::Time;
 use super::times::{Cells, PathTimes, Tally};
 use crate::sync::{AtomicU64, Mutex, Ordering};
-use crate::tracer::SpanContext;
+use crate::trace_context::SpanContext;
 
 /// What all threads share of a profiler. After a thread's first operation of a path, it takes no lock of this.
 pub(super) struct Core {
@@ -35,7 +35,7 @@ impl Core {
 }
 
 /// Where an operation belongs.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Place {
     pub(super) path: PathId,
     /// Where operations are spans, that whose child it is.
@@ -168,7 +168,7 @@ impl Local {
         let id = state.stack.begin(path, now);
         drop(state);
         if self.shown.is_on() {
-            let parent = within.map_or_else(|| self.span(), |place| place.span);
+            let parent = within.map_or_else(|| self.span(), |place| place.span.clone());
             self.shown.begin(id, parent, operation);
         }
         id
@@ -183,7 +183,7 @@ impl Local {
     /// What begins from now on belongs to `place`.
     pub(super) fn carry(&self, place: &Place) -> u64 {
         let id = self.state.borrow_mut().stack.carry(place.path);
-        self.shown.put(id, Some(Shown::within(place.span)));
+        self.shown.put(id, Some(Shown::within(place.span.clone())));
         id
     }
 

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use kandela_model::{Attributes, Span, SpanEvent, SpanKind, SpanLink, SpanStatus, StatusCode, Value};
 
-use super::{SpanContext, SpanId, Started, Tracer};
+use super::{Started, Tracer};
+use crate::trace_context::{SpanContext, SpanId, TraceParent};
 
 /// At most so many attributes, events and links each; more are dropped, as OpenTelemetry's SDKs do by default.
 const MOST: usize = 128;
-/// W3C's flag of sampled spans.
-const SAMPLED: u32 = 1;
 
 /// A span that has started. It ends when it is dropped: by return, `?`, panic or the cancellation of the future that holds it.
 ///
@@ -34,13 +33,14 @@ impl ActiveSpan {
         name: String,
     ) -> ActiveSpan {
         let (started, start_unix_nano) = tracer.start();
-        let span = context.is_sampled.then(|| {
+        let TraceParent { trace_id, span_id, flags } = context.parent;
+        let span = flags.is_sampled().then(|| {
             Box::new(Span {
-                trace_id: context.trace_id.bytes(),
-                span_id: context.span_id.bytes(),
-                parent_span_id: parent.map(SpanId::bytes),
-                trace_state: String::new(),
-                flags: SAMPLED,
+                trace_id: trace_id.to_bytes(),
+                span_id: span_id.to_bytes(),
+                parent_span_id: parent.map(SpanId::to_bytes),
+                trace_state: context.state.as_str().to_owned(),
+                flags: u32::from(flags.bits()),
                 service,
                 name,
                 kind: SpanKind::Internal,
@@ -57,9 +57,9 @@ impl ActiveSpan {
         ActiveSpan { tracer, context, started, span }
     }
 
-    /// What others need to know to be its children; as text, a `traceparent` header.
-    pub fn context(&self) -> SpanContext {
-        self.context
+    /// What others need to know to be its children.
+    pub fn context(&self) -> &SpanContext {
+        &self.context
     }
 
     /// Its role in the call; without this, [`SpanKind::Internal`].
@@ -99,9 +99,9 @@ impl ActiveSpan {
     pub fn add_link(&mut self, to: &SpanContext) {
         let Some(span) = self.span.as_mut().filter(|span| span.links.len() < MOST) else { return };
         span.links.push(SpanLink {
-            trace_id: to.trace_id.bytes(),
-            span_id: to.span_id.bytes(),
-            trace_state: String::new(),
+            trace_id: to.parent.trace_id.to_bytes(),
+            span_id: to.parent.span_id.to_bytes(),
+            trace_state: to.state.as_str().to_owned(),
             attributes: Attributes::new(),
         });
     }

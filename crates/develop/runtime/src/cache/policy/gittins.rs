@@ -10,7 +10,7 @@ mod curves;
 
 use super::ghosts::Ghosts;
 use super::{Learned, Policy, Slot, entry_of};
-use crate::cache::hash::mix;
+use crate::random::mix;
 pub(super) use curves::Curves;
 
 /// Residents that an eviction looks at, picked at random.

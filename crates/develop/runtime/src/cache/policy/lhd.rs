@@ -6,7 +6,7 @@
 //! their class says, so that ages which the present ranking evicts before they could be hit are still observed.
 
 use super::{Policy, Slot, entry_of};
-use crate::cache::hash::mix;
+use crate::random::mix;
 
 const CLASSES: usize = 16;
 /// Ages, in buckets of 2^shift accesses; the last bucket holds all beyond.

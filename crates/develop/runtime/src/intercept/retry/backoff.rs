@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::intercept::random::Random;
+use crate::random::SharedRandom;
 use crate::range::{OutOfRange, within};
 
 /// Exponential backoff with full jitter: before retry n, a time chosen evenly from zero to `base · 2ⁿ⁻¹`, `longest` at most.
@@ -21,13 +21,13 @@ impl Backoff {
     /// # Errors
     /// [`OutOfRange`] unless 1 µs ≤ `base` ≤ `longest` ≤ 1 h.
     pub fn new(base: Duration, longest: Duration) -> Result<Backoff, OutOfRange> {
-        within("backoff base", base, Duration::from_micros(1)..=Duration::from_secs(3600))?;
-        within("longest backoff", longest, base..=Duration::from_secs(3600))?;
+        within("retry.backoff.base", base, Duration::from_micros(1)..=Duration::from_secs(3600))?;
+        within("retry.backoff.longest", longest, base..=Duration::from_secs(3600))?;
         Ok(Backoff { base, longest })
     }
 
     /// The wait before retry number `retry`, counted from 1.
-    pub fn wait(&self, retry: usize, random: &Random) -> Duration {
+    pub fn wait(&self, retry: usize, random: &SharedRandom) -> Duration {
         let doublings = u32::try_from(retry.saturating_sub(1)).unwrap_or(u32::MAX);
         let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
         self.base.saturating_mul(factor).min(self.longest).mul_f64(random.unit())
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn waits_double_up_to_the_longest_and_fill_their_range() {
         let backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(50)).expect("in order");
-        let random = Random::seeded(1);
+        let random = SharedRandom::seeded(1);
         for (retry, longest_ms) in [(1, 10.0), (2, 20.0), (3, 40.0), (4, 50.0), (400, 50.0)] {
             let waits: Vec<f64> =
                 (0..1000).map(|_| backoff.wait(retry, &random).as_secs_f64() * 1000.0).collect();

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use kandela_algebra::histogram::LogHistogram;
 
 use super::collapsed::joined;
+use crate::exposition::{escaped, family};
 use crate::profiler::TraceSummary;
 use crate::profiler::summary::Row;
 
@@ -52,10 +53,6 @@ pub(in crate::profiler) fn write(summary: &TraceSummary) -> String {
     text
 }
 
-fn family(text: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-}
-
 fn histogram(text: &mut String, labels: &str, durations: &LogHistogram, row: &Row<'_>) {
     const NAME: &str = "trace_operation_seconds";
     let mut buckets = durations.buckets().peekable();
@@ -76,9 +73,4 @@ fn histogram(text: &mut String, labels: &str, durations: &LogHistogram, row: &Ro
 fn labels(path: &[&str]) -> String {
     let operation = path.last().copied().unwrap_or_default();
     format!("path=\"{}\",operation=\"{}\"", escaped(&joined(path)), escaped(operation))
-}
-
-/// A label's value: `\`, `"` and line breaks are escaped.
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

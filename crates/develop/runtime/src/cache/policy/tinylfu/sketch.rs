@@ -1,7 +1,7 @@
 //! How often something was asked for of late, roughly and in eight bytes an entry: a count-min sketch whose counters of four bits
 //! are halved when as many accesses as ten times the entries have been counted.
 
-use crate::cache::hash::mix;
+use crate::random::mix;
 
 const ROWS: u64 = 4;
 const MOST: u64 = 15;

@@ -62,6 +62,11 @@ impl TraceState {
         TraceState { members: joined }
     }
 
+    /// All members, joined with commas, however long; for the header see [`TraceState::header`].
+    pub fn as_str(&self) -> &str {
+        &self.members
+    }
+
     /// Keys and values, in their order.
     pub fn members(&self) -> impl Iterator<Item = (&str, &str)> {
         self.members.split(',').filter_map(|member| member.split_once('='))

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::intercept::random::Random;
+use crate::random::SharedRandom;
 
 /// A trace's id: 16 bytes, not all zero.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,19 +66,19 @@ impl fmt::Debug for SpanId {
 /// seeds agree. Not secret: whoever sees an id can tell the next ones.
 #[derive(Debug)]
 pub struct Ids {
-    high: Random,
-    low: Random,
+    high: SharedRandom,
+    low: SharedRandom,
 }
 
 impl Ids {
     /// The same ids for the same seeds.
     pub const fn seeded(high: u64, low: u64) -> Ids {
-        Ids { high: Random::seeded(high), low: Random::seeded(low) }
+        Ids { high: SharedRandom::seeded(high), low: SharedRandom::seeded(low) }
     }
 
     /// Seeded by the operating system.
     pub fn from_system() -> Ids {
-        Ids { high: Random::from_system(), low: Random::from_system() }
+        Ids { high: SharedRandom::from_system(), low: SharedRandom::from_system() }
     }
 
     /// The id of a new trace.
@@ -98,5 +98,22 @@ impl Ids {
                 return id;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_not_given_twice_and_a_seed_gives_the_same() {
+        let ids = Ids::seeded(6, 7);
+        let given: HashSet<SpanId> = (0..10_000).map(|_| ids.span_id()).collect();
+        assert_eq!(given.len(), 10_000);
+        let (a, b) = (Ids::seeded(2, 3), Ids::seeded(2, 3));
+        assert_eq!(a.trace_id(), b.trace_id());
+        assert_ne!(a.trace_id(), a.trace_id());
     }
 }
