@@ -43,6 +43,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Clock, Moment};
@@ -74,6 +75,8 @@ struct Inner<K, V, S> {
     hasher: S,
     clock: Arc<dyn Clock>,
     time_to_live: Option<Duration>,
+    /// Whether anything that was inserted has a time to live.
+    may_expire: AtomicBool,
     weigher: Option<Box<Weigher<K, V>>>,
     watch: Option<Watch>,
     flights: Flights<K, V, S>,
@@ -164,16 +167,19 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let now = self.inner.now();
+        let now = self.inner.now_if_it_matters();
         let mut shard = self.inner.shard(hash).0.lock();
-        let Some((value, weight)) = shard.shard.get(hash, key, now) else {
+        let Some((value, slot)) = shard.shard.get(hash, key, now) else {
             shard.counts.misses += 1;
             return None;
         };
         let value = value.clone();
         shard.counts.hits += 1;
-        drop(shard);
-        self.inner.note(hash, weight);
+        if self.inner.samples(hash) {
+            let weight = shard.shard.weight_of(slot);
+            drop(shard);
+            self.inner.note(hash, weight);
+        }
         Some(value)
     }
 
@@ -191,7 +197,10 @@ where
 
     fn put(&self, hash: u64, key: K, value: V, time_to_live: Option<Duration>) {
         let inner = &*self.inner;
-        let now = inner.clock_if(time_to_live.is_some());
+        if time_to_live.is_some() {
+            inner.may_expire.store(true, Ordering::Relaxed);
+        }
+        let now = inner.now_if_it_matters().unwrap_or(Moment::ORIGIN);
         let expires = time_to_live.map_or(Moment::NEVER, |time| now.after(time));
         let weight = inner.weigher.as_ref().map_or(1, |weigh| weigh(&key, &value).max(1));
         let mut shard = inner.shard(hash).0.lock();
@@ -200,7 +209,7 @@ where
         shard.counts.evicted += inserted.evicted;
         shard.counts.expired += inserted.expired;
         drop(shard);
-        if inserted.is_new {
+        if inserted.is_new && inner.samples(hash) {
             inner.note(hash, weight);
         }
         // A lease that has lapsed is noticed here.
@@ -215,7 +224,7 @@ where
         Q: Hash + Eq + ?Sized,
     {
         let hash = self.inner.hasher.hash_one(key);
-        let now = self.inner.now();
+        let now = self.inner.now_if_it_matters().unwrap_or(Moment::ORIGIN);
         let taken = self.inner.shard(hash).0.lock().shard.take_out(hash, key, now);
         taken.and_then(|((_, value), was_current)| was_current.then_some(value))
     }
@@ -293,7 +302,7 @@ where
 
     /// The value of `key`, which another load may just have brought; counts as no lookup.
     fn peek(&self, hash: u64, key: &K) -> Option<V> {
-        let now = self.inner.now();
+        let now = self.inner.now_if_it_matters();
         let mut shard = self.inner.shard(hash).0.lock();
         shard.shard.get(hash, key, now).map(|(value, _)| value.clone())
     }
@@ -353,13 +362,13 @@ where
 }
 
 impl<K, V, S> Inner<K, V, S> {
-    fn now(&self) -> Moment {
-        self.clock_if(self.time_to_live.is_some())
+    /// Now; none as long as nothing can expire, so that nobody looks at the clock in vain.
+    fn now_if_it_matters(&self) -> Option<Moment> {
+        self.may_expire.load(Ordering::Relaxed).then(|| self.clock.now())
     }
 
-    /// Where nothing can expire, nobody looks at the clock.
-    fn clock_if(&self, needed: bool) -> Moment {
-        if needed { self.clock.now() } else { Moment::ORIGIN }
+    fn samples(&self, hash: u64) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.samples(hash))
     }
 
     fn shard(&self, hash: u64) -> &Padded<K, V> {
@@ -368,10 +377,10 @@ impl<K, V, S> Inner<K, V, S> {
         &self.shards[bits & (self.shards.len() - 1)]
     }
 
+    /// Shows the shadows an access to a key that they sample.
     fn note(&self, hash: u64, weight: u64) {
         let Some(watch) = &self.watch else { return };
-        if watch.samples(hash)
-            && watch.note(hash, weight)
+        if watch.note(hash, weight)
             && let Some(steward) = &self.own_steward
         {
             steward.tick();

@@ -135,6 +135,17 @@ fn an_entry_is_gone_once_its_time_is_over_and_a_clock_that_steps_back_does_no_ha
 }
 
 #[test]
+fn an_entry_with_a_time_to_live_of_its_own_expires_among_others_that_never_do() {
+    let clock = ManualClock::new();
+    let steward = Steward::new(Arc::new(clock.clone()));
+    let cache: Cache<&str, u32> = Cache::builder("c", 10).steward(&steward).build().expect("a size");
+    cache.insert("for ever", 1);
+    cache.insert_for("a second", 2, Duration::from_secs(1));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!((cache.get("for ever"), cache.get("a second")), (Some(1), None));
+}
+
+#[test]
 fn expired_entries_leave_as_insertions_pass() {
     let clock = ManualClock::new();
     let steward = Steward::new(Arc::new(clock.clone()));

@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, Hash};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use kandela_model::{ApplyCost, KnobSpec, KnobType, StepCap};
@@ -174,6 +175,7 @@ where
             flights: Flights::new(self.hasher.clone()),
             hasher: self.hasher,
             clock: steward.clock().clone(),
+            may_expire: AtomicBool::new(self.time_to_live.is_some()),
             time_to_live: self.time_to_live,
             weigher: self.weigher,
             watch,

@@ -13,7 +13,10 @@ const SWEPT: usize = 2;
 
 pub(super) struct Shard<K, V> {
     table: HashTable<Slot>,
-    entries: Vec<Option<Entry<K, V>>>,
+    /// What a lookup needs, so close together that it touches few cache lines.
+    pairs: Vec<Option<(K, V)>>,
+    /// The rest, of the same slots.
+    entries: Vec<Entry>,
     free: Vec<Slot>,
     weight: u64,
     capacity: u64,
@@ -21,10 +24,9 @@ pub(super) struct Shard<K, V> {
     swept: usize,
 }
 
-struct Entry<K, V> {
+#[derive(Clone, Copy)]
+struct Entry {
     hash: u64,
-    key: K,
-    value: V,
     weight: u64,
     expires: Moment,
 }
@@ -51,6 +53,7 @@ impl<K, V> Shard<K, V> {
     pub(super) fn new(kind: PolicyKind, capacity: u64) -> Shard<K, V> {
         Shard {
             table: HashTable::new(),
+            pairs: Vec::new(),
             entries: Vec::new(),
             free: Vec::new(),
             weight: 0,
@@ -72,19 +75,23 @@ impl<K, V> Shard<K, V> {
         self.capacity
     }
 
-    /// The value of `key` and its weight, which the policy counts as asked for. What has expired is not there.
-    pub(super) fn get<Q>(&mut self, hash: u64, key: &Q, now: Moment) -> Option<(&V, u64)>
+    /// The value of `key` and its slot, which the policy counts as asked for. What has expired by `now` is not there.
+    pub(super) fn get<Q>(&mut self, hash: u64, key: &Q, now: Option<Moment>) -> Option<(&V, Slot)>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         let slot = self.slot(hash, key)?;
-        let entry = self.entries[slot as usize].as_ref()?;
-        if entry.expires <= now {
+        if now.is_some_and(|now| self.entries[slot as usize].expires <= now) {
             return None;
         }
         self.policy.hit(slot);
-        Some((&entry.value, entry.weight))
+        let (_, value) = self.pairs[slot as usize].as_ref()?;
+        Some((value, slot))
+    }
+
+    pub(super) fn weight_of(&self, slot: Slot) -> u64 {
+        self.entries[slot as usize].weight
     }
 
     /// Puts an entry in the place of the one with its key, or evicts until there is room for it. What weighs more than the
@@ -95,17 +102,17 @@ impl<K, V> Shard<K, V> {
     {
         let mut inserted = Inserted { is_new: true, evicted: 0, expired: 0, left: SmallVec::new() };
         if let Some(slot) = self.slot(incoming.hash, &incoming.key) {
-            let entry = self.entries[slot as usize].as_mut().expect("slots in the table are taken");
+            let entry = &mut self.entries[slot as usize];
             inserted.is_new = entry.expires <= now;
             if entry.weight == incoming.weight {
                 self.policy.hit(slot);
                 entry.expires = incoming.expires;
-                let value = std::mem::replace(&mut entry.value, incoming.value);
-                inserted.left.push((incoming.key, value));
+                let pair = self.pairs[slot as usize].replace((incoming.key, incoming.value));
+                inserted.left.extend(pair);
                 return inserted;
             }
             self.policy.remove(slot);
-            inserted.left.extend(self.forget(slot).map(Entry::into_pair));
+            inserted.left.extend(self.forget(slot));
         }
         self.sweep(now, &mut inserted);
         if incoming.weight > self.capacity {
@@ -120,19 +127,21 @@ impl<K, V> Shard<K, V> {
 
     fn put(&mut self, incoming: Incoming<K, V>) {
         let Incoming { hash, key, value, weight, expires } = incoming;
-        let entry = Some(Entry { hash, key, value, weight, expires });
+        let (pair, entry) = (Some((key, value)), Entry { hash, weight, expires });
         let slot = match self.free.pop() {
             Some(slot) => {
+                self.pairs[slot as usize] = pair;
                 self.entries[slot as usize] = entry;
                 slot
             }
             None => {
+                self.pairs.push(pair);
                 self.entries.push(entry);
                 (self.entries.len() - 1) as Slot
             }
         };
         let entries = &self.entries;
-        self.table.insert_unique(hash, slot, |slot| hash_of(entries, *slot));
+        self.table.insert_unique(hash, slot, |slot| entries[*slot as usize].hash);
         self.weight += weight;
         self.policy.insert(slot, hash, weight);
     }
@@ -140,10 +149,8 @@ impl<K, V> Shard<K, V> {
     fn make_room(&mut self, limit: u64, inserted: &mut Inserted<K, V>) {
         while self.weight > limit {
             let slot = self.policy.evict();
-            if let Some(entry) = self.forget(slot) {
-                inserted.left.push(entry.into_pair());
-                inserted.evicted += 1;
-            }
+            inserted.left.extend(self.forget(slot));
+            inserted.evicted += 1;
         }
     }
 
@@ -151,11 +158,10 @@ impl<K, V> Shard<K, V> {
     fn sweep(&mut self, now: Moment, inserted: &mut Inserted<K, V>) {
         for _ in 0..SWEPT.min(self.entries.len()) {
             self.swept = (self.swept + 1) % self.entries.len();
-            let entry = self.entries[self.swept].as_ref();
-            if entry.is_some_and(|entry| entry.expires <= now) {
+            if self.entries[self.swept].expires <= now && self.pairs[self.swept].is_some() {
                 let slot = self.swept as Slot;
                 self.policy.remove(slot);
-                inserted.left.extend(self.forget(slot).map(Entry::into_pair));
+                inserted.left.extend(self.forget(slot));
                 inserted.expired += 1;
             }
         }
@@ -169,9 +175,8 @@ impl<K, V> Shard<K, V> {
     {
         let slot = self.slot(hash, key)?;
         self.policy.remove(slot);
-        let entry = self.forget(slot)?;
-        let was_current = entry.expires > now;
-        Some((entry.into_pair(), was_current))
+        let was_current = self.entries[slot as usize].expires > now;
+        Some((self.forget(slot)?, was_current))
     }
 
     fn slot<Q>(&self, hash: u64, key: &Q) -> Option<Slot>
@@ -180,21 +185,22 @@ impl<K, V> Shard<K, V> {
         Q: Eq + ?Sized,
     {
         let is_it = |slot: &Slot| {
-            let entry = self.entries[*slot as usize].as_ref();
-            entry.is_some_and(|entry| entry.hash == hash && entry.key.borrow() == key)
+            let pair = self.pairs[*slot as usize].as_ref();
+            pair.is_some_and(|(held, _)| held.borrow() == key)
         };
         self.table.find(hash, is_it).copied()
     }
 
     /// Takes `slot` out of everything but the policy.
-    fn forget(&mut self, slot: Slot) -> Option<Entry<K, V>> {
-        let entry = self.entries[slot as usize].take()?;
-        if let Ok(place) = self.table.find_entry(entry.hash, |held| *held == slot) {
+    fn forget(&mut self, slot: Slot) -> Option<(K, V)> {
+        let pair = self.pairs[slot as usize].take()?;
+        let Entry { hash, weight, .. } = self.entries[slot as usize];
+        if let Ok(place) = self.table.find_entry(hash, |held| *held == slot) {
             place.remove();
         }
         self.free.push(slot);
-        self.weight -= entry.weight;
-        Some(entry)
+        self.weight -= weight;
+        Some(pair)
     }
 
     /// Goes on under another policy, which starts from the order in which the present one would have evicted, and from what one of its
@@ -205,10 +211,9 @@ impl<K, V> Shard<K, V> {
             successor.learn_from(learned);
         }
         for slot in self.policy.coldest_first() {
-            if let Some(entry) = &self.entries[slot as usize] {
-                successor.miss(entry.hash, entry.weight);
-                successor.insert(slot, entry.hash, entry.weight);
-            }
+            let Entry { hash, weight, .. } = self.entries[slot as usize];
+            successor.miss(hash, weight);
+            successor.insert(slot, hash, weight);
         }
         self.policy = successor;
     }
@@ -225,16 +230,6 @@ impl<K, V> Shard<K, V> {
     /// Takes everything out.
     pub(super) fn clear(&mut self, kind: PolicyKind) -> Vec<(K, V)> {
         let emptied = std::mem::replace(self, Shard::new(kind, self.capacity));
-        emptied.entries.into_iter().flatten().map(Entry::into_pair).collect()
+        emptied.pairs.into_iter().flatten().collect()
     }
-}
-
-impl<K, V> Entry<K, V> {
-    fn into_pair(self) -> (K, V) {
-        (self.key, self.value)
-    }
-}
-
-fn hash_of<K, V>(entries: &[Option<Entry<K, V>>], slot: Slot) -> u64 {
-    entries[slot as usize].as_ref().map_or(0, |entry| entry.hash)
 }
