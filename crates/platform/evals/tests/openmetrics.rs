@@ -127,7 +127,7 @@ fn wrong_usage_and_missing_folders_are_told_apart_from_failures() {
 
     let unknown = evals(&["openmetric"], data.path());
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(stderr(&unknown).contains("the suites are: openmetrics"), "{}", stderr(&unknown));
+    assert!(stderr(&unknown).contains("similar subcommand exists: 'openmetrics'"), "{}", stderr(&unknown));
 }
 
 #[test]
