@@ -107,6 +107,49 @@ proptest! {
     }
 }
 
+/// Numbers that look random.
+fn scatter(number: u64) -> u64 {
+    let mixed = (number ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ (mixed >> 29)
+}
+
+#[test]
+fn the_smallest_shadows_work_under_every_policy() {
+    for (kind, capacity) in PolicyKind::ALL.into_iter().flat_map(|kind| (1..9).map(move |c| (kind, c))) {
+        let mut shadow = Shadow::new(kind, capacity);
+        for access in 0..5_000 {
+            shadow.access(scatter(scatter(access) % (3 * capacity)), 1);
+            assert!(shadow.weight() <= capacity, "{kind} {capacity}");
+        }
+    }
+}
+
+#[test]
+fn the_smallest_caches_work_whatever_is_taken_out_and_turned() {
+    for (kind, capacity) in PolicyKind::ALL.into_iter().flat_map(|kind| (1..9).map(move |c| (kind, c))) {
+        let steward = Steward::default();
+        let other = if kind == PolicyKind::Lru { PolicyKind::Lirs } else { PolicyKind::Lru };
+        let builder = Cache::<u64, u64>::builder("c", capacity).policies(&[kind, other]);
+        let cache = builder.steward(&steward).build().expect("a size");
+        let knob = steward.knobs().get("c.policy").expect("every cache has it");
+        for turn in 0..5_000_u64 {
+            let key = scatter(turn) % (3 * capacity as u64);
+            match scatter(turn + 77) % 50 {
+                0..5 => drop(cache.remove(&key)),
+                5 => cache.clear(),
+                6 => {
+                    let name = if turn % 2 == 0 { kind.name() } else { other.name() };
+                    let value = KnobValue::Choice(name.to_owned());
+                    knob.set(value, Epoch(1), Lease::Confirmed).expect("one of its policies");
+                }
+                7..30 => drop(cache.get(&key)),
+                _ => cache.insert(key, key),
+            }
+            assert!(cache.stats().weight <= capacity as u64, "{kind} {capacity}");
+        }
+    }
+}
+
 #[test]
 fn lru_evicts_exactly_what_was_asked_for_longest_ago() {
     let mut shadow = Shadow::new(PolicyKind::Lru, 3);

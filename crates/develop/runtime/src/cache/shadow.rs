@@ -28,8 +28,9 @@ impl Shadow {
     }
 
     /// Asks for what has `hash`, and takes it in if it is not there; whether it was. What weighs more than the capacity is never
-    /// taken in.
+    /// taken in; a weight of zero counts as one.
     pub fn access(&mut self, hash: u64, weight: u64) -> bool {
+        let weight = weight.max(1);
         if let Some(slot) = self.slots.get(&hash) {
             self.policy.hit(*slot);
             return true;

@@ -109,13 +109,14 @@ impl Lirs {
         while self.staying_weight > self.staying_limit && self.demote() {}
     }
 
-    /// Has the entry at the bottom of the stack pass.
+    /// Has the lowest entry of the stack that stays pass; whether there was one.
     fn demote(&mut self) -> bool {
-        let Some(bottom) = self.stack.back() else { return false };
-        let entry = &mut self.nodes[bottom as usize];
-        if entry.state != State::Stays {
+        if self.staying_weight == 0 {
             return false;
         }
+        self.prune();
+        let Some(bottom) = self.stack.back() else { return false };
+        let entry = &mut self.nodes[bottom as usize];
         entry.state = State::Passes;
         self.staying_weight -= entry.weight;
         self.leave_stack(bottom);
