@@ -74,6 +74,17 @@ pub enum KnobType {
     Choice(Vec<String>),
 }
 
+impl fmt::Display for KnobType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int { min, max, .. } => write!(f, "a whole number from {min} to {max}"),
+            Self::Float { min, max, .. } => write!(f, "a number from {min} to {max}"),
+            Self::Bool => f.write_str("true or false"),
+            Self::Choice(choices) => write!(f, "one of {}", choices.join(", ")),
+        }
+    }
+}
+
 /// How far one step may go.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum StepCap {
@@ -83,6 +94,16 @@ pub enum StepCap {
     Absolute(f64),
     /// At most this factor (above 1) up or down.
     Factor(f64),
+}
+
+impl fmt::Display for StepCap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unlimited => f.write_str("any distance"),
+            Self::Absolute(cap) => write!(f, "{cap} up or down"),
+            Self::Factor(cap) => write!(f, "a factor of {cap} up or down"),
+        }
+    }
 }
 
 /// What it costs to apply a new value.
@@ -120,7 +141,7 @@ impl KnobSpec {
             (KnobType::Float { min, max, .. }, KnobValue::Float(v)) => (min..=max).contains(&v),
             (KnobType::Bool, KnobValue::Bool(_)) => true,
             (KnobType::Choice(choices), KnobValue::Choice(choice)) => choices.contains(choice),
-            _ => return Err(KnobError::WrongType { knob: self.name.clone() }),
+            _ => return Err(KnobError::WrongType { knob: self.name.clone(), kind: self.kind.clone() }),
         };
         if within {
             Ok(())
@@ -173,6 +194,8 @@ pub enum KnobError {
     WrongType {
         /// The knob.
         knob: String,
+        /// What it takes.
+        kind: KnobType,
     },
     /// The value lies outside the knob's range.
     OutOfRange {
@@ -222,14 +245,16 @@ pub enum KnobError {
 impl fmt::Display for KnobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WrongType { knob } => write!(f, "knob {knob}: the value is of another type than the knob"),
+            Self::WrongType { knob, kind } => {
+                write!(f, "knob {knob} takes {kind}; the value is of another type")
+            }
             Self::OutOfRange { knob, value, kind } => {
-                write!(f, "knob {knob}: {value:?} is outside {kind:?}; choose a value within it")
+                write!(f, "knob {knob} takes {kind}; {value} is not")
             }
             Self::StepTooLarge { knob, from, to, cap } => {
                 write!(
                     f,
-                    "knob {knob}: a step from {from:?} to {to:?} is over its cap {cap:?}; go in smaller steps"
+                    "knob {knob}: from {from} to {to} is too far for one step, which may go {cap}; go in smaller steps"
                 )
             }
             Self::StaleEpoch { knob, offered, seen } => write!(

@@ -32,6 +32,7 @@ mod choose;
 mod curve;
 mod hash;
 mod loading;
+mod nested;
 mod policy;
 mod shadow;
 mod shard;
@@ -54,6 +55,7 @@ pub use builder::CacheBuilder;
 pub use choose::{Chooser, Window};
 pub use curve::MissRatio;
 use loading::{Ended, Flights, Lead, Role};
+use nested::Loading;
 pub use policy::PolicyKind;
 pub use shadow::Shadow;
 use shard::{Incoming, Shard};
@@ -241,6 +243,8 @@ where
     /// The value of `key`; where it is not there, what `load` gives, which is kept. Whoever asks for a key while it is being loaded
     /// waits for that load. If the future is dropped, or panics, one of those who wait loads in its place.
     ///
+    /// A load that asks the cache for its own key waits for itself, for ever.
+    ///
     /// # Errors
     /// The error of the load, the same for all who waited for it; nothing is kept then.
     pub async fn get_or_load<E, F>(&self, key: K, load: impl FnOnce(K) -> F) -> Result<V, Arc<E>>
@@ -274,6 +278,9 @@ where
     ///
     /// # Errors
     /// As there.
+    ///
+    /// # Panics
+    /// Where `load` asks this cache for the same key: it would wait for itself.
     pub fn get_or_load_sync<E>(&self, key: K, load: impl FnOnce(&K) -> Result<V, E>) -> Result<V, Arc<E>>
     where
         E: Send + Sync + 'static,
@@ -288,16 +295,26 @@ where
                     if let Some(value) = self.peek(hash, &key) {
                         return Ok(value);
                     }
+                    let loading = Loading::begin(self.id(), hash);
                     let loaded = load(&key);
+                    drop(loading);
                     return self.land(lead, hash, key, loaded);
                 }
                 Role::Follow(flight) => {
+                    assert!(
+                        !Loading::is_under_way(self.id(), hash),
+                        "the load of a key asks the cache for the same key: it would wait for itself"
+                    );
                     if let Some(outcome) = flight.wait().and_then(of_this_error) {
                         return outcome;
                     }
                 }
             }
         }
+    }
+
+    fn id(&self) -> usize {
+        Arc::as_ptr(&self.inner).addr()
     }
 
     /// The value of `key`, which another load may just have brought; counts as no lookup.

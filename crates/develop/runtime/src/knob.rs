@@ -12,6 +12,9 @@ mod live;
 mod registry;
 mod scalar;
 
+pub use kandela_model::{
+    ApplyCost, Epoch, Hold, Knob, KnobError, KnobSpec, KnobType, KnobValue, Lease, StepCap,
+};
 pub use leased::LeasedKnob;
 #[cfg(any(feature = "breaker", feature = "intercept", feature = "limiter"))]
 pub(crate) use live::live;

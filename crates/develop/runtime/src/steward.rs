@@ -6,6 +6,7 @@
 //! its nature (a limit that follows load) needs no floor, it is only noted.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -71,7 +72,8 @@ impl Steward {
         parts.steered.push((id, Arc::downgrade(part)));
     }
 
-    /// Lets every part look at what it measured. To be called every second or so, by whatever drives the process.
+    /// Lets every part look at what it measured. To be called every second or so, by whatever drives the process. A part that
+    /// panics is not asked again; the others go on.
     pub fn tick(&self) {
         let now = self.clock.now();
         let mut parts = self.parts.lock();
@@ -80,12 +82,17 @@ impl Steward {
         let mut holder =
             parts.floor.filter(|(part, _, until)| now < *until && steered.iter().any(|(id, _)| id == part));
         drop(parts);
+        let mut panicked = Vec::new();
         for (id, part) in steered {
-            if let Some(part) = part.upgrade() {
-                part.tick(&mut Floor { now, part: id, holder: &mut holder, log: &self.log });
+            let Some(part) = part.upgrade() else { continue };
+            let mut floor = Floor { now, part: id, holder: &mut holder, log: &self.log };
+            if catch_unwind(AssertUnwindSafe(|| part.tick(&mut floor))).is_err() {
+                panicked.push(id);
             }
         }
-        self.parts.lock().floor = holder;
+        let mut parts = self.parts.lock();
+        parts.steered.retain(|(id, _)| !panicked.contains(id));
+        parts.floor = holder.filter(|(part, _, _)| !panicked.contains(part));
     }
 }
 
@@ -253,6 +260,25 @@ mod tests {
         drop(first);
         steward.tick();
         assert_eq!(second.knob.read(), 1);
+    }
+
+    #[test]
+    fn a_part_that_panics_stops_no_other_and_leaves_the_floor() {
+        /// Takes the floor, then panics.
+        struct Panics(Arc<Climber>);
+        impl Steered for Panics {
+            fn tick(&self, floor: &mut Floor<'_>) {
+                self.0.tick(floor);
+                panic!("as a part may");
+            }
+        }
+        let (_, steward) = steward();
+        let climber = Climber::new(&Steward::default(), false);
+        let panics: Arc<dyn Steered> = Arc::new(Panics(climber.clone()));
+        steward.add(&panics);
+        let other = Climber::new(&steward, true);
+        (0..4).for_each(|_| steward.tick());
+        assert_eq!((climber.knob.read(), other.knob.read()), (1, 2));
     }
 
     #[test]

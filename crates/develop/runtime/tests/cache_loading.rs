@@ -60,6 +60,22 @@ fn where_a_load_panics_one_who_waits_takes_its_place() {
     assert_eq!(loads.load(Ordering::SeqCst), 2);
 }
 
+#[test]
+fn a_load_that_asks_for_its_own_key_is_told_so_and_others_may_nest() {
+    let cache = cache();
+    let nested = cache.get_or_load_sync(1, |_| {
+        cache.get_or_load_sync(2, |_| Ok::<_, String>(7)).map_err(|error| error.to_string())
+    });
+    assert_eq!(nested, Ok(7));
+    let itself = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        cache.get_or_load_sync(3, |_| {
+            cache.get_or_load_sync(3, |_| Ok::<_, String>(7)).map_err(|error| error.to_string())
+        })
+    }));
+    assert!(itself.is_err());
+    assert_eq!(cache.get_or_load_sync(3, |_| Ok::<_, String>(8)), Ok(8));
+}
+
 #[tokio::test]
 async fn tasks_that_ask_at_once_share_one_load() {
     let (cache, loads) = (cache(), AtomicUsize::new(0));

@@ -176,7 +176,9 @@ impl KnobChange {
     }
 
     fn typed(&self, value: &WireValue, knob: &dyn Knob) -> Result<KnobValue, KnobError> {
-        value.typed(&knob.spec().kind).ok_or_else(|| KnobError::WrongType { knob: self.name.clone() })
+        let kind = &knob.spec().kind;
+        let wrong_type = || KnobError::WrongType { knob: self.name.clone(), kind: kind.clone() };
+        value.typed(kind).ok_or_else(wrong_type)
     }
 }
 
@@ -244,10 +246,16 @@ pub enum WireValue {
 }
 
 impl WireValue {
-    /// The value as one of type `kind`, if it can be one: a number without a fraction is a real number too.
+    /// The value as one of type `kind`, if it can be one. A whole number is one however it is written.
     pub fn typed(&self, kind: &KnobType) -> Option<KnobValue> {
         match (kind, self) {
             (KnobType::Int { .. }, WireValue::Int(value)) => Some(KnobValue::Int(*value)),
+            // Clients that write all numbers as floats mean whole numbers too; up to 2^53 a float holds each of them.
+            (KnobType::Int { .. }, WireValue::Float(value))
+                if value.fract() == 0.0 && value.abs() <= (1_u64 << 53) as f64 =>
+            {
+                Some(KnobValue::Int(*value as i64))
+            }
             (KnobType::Float { .. }, value) => number(value).map(KnobValue::Float),
             (KnobType::Bool, WireValue::Bool(value)) => Some(KnobValue::Bool(*value)),
             (KnobType::Choice(_), WireValue::Word(word)) => Some(KnobValue::Choice(word.clone())),
@@ -469,10 +477,13 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_number_is_a_real_number_too() {
-        let kind = KnobType::Float { min: 0.0, max: 9.0, log: false };
-        assert_eq!(WireValue::Int(3).typed(&kind), Some(KnobValue::Float(3.0)));
-        assert_eq!(WireValue::Float(3.0).typed(&KnobType::Int { min: 0, max: 9, log: false }), None);
+    fn a_whole_number_is_one_however_it_is_written() {
+        let real = KnobType::Float { min: 0.0, max: 9.0, log: false };
+        let whole = KnobType::Int { min: 0, max: 9, log: false };
+        assert_eq!(WireValue::Int(3).typed(&real), Some(KnobValue::Float(3.0)));
+        assert_eq!(WireValue::Float(3.0).typed(&whole), Some(KnobValue::Int(3)));
+        assert_eq!(WireValue::Float(3.5).typed(&whole), None);
+        assert_eq!(WireValue::Float(1e99).typed(&whole), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use kandela_model::{Epoch, Hold, Knob, KnobError, KnobSpec, KnobValue, Lease};
 
@@ -18,6 +19,8 @@ pub struct LeasedKnob<T> {
     value: AtomicU64,
     /// When the value lapses, in nanoseconds of the clock; `Moment::NEVER` where it is confirmed.
     lapses: AtomicU64,
+    /// When the lease began. A clock that is before that has stepped back.
+    leased: AtomicU64,
     holders: Mutex<Holders>,
     changed: OnceLock<Box<dyn Fn() + Send + Sync>>,
     of: PhantomData<T>,
@@ -44,6 +47,7 @@ impl<T: Scalar> LeasedKnob<T> {
             clock,
             value: AtomicU64::new(initial.to_bits()),
             lapses: AtomicU64::new(Moment::NEVER.as_nanos()),
+            leased: AtomicU64::new(Moment::ORIGIN.as_nanos()),
             holders: Mutex::new(Holders {
                 confirmed: initial.to_bits(),
                 seen: Epoch::default(),
@@ -66,15 +70,18 @@ impl<T: Scalar> LeasedKnob<T> {
     pub fn read(&self) -> T {
         let bits = self.value.load(Ordering::Acquire);
         let lapses = self.lapses.load(Ordering::Acquire);
-        if lapses != Moment::NEVER.as_nanos() && self.clock.now().as_nanos() >= lapses {
-            return self.read_after_lapse();
+        if lapses == Moment::NEVER.as_nanos() {
+            return T::from_bits(bits);
+        }
+        let now = self.clock.now();
+        if now.as_nanos() >= lapses || now.as_nanos() < self.leased.load(Ordering::Acquire) {
+            return self.read_out_of_lease(now);
         }
         T::from_bits(bits)
     }
 
     #[cold]
-    fn read_after_lapse(&self) -> T {
-        let now = self.clock.now();
+    fn read_out_of_lease(&self, now: Moment) -> T {
         let mut holders = self.holders.lock();
         let lapsed = self.revert_if_lapsed(&mut holders, now);
         let bits = self.value.load(Ordering::Acquire);
@@ -113,11 +120,27 @@ impl<T: Scalar> LeasedKnob<T> {
 
     fn revert_if_lapsed(&self, holders: &mut Holders, now: Moment) -> bool {
         let lapses = self.lapses.load(Ordering::Acquire);
-        if lapses == Moment::NEVER.as_nanos() || now.as_nanos() < lapses {
+        if lapses == Moment::NEVER.as_nanos() {
+            return false;
+        }
+        let leased = self.leased.load(Ordering::Acquire);
+        if now.as_nanos() < leased {
+            // The clock stepped back: the lease begins anew, so that it ends a lease after the step at the latest.
+            self.begin_lease(now, Duration::from_nanos(lapses - leased));
+            return false;
+        }
+        if now.as_nanos() < lapses {
             return false;
         }
         self.go_back(holders);
         true
+    }
+
+    fn begin_lease(&self, now: Moment, time: Duration) {
+        // The end of time stands for a value that does not lapse.
+        let lapses = now.after(time).as_nanos().min(Moment::NEVER.as_nanos() - 1);
+        self.leased.store(now.as_nanos(), Ordering::Release);
+        self.lapses.store(lapses, Ordering::Release);
     }
 
     /// Back to the confirmed value, without a lease.
@@ -168,7 +191,8 @@ impl<T: Scalar> Knob for LeasedKnob<T> {
     }
 
     fn set(&self, value: KnobValue, epoch: Epoch, lease: Lease) -> Result<(), KnobError> {
-        let wrong_type = || KnobError::WrongType { knob: self.spec.name.clone() };
+        let wrong_type =
+            || KnobError::WrongType { knob: self.spec.name.clone(), kind: self.spec.kind.clone() };
         self.spec.check(&value)?;
         let value = T::from_value(&value).ok_or_else(wrong_type)?;
         let now = self.clock.now();
@@ -180,7 +204,7 @@ impl<T: Scalar> Knob for LeasedKnob<T> {
         match lease {
             Lease::For(time) => {
                 holders.leased_by = Some(epoch);
-                self.lapses.store(now.after(time).as_nanos(), Ordering::Release);
+                self.begin_lease(now, time);
                 self.value.store(value.to_bits(), Ordering::Release);
             }
             Lease::Confirmed => {
@@ -216,8 +240,6 @@ impl<T: Scalar> fmt::Debug for LeasedKnob<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use kandela_model::{ApplyCost, KnobType, StepCap};
 
     use super::*;
@@ -308,6 +330,29 @@ mod tests {
         size.set(KnobValue::Int(16), Epoch(1), Lease::For(MINUTE)).expect("leased");
         clock.set(Moment::ORIGIN);
         assert_eq!(size.read(), 16);
+    }
+
+    #[test]
+    fn a_clock_that_steps_backwards_prolongs_a_lease_by_no_more_than_one() {
+        let clock = ManualClock::new();
+        clock.advance(1000 * MINUTE);
+        let size = size(&clock);
+        size.set(KnobValue::Int(16), Epoch(1), Lease::For(MINUTE)).expect("leased");
+        clock.set(Moment::ORIGIN);
+        size.read();
+        clock.advance(MINUTE);
+        assert_eq!(size.read(), 8);
+    }
+
+    #[test]
+    fn the_longest_lease_is_still_a_lease() {
+        let clock = ManualClock::new();
+        clock.advance(MINUTE);
+        let size = size(&clock);
+        size.set(KnobValue::Int(16), Epoch(1), Lease::For(Duration::MAX)).expect("leased");
+        assert!(size.hold().lapses_in.is_some());
+        clock.set(Moment::NEVER);
+        assert_eq!(size.read(), 8);
     }
 
     #[test]

@@ -35,7 +35,8 @@ impl Knobs {
     }
 
     pub(super) fn bounds(&self) -> Bounds {
-        let min = self.min.read();
-        Bounds { min, max: self.max.read().max(min) }
+        // The upper bound protects the far side, so it wins.
+        let max = self.max.read();
+        Bounds { min: self.min.read().min(max), max }
     }
 }
