@@ -131,9 +131,9 @@ impl<M: Manage> Builder<M> {
     /// # Errors
     /// [`OutOfRange`], which names the setting and its range.
     pub fn build(self, steward: &Steward) -> Result<Pool<M>, OutOfRange> {
+        let largest = *self.sizes.end();
         let knob = Arc::new(size_knob(&self.name, self.size, self.sizes, steward)?);
-        let max = LARGEST_SIZE;
-        within("pool.min_idle", self.settings.min_idle, 0..=max)?;
+        within("pool.min_idle", self.settings.min_idle, 0..=largest)?;
         let settings = &self.settings;
         let (check, time) = match settings.check {
             HealthCheck::Never | HealthCheck::OnBorrow => ("", None),
