@@ -64,6 +64,7 @@ pub mod measured;
 pub mod metrics;
 pub mod operation;
 pub mod propagate;
+pub mod refusal;
 pub mod retry;
 pub mod timeout_header;
 pub mod timing;
