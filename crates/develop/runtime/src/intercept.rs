@@ -6,6 +6,7 @@
 //! | [`Metrics`](metrics::Metrics) | one more in flight | requests, errors, duration, for Prometheus |
 //! | [`Deadline`](deadline::Deadline) | refuses what has no time left, hands on what is left | – |
 //! | [`Propagate`](propagate::Propagate) | trace context in or out | – |
+//! | [`Spans`](spans::Spans) | the same, and a span starts | the span ends |
 //! | [`Retry`](retry::Retry) | – | calls again within a budget; see there why it is no [`Intercept`] |
 //!
 //! They compose with [`Intercept::then`], the left one outermost, and [`call`](Intercept::call) or
@@ -64,7 +65,10 @@ pub mod measured;
 pub mod metrics;
 pub mod operation;
 pub mod propagate;
+pub mod refusal;
 pub mod retry;
+#[cfg(feature = "profiler")]
+pub mod spans;
 pub mod timeout_header;
 pub mod timing;
 

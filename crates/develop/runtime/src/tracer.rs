@@ -121,7 +121,7 @@ impl Tracer {
             parent: TraceParent { trace_id, span_id: self.shared.ids.span_id(), flags },
             state: TraceState::default(),
         };
-        ActiveSpan::start(self.clone(), context, parent, service.into(), operation.into())
+        self.start_as(context, parent, service, operation)
     }
 
     /// Starts a span caused by that of `parent`, which may be of another service. Where the parent is not sampled, neither is the
@@ -133,13 +133,20 @@ impl Tracer {
         operation: impl Into<String>,
     ) -> ActiveSpan {
         let context = parent.clone().child(&self.shared.ids);
-        ActiveSpan::start(
-            self.clone(),
-            context,
-            Some(parent.parent.span_id),
-            service.into(),
-            operation.into(),
-        )
+        self.start_as(context, Some(parent.parent.span_id), service, operation)
+    }
+
+    /// Starts the span that `context` names: its ids were made before, and others may know them already, as those that an
+    /// interceptor has put into a request. `parent` is the span of the same trace that caused it, none at the trace's root. Where
+    /// `context` is not sampled, the span goes to no sink. Ids name one span, so start it once.
+    pub fn start_as(
+        &self,
+        context: SpanContext,
+        parent: Option<SpanId>,
+        service: impl Into<Arc<str>>,
+        operation: impl Into<String>,
+    ) -> ActiveSpan {
+        ActiveSpan::start(self.clone(), context, parent, service.into(), operation.into())
     }
 
     /// Now: for this process, and in nanoseconds since the epoch.

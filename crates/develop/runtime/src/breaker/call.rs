@@ -100,7 +100,7 @@ impl<E: fmt::Display> fmt::Display for CallError<E> {
 impl<E: std::error::Error + 'static> std::error::Error for CallError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            CallError::Open(_) => None,
+            CallError::Open(open) => Some(open),
             CallError::Failed(error) => Some(error),
         }
     }

@@ -14,7 +14,7 @@ use crate::clock::Moment;
 pub type Classify<Response, Error> = fn(&Result<Response, Error>) -> Verdict;
 
 /// Puts a breaker around a service.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct BreakerLayer<Response, Error> {
     breaker: Breaker,
     classify: Classify<Response, Error>,
@@ -33,6 +33,13 @@ impl<Response, Error> BreakerLayer<Response, Error> {
     }
 }
 
+// Not derived: answers and errors need not be `Clone`.
+impl<Response, Error> Clone for BreakerLayer<Response, Error> {
+    fn clone(&self) -> Self {
+        BreakerLayer { breaker: self.breaker.clone(), classify: self.classify }
+    }
+}
+
 impl<S, Response, Error> Layer<S> for BreakerLayer<Response, Error> {
     type Service = Broken<S, Response, Error>;
 
@@ -42,11 +49,17 @@ impl<S, Response, Error> Layer<S> for BreakerLayer<Response, Error> {
 }
 
 /// A service behind a breaker.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Broken<S, Response, Error> {
     inner: S,
     breaker: Breaker,
     classify: Classify<Response, Error>,
+}
+
+impl<S: Clone, Response, Error> Clone for Broken<S, Response, Error> {
+    fn clone(&self) -> Self {
+        Broken { inner: self.inner.clone(), breaker: self.breaker.clone(), classify: self.classify }
+    }
 }
 
 impl<S, Request> Service<Request> for Broken<S, S::Response, S::Error>

@@ -11,6 +11,7 @@ use kandela_algebra::intercept::Field;
 
 use super::deadline::Placement;
 use super::measured::Outcome;
+use super::refusal::Failure;
 use super::retry::{Protocol, Verdict};
 use super::timeout_header;
 use crate::clock::Moment;
@@ -38,10 +39,14 @@ pub fn operation<B>(request: &Request<B>) -> &str {
     request.extensions().get::<Operation>().map_or(request.method().as_str(), |operation| operation.0)
 }
 
-/// How a call ended: 429, 503 and 504 are refusals, other statuses from 500 on and errors of the transport are errors. The
-/// remaining 4xx are the caller's affair, and fine.
-pub fn outcome<B, E>(response: &Result<Response<B>, E>) -> Outcome {
-    let Ok(response) = response else { return Outcome::Error };
+/// How a call ended: 429, 503, 504 and a [refusal](Failure) by a breaker or a limiter are refusals, other statuses from 500 on and
+/// other errors are errors. The remaining 4xx are the caller's affair, and fine.
+pub fn outcome<B, E: Failure<Form>, Form>(response: &Result<Response<B>, E>) -> Outcome {
+    let response = match response {
+        Ok(response) => response,
+        Err(error) if error.is_refusal() => return Outcome::Refused,
+        Err(_) => return Outcome::Error,
+    };
     match response.status() {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
             Outcome::Refused
@@ -136,8 +141,9 @@ fn put<T: Clone + Send + Sync + 'static>(extensions: &mut Extensions, value: Opt
 
 /// Retries of requests that may be repeated: those of idempotent methods (RFC 9110, 9.2.2), with an `Idempotency-Key`, or with
 /// [`Repeatable`] in their extensions. Worth it are statuses 429, 502, 503 and 504, and errors of the transport; `Retry-After` is
-/// heeded (RFC 9110, 10.2.3; a date counts from the answer's own `Date`, so that clocks need not agree).
-pub fn retries<B: Clone, R, E>() -> Protocol<Request<B>, Result<Response<R>, E>> {
+/// heeded (RFC 9110, 10.2.3; a date counts from the answer's own `Date`, so that clocks need not agree). A [refusal](Failure) by a
+/// breaker or a limiter stands: asking it again would only take up a try that others could have.
+pub fn retries<B: Clone, R, E: Failure<Form>, Form>() -> Protocol<Request<B>, Result<Response<R>, E>> {
     Protocol { again, deadline: carried_deadline().get, verdict }
 }
 
@@ -149,8 +155,12 @@ fn again<B: Clone>(request: &Request<B>) -> Option<Request<B>> {
     may_repeat.then(|| request.clone())
 }
 
-fn verdict<R, E>(response: &Result<Response<R>, E>) -> Verdict {
-    let Ok(response) = response else { return Verdict::Transient };
+fn verdict<R, E: Failure<Form>, Form>(response: &Result<Response<R>, E>) -> Verdict {
+    let response = match response {
+        Ok(response) => response,
+        Err(error) if error.is_refusal() => return Verdict::Final,
+        Err(_) => return Verdict::Transient,
+    };
     match response.status() {
         StatusCode::TOO_MANY_REQUESTS
         | StatusCode::BAD_GATEWAY
@@ -183,12 +193,14 @@ pub fn overloaded<R: Default>(retry_after: Duration) -> Response<R> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+
     use kandela_algebra::laws;
 
     use super::*;
     use crate::trace_context::Ids;
 
-    type Answer = Result<Response<()>, ()>;
+    type Answer = Result<Response<()>, fmt::Error>;
 
     fn answered(status: StatusCode, headers: &[(HeaderName, &'static str)]) -> Answer {
         let mut response = Response::new(());
@@ -263,7 +275,7 @@ mod tests {
         assert_eq!(verdict(&answered(busy, &dates)), later(30));
         assert_eq!(verdict(&answered(busy, &[(RETRY_AFTER, "soon")])), Verdict::Transient);
         assert_eq!(verdict(&answered(busy, &[(RETRY_AFTER, "99999999999999999999999")])), later(u64::MAX));
-        assert_eq!(verdict(&Ok::<_, ()>(overloaded::<()>(Duration::from_millis(1200)))), later(2));
+        assert_eq!(verdict(&Ok::<_, fmt::Error>(overloaded::<()>(Duration::from_millis(1200)))), later(2));
     }
 
     #[test]
@@ -272,7 +284,7 @@ mod tests {
         assert_eq!(verdict(&answered(StatusCode::NOT_FOUND, &[])), Verdict::Final);
         assert_eq!(verdict(&answered(StatusCode::INTERNAL_SERVER_ERROR, &[])), Verdict::Final);
         assert_eq!(verdict(&answered(StatusCode::BAD_GATEWAY, &[])), Verdict::Transient);
-        assert_eq!(verdict(&Err::<Response<()>, _>(())), Verdict::Transient);
+        assert_eq!(verdict(&Err::<Response<()>, _>(fmt::Error)), Verdict::Transient);
     }
 
     #[test]
@@ -280,7 +292,7 @@ mod tests {
         assert_eq!(outcome(&answered(StatusCode::NOT_FOUND, &[])), Outcome::Ok);
         assert_eq!(outcome(&answered(StatusCode::INTERNAL_SERVER_ERROR, &[])), Outcome::Error);
         assert_eq!(outcome(&answered(StatusCode::GATEWAY_TIMEOUT, &[])), Outcome::Refused);
-        assert_eq!(outcome(&Err::<Response<()>, _>(())), Outcome::Error);
+        assert_eq!(outcome(&Err::<Response<()>, _>(fmt::Error)), Outcome::Error);
     }
 
     #[test]

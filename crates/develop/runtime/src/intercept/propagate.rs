@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use kandela_algebra::intercept::{Field, Intercept};
 
-use crate::trace_context::{Ids, SpanContext};
+use crate::trace_context::{Ids, SpanContext, SpanId};
 
 /// An interceptor that takes a request's context from one field, and puts that of a child of it into another.
 ///
 /// On the way in: from the headers into what the handler finds (`Propagate::new(ids, true, received, current)`); on the way out:
-/// from what the caller was in, into the headers. A request that brings no good context starts a trace. Whoever records a span for
-/// the call records it under the ids of the child.
+/// from what the caller was in, into the headers. A request that brings no good context starts a trace.
+///
+/// The child is a span that somebody has to record, or what is handed on has a parent that nobody knows: [`Spans`](super::spans::Spans)
+/// does both (cargo feature `profiler`), and [`Tracer::start_as`](crate::tracer::Tracer::start_as) does it by hand.
 pub struct Propagate<Req, Resp> {
     ids: Arc<Ids>,
     samples: bool,
@@ -32,6 +34,18 @@ impl<Req, Resp> Propagate<Req, Resp> {
     ) -> Propagate<Req, Resp> {
         Propagate { ids, samples, from, to, response: PhantomData }
     }
+
+    /// The span that the request brings as its parent, and the child that is to be handed on.
+    pub(super) fn parent_and_child(&self, request: &Req) -> (Option<SpanId>, SpanContext) {
+        match (self.from.get)(request) {
+            Some(parent) => (Some(parent.parent.span_id), parent.child(&self.ids)),
+            None => (None, SpanContext::root(&self.ids, self.samples)),
+        }
+    }
+
+    pub(super) fn hand_on(&self, request: &mut Req, child: SpanContext) {
+        (self.to.set)(request, Some(child));
+    }
 }
 
 impl<Req, Resp> Intercept<Req, Resp> for Propagate<Req, Resp> {
@@ -40,11 +54,8 @@ impl<Req, Resp> Intercept<Req, Resp> for Propagate<Req, Resp> {
     type State = ();
 
     fn before(&self, mut request: Req) -> ControlFlow<Resp, (Req, ())> {
-        let context = match (self.from.get)(&request) {
-            Some(context) => context.child(&self.ids),
-            None => SpanContext::root(&self.ids, self.samples),
-        };
-        (self.to.set)(&mut request, Some(context));
+        let (_, child) = self.parent_and_child(&request);
+        self.hand_on(&mut request, child);
         ControlFlow::Continue((request, ()))
     }
 

@@ -26,7 +26,7 @@ pub type Prioritise<Request> = fn(&Request) -> Priority;
 pub type Classify<Response, Error> = fn(&Result<Response, Error>) -> Ended;
 
 /// Puts a limiter around a service.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct LimiterLayer<Request, Response, Error> {
     limiter: Limiter,
     prioritise: Prioritise<Request>,
@@ -56,6 +56,14 @@ impl<Request, Response, Error> LimiterLayer<Request, Response, Error> {
     }
 }
 
+// Not derived: requests, answers and errors need not be `Clone`.
+impl<Request, Response, Error> Clone for LimiterLayer<Request, Response, Error> {
+    fn clone(&self) -> Self {
+        let limiter = self.limiter.clone();
+        LimiterLayer { limiter, prioritise: self.prioritise, classify: self.classify }
+    }
+}
+
 impl<S, Request, Response, Error> Layer<S> for LimiterLayer<Request, Response, Error> {
     type Service = Limited<S, Request, Response, Error>;
 
@@ -65,12 +73,19 @@ impl<S, Request, Response, Error> Layer<S> for LimiterLayer<Request, Response, E
 }
 
 /// A service behind a limiter.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Limited<S, Request, Response, Error> {
     inner: S,
     limiter: Limiter,
     prioritise: Prioritise<Request>,
     classify: Classify<Response, Error>,
+}
+
+impl<S: Clone, Request, Response, Error> Clone for Limited<S, Request, Response, Error> {
+    fn clone(&self) -> Self {
+        let (inner, limiter) = (self.inner.clone(), self.limiter.clone());
+        Limited { inner, limiter, prioritise: self.prioritise, classify: self.classify }
+    }
 }
 
 /// Why a limited service brought no answer.
@@ -94,7 +109,7 @@ impl<E: fmt::Display> fmt::Display for LimitedError<E> {
 impl<E: std::error::Error + 'static> std::error::Error for LimitedError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            LimitedError::Refused(_) => None,
+            LimitedError::Refused(refused) => Some(refused),
             LimitedError::Failed(error) => Some(error),
         }
     }
