@@ -119,7 +119,14 @@ fn the_others_go_on_when_a_replica_is_killed() {
     let left = shop.url("catalogue", 0).replace("http://", "");
     let split =
         put(&format!("{gateway}/split"), &format!(r#"{{"service":"catalogue","weights":{{"{left}":1}}}}"#));
-    assert_eq!(split.json()["catalogue"], serde_json::json!({ left: 1.0 }), "{split:?}");
+    assert_eq!(split.json()["catalogue"], serde_json::json!({ left.clone(): 1.0 }), "{split:?}");
+    let elsewhere =
+        put(&format!("{gateway}/split"), r#"{"service":"catalogue","weights":{"127.0.0.1:9":1}}"#);
+    assert_eq!(elsewhere.status, 400, "{elsewhere:?}");
+    assert!(
+        elsewhere.body.contains(&format!("no replica listens at 127.0.0.1:9; there are {left}, ")),
+        "{elsewhere:?}"
+    );
     let none = put(&format!("{gateway}/split"), r#"{"service":"bank","weights":{"127.0.0.1:1":1}}"#);
     assert_eq!(none.status, 404, "{none:?}");
 
