@@ -2,6 +2,7 @@
 
 mod admin;
 mod endpoints;
+mod health;
 mod listen;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::settings::Settings;
 use crate::split::Split;
 use crate::telemetry;
 pub(crate) use endpoints::Endpoints;
+pub(crate) use health::Health;
 
 /// What a process is started with.
 pub(crate) struct Plan {
