@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use parking_lot::RwLock;
 
+use crate::figure::short;
+
 /// The replicas of one service, as a caller sees them.
 pub(crate) struct Split {
     /// All there are, whether or not they get calls.
@@ -34,7 +36,7 @@ impl Split {
                 return Err(format!("no replica listens at {address}; there are {}", self.known.join(", ")));
             }
             if !(0.0..=1e6).contains(weight) {
-                return Err(format!("the weight of {address} is {weight}; it may be 0 to 1000000"));
+                return Err(format!("the weight of {address} is {}; it may be 0 to 1000000", short(*weight)));
             }
         }
         if weights.values().sum::<f64>() <= 0.0 {

@@ -32,6 +32,19 @@ fn a_customer_buys_something() {
     assert_eq!(again.status, 409, "the basket is empty now: {again:?}");
     let unknown = get(&format!("{gateway}/items/20000"));
     assert_eq!(unknown.status, 404, "{unknown:?}");
+
+    for (path, status, said) in [
+        ("/browse?category=many", 400, "category"),
+        ("/items/many", 400, "many"),
+        ("/nowhere", 404, "there is no /nowhere here"),
+        ("/checkout", 405, "/checkout does not take GET"),
+    ] {
+        let wrong = get(&format!("{gateway}{path}"));
+        assert_eq!(wrong.status, status, "{wrong:?}");
+        assert!(wrong.json()["error"].as_str().is_some_and(|error| error.contains(said)), "{wrong:?}");
+    }
+    let log = std::fs::read_to_string(shop.data().join("logs/gateway-0.log")).expect("a log");
+    assert!(log.contains("serving") && !log.contains('\u{1b}'), "a file has no colours: {log:?}");
 }
 
 #[test]
