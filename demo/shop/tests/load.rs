@@ -53,6 +53,11 @@ fn requests_do_not_wait_for_answers_and_their_time_counts_from_when_they_were_du
     assert!(summary["requests"].as_u64().is_some_and(|requests| requests > 8), "{summary}");
     assert!(summary["p50_ms"].as_f64().is_some_and(|ms| (1000.0..2000.0).contains(&ms)), "{summary}");
 
+    let impatient = lines(&load(&[&arguments[..], &["--timeout", "200ms"]].concat()));
+    let summary = impatient.last().expect("a summary");
+    assert!(summary["timed_out"].as_u64().is_some_and(|left| left > 8), "{summary}");
+    assert_eq!(summary["timed_out"], summary["errors"], "{summary}");
+
     let bounded = lines(&load(&[&arguments[..], &["--in-flight", "2"]].concat()));
     let summary = bounded.last().expect("a summary");
     assert!(summary["dropped"].as_u64().is_some_and(|dropped| dropped > 2), "{summary}");

@@ -46,7 +46,7 @@ pub(super) async fn all(
         let (client, target, told, timeout) = (client.clone(), target.clone(), told.clone(), plan.timeout);
         tokio::spawn(async move {
             let outcome = tokio::time::timeout_at((due + timeout).into(), send(&client, &target, step)).await;
-            let outcome = outcome.unwrap_or(Outcome::Failed);
+            let outcome = outcome.unwrap_or(Outcome::TimedOut);
             tell(&told, Event::Settled { minute, outcome, seconds: due.elapsed().as_secs_f64() });
             drop(place);
         });
