@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::figure::short;
 use crate::load::{self, Objective};
 use crate::process::{self, Plan};
 use crate::services::Service;
@@ -88,10 +89,10 @@ struct Load {
     #[command(flatten)]
     source: Source,
     /// How much faster than real a minute passes
-    #[arg(long, default_value_t = 60.0)]
+    #[arg(long, default_value_t = 60.0, allow_negative_numbers = true)]
     compress: f64,
     /// How many times the source's requests a second
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     scale: f64,
     /// Leave out the source's first part (12h, 30m)
     #[arg(long, default_value = "0s", value_parser = duration)]
@@ -171,10 +172,10 @@ fn load_plan(load: Load) -> Result<load::Plan> {
         None => Objective::from(settings::slo()?),
     };
     if !(0.01..=1e5).contains(&load.compress) {
-        bail!("--compress is {}; it may be 0.01 to 100000", load.compress);
+        bail!("--compress is {}; it may be 0.01 to 100000", short(load.compress));
     }
     if !(0.0..=1e6).contains(&load.scale) {
-        bail!("--scale is {}; it may be 0 to 1000000", load.scale);
+        bail!("--scale is {}; it may be 0 to 1000000", short(load.scale));
     }
     if load.in_flight == 0 || load.in_flight > 100_000 {
         bail!("--in-flight is {}; it may be 1 to 100000", load.in_flight);
@@ -196,7 +197,10 @@ fn load_plan(load: Load) -> Result<load::Plan> {
 
 fn replicas(text: &str) -> Result<(Service, usize), String> {
     let (name, count) = text.split_once('=').ok_or("give SERVICE=N, such as checkout=2")?;
-    let service = Service::from_str(name, true)?;
+    let service = Service::from_str(name, true).map_err(|_| {
+        let known = Service::ALL.map(Service::name).join(", ");
+        format!("there is no service {name:?}; there are {known}")
+    })?;
     match count.parse() {
         Ok(count @ 1..=8) => Ok((service, count)),
         _ => Err(format!("{count:?} replicas; it may be 1 to 8")),
@@ -233,6 +237,13 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn replicas_of_no_service_are_answered_with_the_services_that_there_are() {
+        assert_eq!(replicas("checkout=2"), Ok((Service::Checkout, 2)));
+        let error = replicas("foo=2").expect_err("no such service");
+        assert!(error.contains("no service \"foo\"; there are gateway, catalogue, cart"), "{error}");
     }
 
     #[test]

@@ -46,6 +46,22 @@ impl KnobMaker {
         format!("{}.{name}", self.service)
     }
 
+    /// Which of a part's own knobs `names` may be why it can't be built with their values: those that a file sets, and the file.
+    pub(crate) fn place(&self, names: &[&str]) -> String {
+        let full: Vec<String> = names.iter().map(|name| self.name(name)).collect();
+        let (mut set, mut file) = (Vec::new(), None);
+        for name in &full {
+            if let Some(path) = self.settings.file_that_sets(name) {
+                file = Some(path);
+                set.push(name.as_str());
+            }
+        }
+        match file {
+            Some(path) => format!("{}: {}", path.display(), set.join(", ")),
+            None => full.join(", "),
+        }
+    }
+
     /// With which value the settings have a part's own knob `name` begin: a size.
     pub(crate) fn initial_size(&self, name: &str) -> Result<usize> {
         self.initial(&self.name(name), &KnobType::Int { min: 0, max: i64::MAX, log: true })
@@ -94,7 +110,12 @@ impl KnobMaker {
         let name = self.name(name);
         let initial = self.initial(&name, &kind)?;
         let spec = KnobSpec { name, kind, step_cap, cost: ApplyCost::Live };
-        let knob = Arc::new(LeasedKnob::new(spec, initial, self.steward.clock().clone())?);
+        let file = self.settings.file_that_sets(&spec.name);
+        let made = LeasedKnob::new(spec, initial, self.steward.clock().clone());
+        let knob = Arc::new(match file {
+            Some(path) => made.with_context(|| path.display().to_string())?,
+            None => made?,
+        });
         self.steward.knobs().add(&knob);
         Ok(knob)
     }
@@ -102,7 +123,9 @@ impl KnobMaker {
     fn initial<T: Scalar>(&self, name: &str, kind: &KnobType) -> Result<T> {
         let value = self.settings.get(name)?;
         let initial = initial_value(value, kind).and_then(|value| T::from_value(&value));
-        initial.with_context(|| format!("knob {name}: {value:?} is of another type than the knob"))
+        let file = self.settings.file_that_sets(name);
+        let place = file.map(|path| format!("{}: ", path.display())).unwrap_or_default();
+        initial.with_context(|| format!("{place}knob {name}: {value:?} is of another type than the knob"))
     }
 }
 
@@ -120,6 +143,8 @@ fn initial_value(value: &Value, kind: &KnobType) -> Option<KnobValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resilience::breaker::Breaker;
+    use crate::resilience::pool::{Places, Pool};
 
     fn maker() -> KnobMaker {
         KnobMaker::new("gateway", Steward::default(), Settings::defaults().expect("built in"))
@@ -131,6 +156,40 @@ mod tests {
         let size = maker.size("cart.pool.size", 1..=64).expect("within its range");
         assert_eq!(size.read(), 5);
         assert!(maker.steward.knobs().get("gateway.cart.pool.size").is_some());
+    }
+
+    #[test]
+    fn a_value_that_can_not_be_is_named_with_its_file_and_its_whole_name() {
+        for (text, said) in [
+            (
+                "[knobs]\n\"gateway.cart.pool.size\" = 1000",
+                "gateway.cart.pool.size: pool.size is 1000; it may be 1 to 64",
+            ),
+            (
+                "[downstream]\n\"breaker.failure_rate\" = 7.0",
+                "gateway.cart.breaker.failure_rate: breaker.failure_rate is 7.0",
+            ),
+            (
+                "[knobs]\n\"gateway.cart.pool.size\" = \"many\"",
+                "knob gateway.cart.pool.size: String(\"many\") is of another type",
+            ),
+            (
+                "[knobs]\n\"gateway.cart.breaker.failure_rate\" = 7.0",
+                "gateway.cart.breaker.failure_rate: breaker.failure_rate is 7.0",
+            ),
+            ("[knobs]\n\"gateway.cart.retries\" = 99", "knob gateway.cart.retries"),
+        ] {
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            std::fs::write(file.path(), text).expect("writable");
+            let settings = Settings::with_file(Some(file.path())).expect("names knobs that there are");
+            let knobs = KnobMaker::new("gateway", Steward::default(), settings);
+            let built = Pool::new(&knobs, "cart", Places).map(drop);
+            let built = built.and_then(|()| Breaker::new(&knobs, "cart").map(drop));
+            let built = built.and_then(|()| knobs.count("cart.retries", 5).map(drop));
+            let error = format!("{:#}", built.expect_err(text));
+            let said = format!("{}: {said}", file.path().display());
+            assert!(error.starts_with(&said), "{error}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::cli::Format;
+use crate::downstream::http_client;
 pub(crate) use minutes::{day, read_minutes};
 pub(crate) use objective::Objective;
 
@@ -35,6 +36,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The target as paths are put behind it.
+    fn target(&self) -> &str {
+        self.target.trim_end_matches('/')
+    }
+
     /// How long a minute takes.
     fn minute(&self) -> Duration {
         Duration::from_secs_f64(60.0 / self.compress)
@@ -56,12 +62,15 @@ impl Plan {
     pub(crate) async fn run(self) -> Result<()> {
         let expected = self.expected()?;
         let first_minute = usize::try_from(self.skip.as_secs() / 60)?;
+        // Before anything is printed: where nobody answers there is nothing to report.
+        let client = http_client();
+        send::check(&client, self.target()).await?;
         let (told, outcomes) = tokio::sync::mpsc::unbounded_channel();
         let report = tokio::task::spawn_blocking({
             let (objective, format, total) = (self.objective, self.format, expected.len());
             move || report::print(outcomes, objective, format, first_minute, total)
         });
-        send::all(&self, &expected, told).await?;
+        send::all(&self, client, &expected, told).await?;
         report.await?
     }
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod endpoints;
+mod health;
 mod listen;
 
 use std::collections::BTreeMap;
@@ -14,12 +15,14 @@ use anyhow::{Context, Result, bail};
 use kandela_runtime::steward::Steward;
 
 use crate::downstream::{Downstream, HttpClient, http_client};
+use crate::extract;
 use crate::knobs::KnobMaker;
 use crate::services::Service;
 use crate::settings::Settings;
 use crate::split::Split;
 use crate::telemetry;
 pub(crate) use endpoints::Endpoints;
+pub(crate) use health::Health;
 
 /// What a process is started with.
 pub(crate) struct Plan {
@@ -91,6 +94,7 @@ pub(crate) async fn run(plan: Plan) -> Result<()> {
         turning: Arc::default(),
     };
     let router = endpoints.router().merge(admin::router(admin));
+    let router = router.fallback(extract::no_such_path).method_not_allowed_fallback(extract::no_such_method);
     tokio::spawn(faults.leak());
     tokio::spawn(look_after(steward));
     tracing::info!(service = plan.service.name(), address = %plan.listen, "serving");

@@ -1,7 +1,7 @@
 //! What the shop starts with: the frozen defaults, and what a file says over them.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -34,13 +34,15 @@ struct File {
 pub(crate) struct Settings {
     knobs: BTreeMap<String, Value>,
     downstream: BTreeMap<String, Value>,
+    /// The file over the defaults, and what it says: knobs, or their endings.
+    file: Option<(PathBuf, BTreeSet<String>)>,
 }
 
 impl Settings {
     /// The frozen defaults.
     pub(crate) fn defaults() -> Result<Settings> {
         let file: File = toml::from_str(DEFAULTS).context("defaults.toml")?;
-        Ok(Settings { knobs: file.knobs, downstream: file.downstream })
+        Ok(Settings { knobs: file.knobs, downstream: file.downstream, file: None })
     }
 
     /// The frozen defaults, with what the file at `path` says over them.
@@ -48,11 +50,13 @@ impl Settings {
         let mut settings = Settings::defaults()?;
         let Some(path) = path else { return Ok(settings) };
         let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-        settings.overlay(&text).with_context(|| format!("{}", path.display()))?;
+        let said = settings.overlay(&text).with_context(|| path.display().to_string())?;
+        settings.file = Some((path.to_owned(), said));
         Ok(settings)
     }
 
-    fn overlay(&mut self, text: &str) -> Result<()> {
+    /// Which knobs, or endings, `text` sets.
+    fn overlay(&mut self, text: &str) -> Result<BTreeSet<String>> {
         let file: File = toml::from_str(text)?;
         for key in file.downstream.keys() {
             if !self.downstream.contains_key(key) {
@@ -66,9 +70,18 @@ impl Settings {
                 bail!("no knob is called {name}; GET /knobs of a service lists its own");
             }
         }
+        let said = file.knobs.keys().chain(file.downstream.keys()).cloned().collect();
         self.knobs.extend(file.knobs);
         self.downstream.extend(file.downstream);
-        Ok(())
+        Ok(said)
+    }
+
+    /// The file over the defaults, if the knob `name` has its value from there.
+    pub(crate) fn file_that_sets(&self, name: &str) -> Option<&Path> {
+        let (path, said) = self.file.as_ref()?;
+        let own = said.contains(name);
+        let shared = || !self.knobs.contains_key(name) && said.iter().any(|end| name.ends_with(end));
+        (own || shared()).then_some(path)
     }
 
     /// The value of the knob `name`: its own, or the one that all knobs of that ending have.

@@ -4,15 +4,21 @@ use std::collections::BTreeMap;
 
 use parking_lot::RwLock;
 
+use crate::figure::short;
+
 /// The replicas of one service, as a caller sees them.
 pub(crate) struct Split {
+    /// All there are, whether or not they get calls.
+    known: Vec<String>,
+    /// Those that are named in the split, by weight.
     replicas: RwLock<Vec<(String, f64)>>,
 }
 
 impl Split {
     /// All replicas alike.
     pub(crate) fn even(addresses: Vec<String>) -> Split {
-        Split { replicas: RwLock::new(addresses.into_iter().map(|address| (address, 1.0)).collect()) }
+        let replicas = addresses.iter().map(|address| (address.clone(), 1.0)).collect();
+        Split { known: addresses, replicas: RwLock::new(replicas) }
     }
 
     /// Address and weight of each replica.
@@ -26,8 +32,11 @@ impl Split {
     /// What is wrong with `weights`; the old ones then hold.
     pub(crate) fn set(&self, weights: &BTreeMap<String, f64>) -> Result<(), String> {
         for (address, weight) in weights {
+            if !self.known.contains(address) {
+                return Err(format!("no replica listens at {address}; there are {}", self.known.join(", ")));
+            }
             if !(0.0..=1e6).contains(weight) {
-                return Err(format!("the weight of {address} is {weight}; it may be 0 to 1000000"));
+                return Err(format!("the weight of {address} is {}; it may be 0 to 1000000", short(*weight)));
             }
         }
         if weights.values().sum::<f64>() <= 0.0 {
@@ -77,6 +86,22 @@ mod tests {
     fn a_replica_that_is_not_wanted_gets_no_calls() {
         assert_eq!(split().pick(0.1, |address| address == "b:2").as_deref(), Some("b:2"));
         assert_eq!(split().pick(0.1, |_| false), None);
+    }
+
+    #[test]
+    fn an_address_that_no_replica_has_is_refused_with_those_that_there_are() {
+        let split = split();
+        let error = split.set(&BTreeMap::from([("c:3".to_owned(), 1.0)])).expect_err("no replica");
+        assert_eq!(error, "no replica listens at c:3; there are a:1, b:2");
+        assert_eq!(split.weights()["a:1"], 9.0, "the old weights hold");
+    }
+
+    #[test]
+    fn a_replica_that_was_left_out_may_come_back() {
+        let split = split();
+        split.set(&BTreeMap::from([("a:1".to_owned(), 1.0)])).expect("valid");
+        split.set(&BTreeMap::from([("b:2".to_owned(), 1.0)])).expect("b:2 is still there");
+        assert_eq!(split.pick(0.0, |_| true).as_deref(), Some("b:2"));
     }
 
     #[test]

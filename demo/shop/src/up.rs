@@ -1,5 +1,7 @@
 //! Starts the whole shop as child processes on this machine, and stops them.
 
+mod folder;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
@@ -8,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use http::Uri;
+use http_body_util::{BodyExt, Full, Limited};
 use serde::Serialize;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -56,6 +59,7 @@ struct Shown {
 pub(crate) async fn run(plan: Plan) -> Result<()> {
     // A mistake in the file is said here once, not in eight logs.
     Settings::with_file(plan.knobs.as_deref())?;
+    let _held = folder::hold(&plan.data)?;
     let addresses = addresses(&plan)?;
     let data = plan.data.clone();
     tokio::task::spawn_blocking(move || process::prepare(&data)).await??;
@@ -65,12 +69,12 @@ pub(crate) async fn run(plan: Plan) -> Result<()> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
     let mut replicas = start(&plan, &addresses)?;
-    let started = tokio::select! {
+    let mut result = tokio::select! {
         healthy = wait_until_healthy(&mut replicas, &plan.data) => healthy,
         _ = interrupted.recv() => Ok(()),
         _ = terminated.recv() => Ok(()),
     };
-    if started.is_ok() {
+    if result.is_ok() {
         write_layout(&plan.data, &replicas)?;
         print_layout(&plan.data, &replicas);
         let mut look = tokio::time::interval(Duration::from_millis(500));
@@ -78,14 +82,18 @@ pub(crate) async fn run(plan: Plan) -> Result<()> {
             tokio::select! {
                 _ = interrupted.recv() => break,
                 _ = terminated.recv() => break,
-                _ = look.tick() => tell_who_ended(&mut replicas),
+                _ = look.tick() => tell_who_ended(&mut replicas, &plan.data),
+            }
+            if replicas.iter().all(|replica| replica.ended) {
+                result = Err(anyhow!("no service is left; look into {}", logs(&plan.data).display()));
+                break;
             }
         }
         say("stopping");
     }
     remove_layout(&plan.data);
     stop(replicas).await;
-    started
+    result
 }
 
 /// The address of each replica of each service.
@@ -115,7 +123,7 @@ fn addresses(plan: &Plan) -> Result<BTreeMap<Service, Vec<String>>> {
 
 fn start(plan: &Plan, addresses: &BTreeMap<Service, Vec<String>>) -> Result<Vec<Replica>> {
     let program = std::env::current_exe().context("finding this program")?;
-    let logs = plan.data.join("logs");
+    let logs = logs(&plan.data);
     std::fs::create_dir_all(&logs).with_context(|| format!("making {}", logs.display()))?;
     let mut replicas = Vec::new();
     for service in Service::ALL {
@@ -145,15 +153,24 @@ fn start(plan: &Plan, addresses: &BTreeMap<Service, Vec<String>>) -> Result<Vec<
     Ok(replicas)
 }
 
+fn logs(data: &Path) -> PathBuf {
+    data.join("logs")
+}
+
 fn log_file(data: &Path, service: Service, number: usize) -> PathBuf {
-    data.join("logs").join(format!("{}-{number}.log", service.name()))
+    logs(data).join(format!("{}-{number}.log", service.name()))
 }
 
 async fn wait_until_healthy(replicas: &mut [Replica], data: &Path) -> Result<()> {
     let client = http_client();
     let since = Instant::now();
     for replica in replicas {
-        while !is_healthy(&client, &replica.address).await {
+        loop {
+            // Another shop may listen there: it is the child that has to answer.
+            let answering = who_answers(&client, &replica.address).await;
+            if answering.is_some() && answering == replica.child.id() {
+                break;
+            }
             let log = log_file(data, replica.service, replica.number);
             if let Some(status) = replica.child.try_wait()? {
                 let said = std::fs::read_to_string(&log).unwrap_or_default();
@@ -168,12 +185,16 @@ async fn wait_until_healthy(replicas: &mut [Replica], data: &Path) -> Result<()>
     Ok(())
 }
 
-async fn is_healthy(client: &HttpClient, address: &str) -> bool {
-    let Ok(uri) = format!("http://{address}/healthz").parse::<Uri>() else { return false };
-    let mut request = http::Request::new(http_body_util::Full::new(Bytes::new()));
-    *request.uri_mut() = uri;
-    let answer = tokio::time::timeout(Duration::from_secs(1), client.request(request)).await;
-    matches!(answer, Ok(Ok(answer)) if answer.status().is_success())
+/// Which process answers that it is healthy at `address`.
+async fn who_answers(client: &HttpClient, address: &str) -> Option<u32> {
+    let mut request = http::Request::new(Full::new(Bytes::new()));
+    *request.uri_mut() = format!("http://{address}/healthz").parse::<Uri>().ok()?;
+    let exchange = async {
+        let answer = client.request(request).await.ok().filter(|answer| answer.status().is_success())?;
+        Limited::new(answer.into_body(), 1024).collect().await.ok()
+    };
+    let body = tokio::time::timeout(Duration::from_secs(1), exchange).await.ok()??.to_bytes();
+    process::Health::read(&body).map(|health| health.pid)
 }
 
 fn layout_file(data: &Path) -> PathBuf {
@@ -220,11 +241,13 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-fn tell_who_ended(replicas: &mut [Replica]) {
+fn tell_who_ended(replicas: &mut [Replica], data: &Path) {
     for replica in replicas.iter_mut().filter(|replica| !replica.ended) {
         if let Ok(Some(status)) = replica.child.try_wait() {
             replica.ended = true;
-            say(&format!("{} {} ended: {status}", replica.service.name(), replica.number));
+            let log = log_file(data, replica.service, replica.number);
+            let name = replica.service.name();
+            say(&format!("{name} {} ended: {status}; its log is {}", replica.number, log.display()));
         }
     }
 }

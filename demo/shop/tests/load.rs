@@ -53,6 +53,11 @@ fn requests_do_not_wait_for_answers_and_their_time_counts_from_when_they_were_du
     assert!(summary["requests"].as_u64().is_some_and(|requests| requests > 8), "{summary}");
     assert!(summary["p50_ms"].as_f64().is_some_and(|ms| (1000.0..2000.0).contains(&ms)), "{summary}");
 
+    let impatient = lines(&load(&[&arguments[..], &["--timeout", "200ms"]].concat()));
+    let summary = impatient.last().expect("a summary");
+    assert!(summary["timed_out"].as_u64().is_some_and(|left| left > 8), "{summary}");
+    assert_eq!(summary["timed_out"], summary["errors"], "{summary}");
+
     let bounded = lines(&load(&[&arguments[..], &["--in-flight", "2"]].concat()));
     let summary = bounded.last().expect("a summary");
     assert!(summary["dropped"].as_u64().is_some_and(|dropped| dropped > 2), "{summary}");
@@ -63,6 +68,7 @@ fn requests_do_not_wait_for_answers_and_their_time_counts_from_when_they_were_du
 fn what_can_not_be_done_is_said() {
     let nobody = load(&["--day", "--target", "http://127.0.0.1:9"]);
     assert!(!nobody.status.success());
+    assert!(nobody.stdout.is_empty(), "there is nothing to report: {nobody:?}");
     assert!(
         String::from_utf8_lossy(&nobody.stderr).contains("does not answer; start the shop"),
         "{nobody:?}"
@@ -70,6 +76,9 @@ fn what_can_not_be_done_is_said() {
 
     let file = load(&["--replay", "no-such-file.csv"]);
     assert!(String::from_utf8_lossy(&file.stderr).contains("no-such-file.csv"), "{file:?}");
+    let compress = load(&["--day", "--compress", "-1"]);
+    let said = "--compress is -1; it may be 0.01 to 100000";
+    assert!(String::from_utf8_lossy(&compress.stderr).contains(said), "{compress:?}");
     let slo = load(&["--day", "--slo", "fast"]);
     assert!(String::from_utf8_lossy(&slo.stderr).contains("give p99=300ms,errors=1%"), "{slo:?}");
 }

@@ -32,6 +32,19 @@ fn a_customer_buys_something() {
     assert_eq!(again.status, 409, "the basket is empty now: {again:?}");
     let unknown = get(&format!("{gateway}/items/20000"));
     assert_eq!(unknown.status, 404, "{unknown:?}");
+
+    for (path, status, said) in [
+        ("/browse?category=many", 400, "category"),
+        ("/items/many", 400, "many"),
+        ("/nowhere", 404, "there is no /nowhere here"),
+        ("/checkout", 405, "/checkout does not take GET"),
+    ] {
+        let wrong = get(&format!("{gateway}{path}"));
+        assert_eq!(wrong.status, status, "{wrong:?}");
+        assert!(wrong.json()["error"].as_str().is_some_and(|error| error.contains(said)), "{wrong:?}");
+    }
+    let log = std::fs::read_to_string(shop.data().join("logs/gateway-0.log")).expect("a log");
+    assert!(log.contains("serving") && !log.contains('\u{1b}'), "a file has no colours: {log:?}");
 }
 
 #[test]
@@ -119,7 +132,14 @@ fn the_others_go_on_when_a_replica_is_killed() {
     let left = shop.url("catalogue", 0).replace("http://", "");
     let split =
         put(&format!("{gateway}/split"), &format!(r#"{{"service":"catalogue","weights":{{"{left}":1}}}}"#));
-    assert_eq!(split.json()["catalogue"], serde_json::json!({ left: 1.0 }), "{split:?}");
+    assert_eq!(split.json()["catalogue"], serde_json::json!({ left.clone(): 1.0 }), "{split:?}");
+    let elsewhere =
+        put(&format!("{gateway}/split"), r#"{"service":"catalogue","weights":{"127.0.0.1:9":1}}"#);
+    assert_eq!(elsewhere.status, 400, "{elsewhere:?}");
+    assert!(
+        elsewhere.body.contains(&format!("no replica listens at 127.0.0.1:9; there are {left}, ")),
+        "{elsewhere:?}"
+    );
     let none = put(&format!("{gateway}/split"), r#"{"service":"bank","weights":{"127.0.0.1:1":1}}"#);
     assert_eq!(none.status, 404, "{none:?}");
 

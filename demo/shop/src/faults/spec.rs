@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::figure::short;
+
 /// A fault as it is asked for and shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Fault {
@@ -137,7 +139,7 @@ fn within(field: &str, given: f64, low: f64, high: f64) -> Result<(), String> {
     if (low..=high).contains(&given) {
         return Ok(());
     }
-    Err(format!("{field} is {given}; it may be {low} to {high}"))
+    Err(format!("{field} is {}; it may be {low} to {high}", short(given)))
 }
 
 #[cfg(test)]
@@ -161,6 +163,7 @@ mod tests {
             (r#"{"kind":"smoke"}"#, "fault 0: kind is \"smoke\"; it may be latency, errors"),
             (r#"[{"kind":"drop"},{"kind":"drop","share":1.5}]"#, "fault 1: share is 1.5; it may be 0 to 1"),
             (r#"{"kind":"errors","status":200}"#, "status is 200; it may be 400 to 599"),
+            (r#"{"kind":"drop","duration_s":1e300}"#, "duration_s is 1e300; it may be 0.001 to 86400"),
             (r#"{"kind":"errors"}"#, "missing field `status`"),
             (
                 r#"{"kind":"cpu","burn_ms":5,"hold_ms":5}"#,

@@ -19,8 +19,10 @@ pub(super) enum Outcome {
     Ok,
     /// The shop turned it away: 429 or 503.
     Shed,
-    /// Any other bad answer, or none in time.
+    /// Any other bad answer.
     Failed,
+    /// No answer for as long as a customer waits.
+    TimedOut,
     /// Not sent: too many were under way.
     Dropped,
 }
@@ -38,6 +40,8 @@ struct Tally {
     ok: u64,
     shed: u64,
     failed: u64,
+    /// Those of the failed that had no answer in time.
+    timed_out: u64,
     dropped: u64,
     /// Of all that were sent.
     times: LogHistogram,
@@ -46,7 +50,7 @@ struct Tally {
 impl Tally {
     fn new() -> Result<Tally> {
         let times = LogHistogram::with_layout(Layout::for_relative_error(0.01, 2048)?);
-        Ok(Tally { ok: 0, shed: 0, failed: 0, dropped: 0, times })
+        Ok(Tally { ok: 0, shed: 0, failed: 0, timed_out: 0, dropped: 0, times })
     }
 
     fn add(&mut self, outcome: Outcome, seconds: f64) {
@@ -54,6 +58,10 @@ impl Tally {
             Outcome::Ok => self.ok += 1,
             Outcome::Shed => self.shed += 1,
             Outcome::Failed => self.failed += 1,
+            Outcome::TimedOut => {
+                self.failed += 1;
+                self.timed_out += 1;
+            }
             Outcome::Dropped => {
                 self.dropped += 1;
                 return;
@@ -66,6 +74,7 @@ impl Tally {
         self.ok += other.ok;
         self.shed += other.shed;
         self.failed += other.failed;
+        self.timed_out += other.timed_out;
         self.dropped += other.dropped;
         self.times.merge_from(&other.times);
     }
@@ -81,6 +90,7 @@ impl Tally {
             requests: self.requests(),
             ok: self.ok,
             errors: self.failed,
+            timed_out: self.timed_out,
             shed: self.shed,
             dropped: self.dropped,
             error_share: bad as f64 / self.requests().max(1) as f64,
@@ -96,6 +106,8 @@ struct Figures {
     requests: u64,
     ok: u64,
     errors: u64,
+    /// Those of the errors that had no answer in time; they count in the times with how long the customer waited.
+    timed_out: u64,
     shed: u64,
     dropped: u64,
     /// Errors, shed and dropped together.
@@ -223,8 +235,12 @@ impl Report {
             writeln!(self.out, "{}", serde_json::to_string(&summary)?)?;
             return Ok(());
         }
-        let Figures { requests, ok, errors, shed, dropped, p50_ms, p90_ms, p99_ms, .. } = figures;
+        let Figures { requests, ok, errors, timed_out, shed, dropped, p50_ms, p90_ms, p99_ms, .. } = figures;
         writeln!(self.out, "{requests} requests: {ok} ok, {errors} errors, {shed} shed, {dropped} dropped")?;
+        if timed_out > 0 {
+            let what = "had no answer when the customer left; their times are how long the customer waited";
+            writeln!(self.out, "{timed_out} of the errors {what}")?;
+        }
         writeln!(self.out, "p50 {p50_ms:.1} ms, p90 {p90_ms:.1} ms, p99 {p99_ms:.1} ms")?;
         writeln!(self.out, "within the SLO: {minutes_met} of {minutes} minutes, {:.1} %", share_met * 100.0)?;
         if dropped > 0 {
@@ -279,8 +295,14 @@ mod tests {
     }
 
     #[test]
+    fn who_left_without_an_answer_is_an_error_of_its_own_kind() {
+        let figures = tally(&[(Outcome::Failed, 0.1), (Outcome::TimedOut, 10.0)]).figures();
+        assert_eq!((figures.errors, figures.timed_out), (2, 1));
+    }
+
+    #[test]
     fn who_was_turned_away_and_what_was_dropped_count_as_failed() {
-        for outcome in [Outcome::Shed, Outcome::Failed, Outcome::Dropped] {
+        for outcome in [Outcome::Shed, Outcome::Failed, Outcome::TimedOut, Outcome::Dropped] {
             let figures = tally(&[(Outcome::Ok, 0.1), (outcome, 0.1)]).figures();
             assert_eq!(figures.error_share, 0.5, "{outcome:?}");
             assert!(!figures.meets(OBJECTIVE));

@@ -15,13 +15,16 @@ use super::Plan;
 use super::arrivals::Arrivals;
 use super::report::{Event, Outcome};
 use super::session::{Customers, Step};
-use crate::downstream::{HttpClient, SESSION, http_client};
+use crate::downstream::{HttpClient, SESSION};
 
 /// Sends what is `expected` in each minute, and tells how each request went and when each minute's requests are all sent.
-pub(super) async fn all(plan: &Plan, expected: &[f64], told: UnboundedSender<Event>) -> Result<()> {
-    let client = http_client();
-    let target = plan.target.trim_end_matches('/').to_owned();
-    check(&client, &target).await?;
+pub(super) async fn all(
+    plan: &Plan,
+    client: HttpClient,
+    expected: &[f64],
+    told: UnboundedSender<Event>,
+) -> Result<()> {
+    let target = plan.target().to_owned();
     let mut customers = Customers::new(StdRng::seed_from_u64(plan.seed));
     let places = Arc::new(Semaphore::new(plan.in_flight));
     let begin = Instant::now() + Duration::from_millis(10);
@@ -43,7 +46,7 @@ pub(super) async fn all(plan: &Plan, expected: &[f64], told: UnboundedSender<Eve
         let (client, target, told, timeout) = (client.clone(), target.clone(), told.clone(), plan.timeout);
         tokio::spawn(async move {
             let outcome = tokio::time::timeout_at((due + timeout).into(), send(&client, &target, step)).await;
-            let outcome = outcome.unwrap_or(Outcome::Failed);
+            let outcome = outcome.unwrap_or(Outcome::TimedOut);
             tell(&told, Event::Settled { minute, outcome, seconds: due.elapsed().as_secs_f64() });
             drop(place);
         });
@@ -60,7 +63,8 @@ fn tell(told: &UnboundedSender<Event>, event: Event) {
     let _ = told.send(event);
 }
 
-async fn check(client: &HttpClient, target: &str) -> Result<()> {
+/// Whether a shop answers at `target`.
+pub(super) async fn check(client: &HttpClient, target: &str) -> Result<()> {
     let uri: Uri =
         format!("{target}/healthz").parse().with_context(|| format!("--target {target:?} is no URL"))?;
     if uri.scheme_str() != Some("http") {

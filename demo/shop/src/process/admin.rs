@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::health::Health;
 use crate::failure::Failure;
 use crate::faults::{self, Faults};
 use crate::split::Split;
@@ -34,12 +35,16 @@ pub(super) struct Admin {
 
 pub(super) fn router(admin: Admin) -> Router {
     Router::new()
-        .route("/healthz", get(async || "ok\n"))
+        .route("/healthz", get(health))
         .route("/knobs", get(knobs).put(turn))
         .route("/decisions", get(decisions))
         .route("/faults", get(show_faults).put(set_faults).delete(clear_faults))
         .route("/split", get(show_split).put(set_split))
         .with_state(admin)
+}
+
+async fn health() -> String {
+    Health::own().to_string()
 }
 
 async fn knobs(State(admin): State<Admin>) -> Json<Vec<KnobState>> {

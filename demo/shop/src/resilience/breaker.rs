@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use kandela_runtime::breaker::{self, Endpoints, Settings, Span};
 
 use crate::knobs::KnobMaker;
@@ -20,20 +20,22 @@ impl Breaker {
     /// The breaker of the downstream `name`: those of its endpoints begin where the settings have `NAME.breaker.failure_rate`,
     /// `.minimum_calls` and `.open_seconds`.
     pub(crate) fn new(knobs: &KnobMaker, name: &str) -> Result<Breaker> {
-        let minimum_calls = knobs.initial_size(&format!("{name}.breaker.minimum_calls"))?;
+        let own = ["failure_rate", "minimum_calls", "open_seconds"];
+        let [failure_rate, minimum_calls, open_seconds] = own.map(|knob| format!("{name}.breaker.{knob}"));
+        let place = knobs.place(&[&failure_rate, &minimum_calls, &open_seconds]);
+        let minimum_calls = knobs.initial_size(&minimum_calls)?;
         let settings = Settings {
             span: Span::Calls(minimum_calls),
             minimum_calls,
-            failure_rate: knobs.initial_number(&format!("{name}.breaker.failure_rate"))?,
-            open_for: Duration::try_from_secs_f64(
-                knobs.initial_number(&format!("{name}.breaker.open_seconds"))?,
-            )?,
+            failure_rate: knobs.initial_number(&failure_rate)?,
+            open_for: Duration::try_from_secs_f64(knobs.initial_number(&open_seconds)?)
+                .with_context(|| place.clone())?,
             learn: knobs.is_self_tuning(),
             ..Settings::default()
         };
         let endpoints =
-            Endpoints::new(&knobs.name(&format!("{name}.breaker")), settings, MOST, knobs.steward())?;
-        Ok(Breaker { endpoints })
+            Endpoints::new(&knobs.name(&format!("{name}.breaker")), settings, MOST, knobs.steward());
+        Ok(Breaker { endpoints: endpoints.context(place)? })
     }
 
     /// Lets a call through to `endpoint`, if it may go.

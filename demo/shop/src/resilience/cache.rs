@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use kandela_runtime::cache;
 use kandela_runtime::knob::LeasedKnob;
 
@@ -21,7 +21,8 @@ impl<V: Clone + Send + Sync + 'static> Cache<V> {
     pub(crate) fn new(knobs: &KnobMaker) -> Result<Cache<V>> {
         let capacity = knobs.initial_size("cache.capacity")?;
         let cache = cache::Cache::builder(&knobs.name("cache"), capacity).capacities(1..=100_000);
-        let cache = cache.shards(1).steward(knobs.steward()).build()?;
+        let cache = cache.shards(1).steward(knobs.steward()).build();
+        let cache = cache.with_context(|| knobs.place(&["cache.capacity"]))?;
         Ok(Cache { cache, ttl: knobs.time("cache.ttl_seconds", 0.1..=600.0)? })
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use kandela_runtime::limiter::{self, Permit, Priority, Settings};
 
 use crate::knobs::KnobMaker;
@@ -29,7 +29,8 @@ impl Limiter {
             max_wait: Duration::ZERO,
             ..Settings::default()
         };
-        Ok(Limiter { limiter: limiter::Limiter::new(&knobs.name("limiter"), settings, knobs.steward())? })
+        let limiter = limiter::Limiter::new(&knobs.name("limiter"), settings, knobs.steward());
+        Ok(Limiter { limiter: limiter.with_context(|| knobs.place(&["limiter.limit"]))? })
     }
 
     /// A place for one request, if there is one.

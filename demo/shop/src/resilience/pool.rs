@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use kandela_runtime::pool::{Manage, Pooled, SelfSizing, Sizer};
 
 use crate::knobs::KnobMaker;
@@ -27,9 +27,11 @@ pub(crate) struct Pool<M: Manage> {
 impl<M: Manage> Pool<M> {
     /// The pool `name` of a service, with the knob `NAME.pool.size`.
     pub(crate) fn new(knobs: &KnobMaker, name: &'static str, manage: M) -> Result<Pool<M>> {
-        let size = knobs.initial_size(&format!("{name}.pool.size"))?;
+        let size_knob = format!("{name}.pool.size");
+        let size = knobs.initial_size(&size_knob)?;
         let pool = kandela_runtime::pool::Pool::builder(&knobs.name(&format!("{name}.pool")), manage);
-        let pool = pool.size(size).sizes(SIZES).acquire_timeout(LONGEST_WAIT).build(knobs.steward())?;
+        let pool = pool.size(size).sizes(SIZES).acquire_timeout(LONGEST_WAIT).build(knobs.steward());
+        let pool = pool.with_context(|| knobs.place(&[&size_knob]))?;
         let sizing = if knobs.is_self_tuning() {
             Some(SelfSizing::new(Arc::new(pool.clone()), Sizer::new(SIZES)?, knobs.steward()))
         } else {

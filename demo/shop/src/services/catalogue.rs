@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use bytes::Bytes;
 use http::StatusCode;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::database::Database;
 use crate::downstream::{Call, Downstream};
+use crate::extract::{Path, Query};
 use crate::failure::Failure;
 use crate::process::{Endpoints, Site};
 use crate::resilience::cache::Cache;

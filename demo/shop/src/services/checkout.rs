@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -19,6 +19,7 @@ use super::payment::Charge;
 use super::stock::{Release, Reservation};
 use crate::database::Database;
 use crate::downstream::{Call, Downstream};
+use crate::extract::Path;
 use crate::failure::Failure;
 use crate::process::{Endpoints, Site};
 use crate::queue::Queue;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::cart;
 use crate::answer::Answer;
 use crate::downstream::{Call, Downstream};
+use crate::extract::{Path, Query};
 use crate::failure::Failure;
 use crate::process::{Endpoints, Site};
 use crate::resilience::cache::Cache;

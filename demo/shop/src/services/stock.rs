@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use bytes::Bytes;
 use http::StatusCode;
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -15,6 +15,7 @@ use super::ITEMS;
 use crate::answer::Answer;
 use crate::database::Database;
 use crate::downstream::{Call, Downstream};
+use crate::extract::Query;
 use crate::failure::Failure;
 use crate::process::{Endpoints, Site};
 use crate::resilience::cache::Cache;

@@ -1,5 +1,6 @@
 //! Sends telemetry by OTLP over HTTP, from threads of the SDK's own.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,7 +31,9 @@ pub(crate) struct Telemetry {
 /// Starts to log to standard error, and to send to `otlp` (`http://host:port`) if there is one.
 pub(crate) fn start(service: &'static str, instance: &str, otlp: Option<&str>) -> Result<Telemetry> {
     let own = Targets::new().with_target("kandela_shop", LevelFilter::INFO);
-    let stderr = fmt::layer().with_writer(std::io::stderr).with_filter(own.clone());
+    // Colours are for whoever looks on, not for a file.
+    let colours = std::io::stderr().is_terminal();
+    let stderr = fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_filter(own.clone());
     let Some(otlp) = otlp else {
         tracing_subscriber::registry().with(stderr).init();
         return Ok(Telemetry { sending: None });

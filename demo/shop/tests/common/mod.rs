@@ -5,7 +5,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -16,7 +16,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_kandela-shop");
 pub(crate) struct Shop {
     up: Child,
     services: Vec<Value>,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl Shop {
@@ -39,7 +39,7 @@ impl Shop {
             std::thread::sleep(Duration::from_millis(20));
         }
         let services = read_layout(&layout);
-        Shop { up, services, _data: data }
+        Shop { up, services, data }
     }
 
     /// `http://host:port` of a replica.
@@ -63,6 +63,26 @@ impl Shop {
             .iter()
             .map(|shown| u32::try_from(shown["pid"].as_u64().expect("a number")).expect("fits"))
             .collect()
+    }
+
+    /// Where its databases lie.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// The process number of the parent.
+    pub(crate) fn up_pid(&self) -> u32 {
+        self.up.id()
+    }
+
+    /// How the parent ends by itself.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the shop ends", || {
+            status = self.up.try_wait().expect("is a child");
+            status.is_some()
+        });
+        status.expect("has ended")
     }
 
     /// Kills the parent, as a crash would.
