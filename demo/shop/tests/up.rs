@@ -4,13 +4,23 @@ mod common;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use common::{PROGRAM, Shop, get, is_alive};
 
+/// A shop that is to end by itself; one that does not is killed, so that the test fails.
 fn up(port_base: &str, data: &Path) -> Output {
     let mut up = Command::new(PROGRAM);
     up.args(["up", "--port-base", port_base, "--data"]).arg(data);
-    up.stdin(Stdio::null()).output().expect("runs")
+    let output = up.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = output.spawn().expect("starts");
+    let since = Instant::now();
+    while child.try_wait().expect("is a child").is_none() && since.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Most have ended by now, and need no killing.
+    let _ = child.kill();
+    child.wait_with_output().expect("is a child")
 }
 
 fn said(output: &Output) -> String {
