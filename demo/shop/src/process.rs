@@ -23,6 +23,7 @@ use crate::split::Split;
 use crate::telemetry;
 pub(crate) use endpoints::Endpoints;
 pub(crate) use health::Health;
+pub(crate) use listen::PORT_TAKEN;
 
 /// What a process is started with.
 pub(crate) struct Plan {

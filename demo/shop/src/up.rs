@@ -27,6 +27,8 @@ use crate::settings::Settings;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long children may take to end.
 const GRACE: Duration = Duration::from_secs(8);
+/// How often free ports are looked for: one that was free may be another's by the time that a service listens.
+const MOST_ATTEMPTS: usize = 5;
 
 /// What is to be started.
 pub(crate) struct Plan {
@@ -60,7 +62,6 @@ pub(crate) async fn run(plan: Plan) -> Result<()> {
     // A mistake in the file is said here once, not in eight logs.
     Settings::with_file(plan.knobs.as_deref())?;
     let _held = folder::hold(&plan.data)?;
-    let addresses = addresses(&plan)?;
     let data = plan.data.clone();
     tokio::task::spawn_blocking(move || process::prepare(&data)).await??;
 
@@ -68,11 +69,20 @@ pub(crate) async fn run(plan: Plan) -> Result<()> {
 
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
-    let mut replicas = start(&plan, &addresses)?;
-    let mut result = tokio::select! {
-        healthy = wait_until_healthy(&mut replicas, &plan.data) => healthy,
-        _ = interrupted.recv() => Ok(()),
-        _ = terminated.recv() => Ok(()),
+    let mut attempts = 1;
+    let (mut replicas, mut result) = loop {
+        let mut replicas = start(&plan, &addresses(&plan)?)?;
+        let result = tokio::select! {
+            healthy = wait_until_healthy(&mut replicas, &plan.data) => healthy,
+            _ = interrupted.recv() => Ok(()),
+            _ = terminated.recv() => Ok(()),
+        };
+        let was_taken = |error: &anyhow::Error| error.to_string().contains(process::PORT_TAKEN);
+        if plan.port_base != 0 || attempts == MOST_ATTEMPTS || !result.as_ref().is_err_and(was_taken) {
+            break (replicas, result);
+        }
+        attempts += 1;
+        stop(replicas).await;
     };
     if result.is_ok() {
         write_layout(&plan.data, &replicas)?;

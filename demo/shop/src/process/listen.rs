@@ -23,8 +23,11 @@ pub(crate) struct Hangup;
 /// How long requests under way may take when the process is told to stop.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// What a service says that can't listen.
+pub(crate) const PORT_TAKEN: &str = "is the port taken?";
+
 pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("listening on {address}; is the port taken?"))
+    TcpListener::bind(address).await.with_context(|| format!("listening on {address}; {PORT_TAKEN}"))
 }
 
 /// Serves connections until `stopped`.
