@@ -2,9 +2,9 @@
 //!
 //! A part (a pool, a limiter) keeps its settings in [`LeasedKnob`]s and reads them where it needs them, at the cost of two
 //! relaxed loads. Two may turn one: the part's own controller, by [`LeasedKnob::steer`], and somebody outside (the autopilot, a
-//! person), by [`Knob::set`](kandela_model::Knob::set) under a [`Lease`](kandela_model::Lease). They never fight: as long as somebody outside holds a knob, the part's own
+//! person), by [`Knob::set`] under a [`Lease`]. They never fight: as long as somebody outside holds a knob, the part's own
 //! controller is refused. A lease that lapses takes the knob back to its last confirmed value, at the next read, with nobody's
-//! help; so a controller that died leaves nothing behind, and one of a lower [`Epoch`](kandela_model::Epoch) that comes back is refused.
+//! help; so a controller that died leaves nothing behind, and one of a lower [`Epoch`] that comes back is refused.
 
 mod leased;
 #[cfg(any(feature = "breaker", feature = "intercept", feature = "limiter"))]
