@@ -50,6 +50,16 @@ pub fn lease(size: &Size) {
     let _ = size.set(KnobValue::Int(16), Epoch(1), Lease::For(MINUTE));
 }
 
+/// Sets 16 under a lease that has lapsed as soon as it is given.
+pub fn lease_for_no_time(size: &Size) {
+    size.set(KnobValue::Int(16), Epoch(1), Lease::For(Duration::ZERO)).unwrap();
+}
+
+/// Reads nothing but the confirmed 8.
+pub fn read_what_is_confirmed(size: &Size) {
+    assert_eq!(size.read(), 8, "a value was read whose lease has lapsed");
+}
+
 /// Sets 32 under a lease, as epoch 2.
 pub fn lease_by_a_successor(size: &Size) {
     size.set(KnobValue::Int(32), Epoch(2), Lease::For(MINUTE)).unwrap();

@@ -1,11 +1,19 @@
 //! Knobs under leases: whatever is set and read at once, a lapsed lease leaves the confirmed value behind.
 
-use kandela_models::leases::{confirm, in_every_order, lease, lease_by_a_successor, read, steer};
+use kandela_models::leases::{
+    confirm, in_every_order, lease, lease_by_a_successor, lease_for_no_time, read, read_what_is_confirmed,
+    steer,
+};
 
 #[test]
 fn a_lease_leaves_nothing_behind() {
     in_every_order(&[lease, read], &[8]);
     in_every_order(&[lease, lease_by_a_successor], &[8]);
+}
+
+#[test]
+fn whoever_sees_a_leased_value_sees_that_its_lease_has_lapsed() {
+    in_every_order(&[lease_for_no_time, read_what_is_confirmed], &[8]);
 }
 
 #[test]
