@@ -183,7 +183,7 @@ mod tests {
 
     const EXPECTED: Effect = Effect { measure: "wait_seconds", before: 1.0, after: 0.5 };
 
-    /// Wants its knob one higher at every tick, and observes what it did at the tick after `observes_after`.
+    /// Wants its knob one higher at every tick, and if it `observes`, observes what it did at the tick after.
     struct Climber {
         knob: LeasedKnob<usize>,
         observes: bool,

@@ -110,6 +110,33 @@ fn a_size_set_under_a_lease_goes_back_when_the_lease_lapses() {
 }
 
 #[test]
+fn leases_of_policy_and_size_that_lapse_at_once_both_go_back() {
+    let (clock, steward) = steward();
+    let cache = started_with_lru(&steward);
+    let turn = |name: &str, value| {
+        let knob = steward.knobs().get(name).expect("every cache has it");
+        knob.set(value, Epoch(1), Lease::For(MINUTE)).expect("within range");
+    };
+    turn("items.policy", KnobValue::Choice("lirs".to_owned()));
+    turn("items.capacity", KnobValue::Int(1000));
+    clock.advance(MINUTE);
+    cache.insert(1, ());
+    assert_eq!((cache.policy(), cache.stats().capacity), (PolicyKind::Lru, 500));
+}
+
+#[test]
+fn a_size_that_was_turned_is_what_policies_are_measured_at() {
+    let (_, steward) = steward();
+    let cache = started_with_lru(&steward);
+    let knob = steward.knobs().get("items.capacity").expect("every cache has it");
+    knob.set(KnobValue::Int(1000), Epoch(1), Lease::Confirmed).expect("within range");
+    // All of the loop fits now, whatever the policy.
+    replay_loop(&cache, &steward, 50_000);
+    assert_eq!(cache.policy(), PolicyKind::Lru);
+    assert!(cache.what_if(1000).expect("on the curve") < 0.05);
+}
+
+#[test]
 fn the_curve_tells_how_large_the_cache_should_be() {
     let (_, steward) = steward();
     let cache = started_with_lru(&steward);

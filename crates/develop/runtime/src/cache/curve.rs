@@ -65,11 +65,6 @@ impl Curve {
         self.start();
     }
 
-    pub(super) fn resized(&mut self, capacity: u64) {
-        self.capacity = capacity;
-        self.start();
-    }
-
     pub(super) fn access(&mut self, hash: u64, weight: u64) {
         if !mix(hash ^ self.thinned).is_multiple_of(self.thinned) {
             return;

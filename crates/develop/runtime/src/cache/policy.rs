@@ -2,7 +2,7 @@
 //!
 //! A policy knows entries by their [`Slot`], a small number that its owner gives and uses again, and remembers those that left by
 //! their hash. It holds neither keys nor values; so the policy that orders a real cache is the very code that orders a shadow.
-//! Each call costs a constant number of steps, amortised, but for LHD's evictions, which look at 64 entries.
+//! Each call costs a constant number of steps, amortised, but for evictions of LHD and `gittins`, which look at 40 entries.
 
 mod arc;
 mod ghosts;
@@ -89,7 +89,7 @@ pub enum PolicyKind {
 }
 
 impl PolicyKind {
-    /// All of them; a cache starts with the first.
+    /// All of them.
     pub const ALL: [PolicyKind; 7] = [
         PolicyKind::S3Fifo,
         PolicyKind::Gittins,

@@ -3,10 +3,10 @@
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-use super::builder::share;
-use super::{CacheStats, Inner, PolicyKind};
 use kandela_model::Knob;
 
+use super::builder::share;
+use super::{CacheStats, Inner, PolicyKind};
 use crate::decision::Effect;
 use crate::steward::{Floor, Steered};
 
@@ -55,31 +55,43 @@ where
     }
 
     fn follow_knobs(&self) {
-        let mut steering = self.steering.lock();
-        let (kind, capacity) = (self.policy.read(), self.capacity.read());
-        let changes_kind = std::mem::replace(&mut steering.kind, kind) != kind;
-        let changes_capacity = std::mem::replace(&mut steering.capacity, capacity) != capacity;
+        loop {
+            // Read without the lock: a read that finds a lease lapsed comes back here. Once more after each change, since another
+            // thread may have turned the knobs between our reading and our turn.
+            let (kind, capacity) = (self.policy.read(), self.capacity.read());
+            let mut steering = self.steering.lock();
+            let changes_kind = std::mem::replace(&mut steering.kind, kind) != kind;
+            let changes_capacity = std::mem::replace(&mut steering.capacity, capacity) != capacity;
+            if !changes_kind && !changes_capacity {
+                return;
+            }
+            self.follow(kind, changes_kind, capacity, changes_capacity);
+        }
+    }
+
+    fn follow(&self, kind: PolicyKind, changes_kind: bool, capacity: usize, changes_capacity: bool) {
         let learned = self.watch.as_ref().filter(|_| changes_kind);
         let learned = learned.and_then(|watch| watch.learned(kind, self.shards.len().ilog2()));
         for (number, shard) in self.shards.iter().enumerate() {
             let mut shard = shard.0.lock();
-            if changes_capacity {
+            let left = changes_capacity.then(|| {
                 let left = shard.shard.resize(share(capacity, self.shards.len(), number));
                 shard.counts.evicted += left.evicted;
-                drop(shard);
-                drop(left);
-                shard = self.shards[number].0.lock();
-            }
+                left
+            });
             if changes_kind {
                 shard.shard.switch(kind, learned.as_ref());
             }
+            // What left may run anybody's code when it is dropped.
+            drop(shard);
+            drop(left);
         }
         let Some(watch) = &self.watch else { return };
-        if changes_capacity {
-            watch.resized(capacity as u64);
-        }
         if changes_kind {
             watch.changed_to(kind);
+        }
+        if changes_capacity {
+            watch.resized(kind, capacity as u64);
         }
     }
 

@@ -4,6 +4,8 @@
 //! the size sees what the whole would see (Waldspurger et al., "Cache modeling and optimization using miniature
 //! simulations", ATC 2017).
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use parking_lot::Mutex;
 
 use super::choose::{Chooser, Window};
@@ -22,10 +24,12 @@ const SHORTEST_WINDOW: u64 = 256;
 
 pub(super) struct Watch {
     kinds: Vec<PolicyKind>,
-    /// One access in two to this many is sampled.
-    halvings: u32,
-    /// Keys whose mixed hash is at most this are sampled.
-    threshold: u64,
+    /// What an entry weighs, about.
+    weight: f64,
+    /// About how many entries a shadow is to have.
+    sampled: f64,
+    /// One key in two to this many is sampled, so that shadows have that many.
+    halvings: AtomicU32,
     waiting: Mutex<Vec<(u64, u64)>>,
     state: Mutex<State>,
 }
@@ -42,34 +46,22 @@ impl Watch {
     /// Watches for a cache of `capacity`, of about `entries` entries, with shadows of about `sampled` entries each. The first of `kinds` is
     /// the present policy.
     pub(super) fn new(kinds: &[PolicyKind], capacity: u64, entries: u64, sampled: u64) -> Watch {
-        let halvings = (entries as f64 / sampled as f64).log2().round().max(0.0) as u32;
-        let rate = 0.5_f64.powi(halvings as i32);
-        let shadow_capacity = ((capacity as f64 * rate).round() as u64).max(1);
-        let shadows: Vec<Shadow> = kinds.iter().map(|kind| Shadow::new(*kind, shadow_capacity)).collect();
-        let window = Window {
-            lookups: 0,
-            hits: vec![0; kinds.len()],
-            entries: ((entries as f64 * rate).round() as u64).max(1),
-        };
+        let (weight, sampled) = (capacity as f64 / entries as f64, sampled as f64);
+        let halvings = halvings(entries as f64, sampled);
         Watch {
             kinds: kinds.to_vec(),
-            halvings,
-            threshold: u64::MAX >> halvings,
+            weight,
+            sampled,
+            halvings: AtomicU32::new(halvings),
             waiting: Mutex::new(Vec::with_capacity(BATCH)),
-            state: Mutex::new(State {
-                shadows,
-                chooser: Chooser::new(kinds.to_vec()),
-                window,
-                curve: Curve::new(kinds[0], capacity, rate),
-                wanted: None,
-            }),
+            state: Mutex::new(State::new(kinds, kinds[0], capacity, entries as f64, halvings)),
         }
     }
 
     /// Whether accesses to what has `hash` are to be noted.
     pub(super) fn samples(&self, hash: u64) -> bool {
         // Another bit pattern than the one that tables and shards are laid out by.
-        mix(hash) <= self.threshold
+        mix(hash) <= u64::MAX >> self.halvings.load(Ordering::Relaxed)
     }
 
     /// An access, to be looked at soon. Whether that was now, so that it is time to see what is wanted.
@@ -106,12 +98,16 @@ impl Watch {
     pub(super) fn learned(&self, kind: PolicyKind, shard_halvings: u32) -> Option<Learned> {
         let shadow = self.kinds.iter().position(|known| *known == kind)?;
         let learned = self.state.lock().shadows[shadow].learned()?;
-        Some(learned.slower(self.halvings.checked_sub(shard_halvings)?))
+        Some(learned.slower(self.halvings.load(Ordering::Relaxed).checked_sub(shard_halvings)?))
     }
 
-    /// The cache has another capacity.
-    pub(super) fn resized(&self, capacity: u64) {
-        self.state.lock().curve.resized(capacity);
+    /// The cache, under `kind`, has another capacity: all is measured anew for that.
+    pub(super) fn resized(&self, kind: PolicyKind, capacity: u64) {
+        let entries = (capacity as f64 / self.weight).max(1.0);
+        let halvings = halvings(entries, self.sampled);
+        let mut state = self.state.lock();
+        self.halvings.store(halvings, Ordering::Relaxed);
+        *state = State::new(&self.kinds, kind, capacity, entries, halvings);
     }
 
     /// The miss ratios that other sizes would have.
@@ -120,7 +116,31 @@ impl Watch {
     }
 }
 
+/// How often the keys are halved until shadows of `entries` have about `sampled`.
+fn halvings(entries: f64, sampled: f64) -> u32 {
+    (entries / sampled).log2().round().max(0.0) as u32
+}
+
 impl State {
+    /// Nothing is known yet of a cache that runs `present`.
+    fn new(kinds: &[PolicyKind], present: PolicyKind, capacity: u64, entries: f64, halvings: u32) -> State {
+        let rate = 0.5_f64.powi(halvings as i32);
+        let shadow_capacity = ((capacity as f64 * rate).round() as u64).max(1);
+        let mut chooser = Chooser::new(kinds.to_vec());
+        chooser.changed_to(present);
+        State {
+            shadows: kinds.iter().map(|kind| Shadow::new(*kind, shadow_capacity)).collect(),
+            chooser,
+            window: Window {
+                lookups: 0,
+                hits: vec![0; kinds.len()],
+                entries: ((entries * rate).round() as u64).max(1),
+            },
+            curve: Curve::new(present, capacity, rate),
+            wanted: None,
+        }
+    }
+
     fn access(&mut self, hash: u64, weight: u64) {
         self.window.lookups += 1;
         for (shadow, hits) in self.shadows.iter_mut().zip(&mut self.window.hits) {
