@@ -16,7 +16,7 @@ const MOST_WORKERS: i64 = 32;
 /// How often a worker looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// A bounded queue, first in, first out. Copies share one.
+/// A bounded queue, first in, first out.
 pub(crate) struct Queue<T> {
     waiting: Mutex<VecDeque<T>>,
     came: Notify,

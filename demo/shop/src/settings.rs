@@ -64,8 +64,12 @@ impl Settings {
             }
         }
         for name in file.knobs.keys() {
-            let known =
-                self.knobs.contains_key(name) || self.downstream.keys().any(|end| name.ends_with(end));
+            // Whoever calls somebody has a pool of calls to it.
+            let is_of_a_call = |end: &String| {
+                let called = name.strip_suffix(end.as_str());
+                called.is_some_and(|called| self.knobs.contains_key(&format!("{called}pool.size")))
+            };
+            let known = self.knobs.contains_key(name) || self.downstream.keys().any(is_of_a_call);
             if !known {
                 bail!("no knob is called {name}; GET /knobs of a service lists its own");
             }
@@ -130,8 +134,10 @@ mod tests {
     #[test]
     fn a_file_that_names_no_knob_says_so() {
         let mut settings = Settings::defaults().expect("built in");
-        let error = settings.overlay("[knobs]\n\"gateway.pool\" = 3").expect_err("no such knob");
-        assert!(error.to_string().contains("no knob is called gateway.pool"), "{error}");
+        for name in ["gateway.pool", "gateway.nobody.retries", "gatway.cart.retries", "xretries"] {
+            let error = settings.overlay(&format!("[knobs]\n\"{name}\" = 3")).expect_err("no such knob");
+            assert!(error.to_string().contains(&format!("no knob is called {name}")), "{error}");
+        }
     }
 
     #[test]

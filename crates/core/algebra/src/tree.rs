@@ -67,11 +67,6 @@ impl<A> Tree<A> {
         1 + self.children.values().map(Tree::nodes).sum::<usize>()
     }
 
-    /// Whether there is no child.
-    pub fn is_leaf(&self) -> bool {
-        self.children.is_empty()
-    }
-
     /// The tree of the same shape whose values are `f` of the values here.
     pub fn map<B>(&self, f: impl Fn(&A) -> B) -> Tree<B> {
         self.extend(|node| f(&node.value))

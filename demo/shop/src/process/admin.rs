@@ -169,7 +169,7 @@ struct NewSplit {
 async fn set_split(State(admin): State<Admin>, body: Bytes) -> Result<Response, Failure> {
     let new: NewSplit = serde_json::from_slice(&body).map_err(|error| {
         Failure::bad_request(format!(
-            "{error}; give {{\"service\": \"checkout\", \"weights\": {{\"127.0.0.1:7704\": 0.9, …}}}}"
+            "{error}; give {{\"service\": \"checkout\", \"weights\": {{\"127.0.0.1:7703\": 0.9, …}}}}"
         ))
     })?;
     let Some(split) = admin.splits.get(&new.service) else {

@@ -17,8 +17,7 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    /// A service's limiter, with the library's knobs: `limiter.limit`, `limiter.limit_min`, `limiter.limit_max` and so on. The first three begin at the
-    /// same value.
+    /// A service's limiter, with the library's knobs: `limiter.limit`, `limiter.limit_min`, `limiter.limit_max` and so on.
     pub(crate) fn new(knobs: &KnobMaker) -> Result<Limiter> {
         let limit = knobs.initial_size("limiter.limit")?;
         let settings = Settings {

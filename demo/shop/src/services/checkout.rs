@@ -90,12 +90,20 @@ async fn make_order(checkout: Arc<Checkout>, session: String) -> Result<(String,
     let reservation = to_json(&Reservation { order: id.clone(), lines })?;
     checkout.stock.call(Call::post("/reservations", reservation)).await?;
     let (order, cents) = (id.clone(), basket.cents);
-    let inserted = checkout.db.run("INSERT", "orders", move |connection| {
-        connection.execute("INSERT INTO orders VALUES (?1, ?2, 'accepted')", params![order, cents])
-    });
-    inserted.await?;
-    let clear = Call { repeatable: true, ..Call::post("/cart/clear", Bytes::new()) };
-    checkout.cart.call(of_session(clear)).await?;
+    let made = async {
+        let inserted = checkout.db.run("INSERT", "orders", move |connection| {
+            connection.execute("INSERT INTO orders VALUES (?1, ?2, 'accepted')", params![order, cents])
+        });
+        inserted.await?;
+        let clear = Call { repeatable: true, ..Call::post("/cart/clear", Bytes::new()) };
+        checkout.cart.call(of_session(clear)).await
+    };
+    if let Err(failure) = made.await {
+        if checkout.give_up(id).await.is_err() {
+            tracing::warn!("an order that failed keeps what it has set aside");
+        }
+        return Err(failure);
+    }
 
     let span = telemetry::producer_span();
     let waiting = Waiting { order: id.clone(), cents, sent: span.span().span_context().clone() };

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use bytes::Bytes;
 use http::StatusCode;
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -85,7 +85,10 @@ async fn availability(
     let deliveries = stock.warehouse.call(Call::get("/deliveries", "/deliveries".to_owned())).await?;
     let quantities = stock.db.run("SELECT", "shelf", move |connection| {
         let mut select = connection.prepare_cached("SELECT quantity FROM shelf WHERE item = ?1")?;
-        let of_item = |item: &i64| select.query_row([item], |row| row.get::<_, i64>(0)).or(Ok(0));
+        let of_item = |item: &i64| {
+            let quantity = select.query_row([item], |row| row.get::<_, i64>(0)).optional()?;
+            Ok(quantity.unwrap_or(0))
+        };
         items.iter().map(of_item).collect::<rusqlite::Result<Vec<i64>>>()
     });
     let quantities = quantities.await?;

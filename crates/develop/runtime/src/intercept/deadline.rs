@@ -95,7 +95,7 @@ impl<Req, Resp> Deadline<Req, Resp> {
     }
 
     /// Awaits `handler`, no longer than what the request has left; then its future is dropped. `sleep` waits for a time
-    /// (`tokio::time::sleep`); it is called only once the handler has to be waited for.
+    /// (`tokio::time::sleep`) from when it is called; what it returns is polled only once the handler has to be waited for.
     pub async fn call_within<F, S>(
         &self,
         request: Req,
@@ -120,6 +120,11 @@ impl<Req, Resp> Deadline<Req, Resp> {
             .await
         };
         finished.map_or_else(|| self.end_running(), |response| self.after(response, allowed))
+    }
+
+    /// How much is left until then.
+    pub(crate) fn left(&self, until: Moment) -> Duration {
+        until.since(self.clock.now())
     }
 
     /// The answer of a call that was ended while it ran.

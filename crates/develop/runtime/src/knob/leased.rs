@@ -97,9 +97,9 @@ impl<T: Scalar> LeasedKnob<T> {
     /// # Errors
     /// [`KnobError::Held`] while somebody outside holds the knob; what [`KnobSpec::check`] and [`KnobSpec::check_step`] refuse.
     pub fn steer(&self, value: T) -> Result<(), KnobError> {
-        let now = self.clock.now();
+        // Notices a lapse and tells of it, even where the value is refused after that.
+        self.read();
         let mut holders = self.holders.lock();
-        self.revert_if_lapsed(&mut holders, now);
         if let Some(by) = holders.leased_by.or(holders.confirmed_by) {
             return Err(KnobError::Held { knob: self.spec.name.clone(), by });
         }
@@ -195,9 +195,9 @@ impl<T: Scalar> Knob for LeasedKnob<T> {
             || KnobError::WrongType { knob: self.spec.name.clone(), kind: self.spec.kind.clone() };
         self.spec.check(&value)?;
         let value = T::from_value(&value).ok_or_else(wrong_type)?;
+        self.read();
         let now = self.clock.now();
         let mut holders = self.holders.lock();
-        self.revert_if_lapsed(&mut holders, now);
         self.check_epoch(&holders, epoch)?;
         self.check(value)?;
         holders.seen = epoch;
@@ -368,6 +368,21 @@ mod tests {
         clock.advance(MINUTE);
         size.read();
         assert_eq!(*heard.lock(), [16, 8]);
+    }
+
+    #[test]
+    fn a_lapse_that_is_noticed_by_one_who_is_refused_is_heard_of() {
+        let clock = ManualClock::new();
+        let size = size(&clock);
+        let heard = Arc::new(Mutex::new(0));
+        size.on_change({
+            let heard = heard.clone();
+            move || *heard.lock() += 1
+        });
+        size.set(KnobValue::Int(16), Epoch(2), Lease::For(MINUTE)).expect("leased");
+        clock.advance(MINUTE);
+        assert!(size.set(KnobValue::Int(4), Epoch(1), Lease::Confirmed).is_err());
+        assert_eq!(*heard.lock(), 2);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Climb for Gradient2 {
             self.long *= 0.95;
         }
         if sample.in_flight * 2.0 < self.limit {
-            return self.limit;
+            return bounds.clamp(self.limit);
         }
         self.gradient = (TOLERANCE * self.long / latency).clamp(0.5, 1.0);
         let next = self.limit * self.gradient + ROOM;

@@ -23,7 +23,7 @@ pub struct Settings {
     pub calls: u64,
     /// How many may wait: 0 to 65,536. 100 by default.
     pub queue: usize,
-    /// The longest that anybody waits, if half a median latency is not less: 0 to 1 min. 1 s by default.
+    /// The longest that anybody waits, if 0.4 of the 99th percentile of latency is not less: 0 to 1 min. 1 s by default.
     pub max_wait: Duration,
 }
 

@@ -40,11 +40,11 @@ impl Climb for Vegas {
             _ => {
                 self.since_probe = 0;
                 self.unloaded = Some(latency);
-                return self.limit;
+                return bounds.clamp(self.limit);
             }
         };
         if sample.in_flight * 2.0 < self.limit {
-            return self.limit;
+            return bounds.clamp(self.limit);
         }
         self.queued = self.limit * (1.0 - unloaded / latency);
         bounds.clamp(if self.queued <= unit {

@@ -1,11 +1,11 @@
 //! Deadlines that end what runs.
 
+use crate::clock::Moment;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use kandela_algebra::intercept::Intercept;
 use pin_project_lite::pin_project;
@@ -78,11 +78,13 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let (inner, left, refused) = match self.deadline.before(request) {
-            ControlFlow::Continue((request, allowed)) => (Some(self.inner.call(request)), allowed.left, None),
-            ControlFlow::Break(answer) => (None, Duration::ZERO, Some(answer)),
+        let (inner, until, refused) = match self.deadline.before(request) {
+            ControlFlow::Continue((request, allowed)) => {
+                (Some(self.inner.call(request)), allowed.until, None)
+            }
+            ControlFlow::Break(answer) => (None, Moment::ORIGIN, Some(answer)),
         };
-        Limiting { inner, sleep: None, left, refused, deadline: self.deadline.clone() }
+        Limiting { inner, sleep: None, until, refused, deadline: self.deadline.clone() }
     }
 }
 
@@ -93,7 +95,7 @@ pin_project! {
         inner: Option<F>,
         #[pin]
         sleep: Option<Sleep>,
-        left: Duration,
+        until: Moment,
         refused: Option<Resp>,
         deadline: Arc<Deadline<Req, Resp>>,
     }
@@ -112,7 +114,7 @@ impl<F: Future, Req> Future for Limiting<F, Req, F::Output> {
         }
         // A timer is set only for what has to be waited for.
         if this.sleep.is_none() {
-            this.sleep.set(Some(tokio::time::sleep(*this.left)));
+            this.sleep.set(Some(tokio::time::sleep(this.deadline.left(*this.until))));
         }
         let is_up = this.sleep.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(context).is_ready());
         if !is_up {
@@ -125,6 +127,6 @@ impl<F: Future, Req> Future for Limiting<F, Req, F::Output> {
 
 impl<F, Req, Resp> fmt::Debug for Limiting<F, Req, Resp> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limiting").field("left", &self.left).finish_non_exhaustive()
+        f.debug_struct("Limiting").field("until", &self.until).finish_non_exhaustive()
     }
 }

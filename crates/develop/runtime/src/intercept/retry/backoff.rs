@@ -29,7 +29,7 @@ impl Backoff {
     /// The wait before retry number `retry`, counted from 1.
     pub fn wait(&self, retry: usize, random: &SharedRandom) -> Duration {
         let doublings = u32::try_from(retry.saturating_sub(1)).unwrap_or(u32::MAX);
-        let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+        let factor = 2_u32.saturating_pow(doublings);
         self.base.saturating_mul(factor).min(self.longest).mul_f64(random.unit())
     }
 }
