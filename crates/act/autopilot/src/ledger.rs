@@ -1,0 +1,54 @@
+//! What was decided, in order.
+
+use async_trait::async_trait;
+use kandela_model::{Epoch, Timestamp};
+
+/// One row: what was decided or observed, as JSON that [`crate`] alone reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its place: rows of a ledger count from 0 without a gap.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Whose term of office it was written in.
+    pub epoch: Epoch,
+    /// What it is about: a target, a knob.
+    pub subject: String,
+    /// `holds`, `violated` or `unknown`, where it is a judgement.
+    pub verdict: Option<&'static str>,
+    /// What happened.
+    pub payload: String,
+}
+
+/// An append-only list that several processes may write, of which one is in office at a time.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// All rows from `seq` on.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    async fn read(&self, seq: u64) -> Result<Vec<Entry>, LedgerError>;
+
+    /// Appends rows, if the first of them is the one that comes next; all of them or none. When it returns, they survive a crash.
+    ///
+    /// # Errors
+    /// [`LedgerError::Conflict`], where another writer was first: read on before deciding anew.
+    async fn append(&self, rows: &[Entry]) -> Result<(), LedgerError>;
+}
+
+/// Why the ledger was not read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// Another writer was first.
+    #[error("the ledger goes on at {next}, not at {expected}: another manager writes it")]
+    Conflict {
+        /// What the writer thought comes next.
+        expected: u64,
+        /// What does.
+        next: u64,
+    },
+    /// It can't be read or written.
+    #[error("the ledger can't be used: {0}")]
+    Unavailable(String),
+}

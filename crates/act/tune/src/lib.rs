@@ -1,0 +1,22 @@
+//! Search for better settings: what may be set, what to measure next, what to recommend.
+//!
+//! Values in, values out: nothing here runs a command, asks a server, reads a clock or draws from the system's randomness. Whoever
+//! measures (a command line, a benchmark, the autopilot) asks a [`Study`] for trials and tells it what came of them.
+//!
+//! - [`space`]: knobs with their ranges, scales and conditions, and points of the unit cube that stand for their settings;
+//! - [`history`]: what was tried and what came of it;
+//! - [`strategy`]: who proposes what to measure next, behind one trait;
+//! - [`study`]: ask, tell, best.
+//!
+//! Values are minimised.
+
+pub mod history;
+pub mod random;
+pub mod space;
+pub mod strategy;
+pub mod study;
+
+pub use history::{History, Measured, Outcome, Trial};
+pub use space::{Config, Parameter, Space, SpaceError};
+pub use strategy::{Brief, Propose, Strategy};
+pub use study::{Best, Study, StudyError};
