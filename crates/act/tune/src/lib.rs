@@ -6,10 +6,12 @@
 //! - [`space`]: knobs with their ranges, scales and conditions, and points of the unit cube that stand for their settings;
 //! - [`history`]: what was tried and what came of it;
 //! - [`strategy`]: who proposes what to measure next, behind one trait;
-//! - [`study`]: ask, tell, best.
+//! - [`study`]: ask, tell, best;
+//! - [`ask_tell`]: the same as a conversation of JSON lines.
 //!
 //! Values are minimised.
 
+pub mod ask_tell;
 pub mod history;
 pub mod random;
 pub mod space;

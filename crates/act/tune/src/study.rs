@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::history::{History, Measured, Outcome};
-use crate::space::{Config, Space};
+use crate::space::{Config, Space, SpaceError};
 use crate::strategy::{Brief, Propose, Strategy};
 
 /// A search under way.
@@ -25,6 +25,8 @@ pub struct Study {
     strategy: Option<Box<dyn Propose>>,
     history: History,
     budget: Option<usize>,
+    /// Trials that nobody asked for.
+    added: usize,
 }
 
 /// A trial that wants measuring.
@@ -57,6 +59,9 @@ pub enum StudyError {
     /// The value is no number.
     #[error("trial {0}: {1} is no value to minimise; tell a finite number, or that the trial failed")]
     NotFinite(u64, f64),
+    /// Settings that are none of the space.
+    #[error("{0}")]
+    Settings(#[from] SpaceError),
 }
 
 impl Study {
@@ -65,7 +70,7 @@ impl Study {
         let space = Arc::new(space);
         let brief = Brief { space: Arc::clone(&space), budget, seed };
         let strategy = (!space.axes().is_empty()).then(|| strategy.begin(&brief));
-        Study { space, strategy, history: History::default(), budget }
+        Study { space, strategy, history: History::default(), budget, added: 0 }
     }
 
     /// The space that is searched.
@@ -80,7 +85,7 @@ impl Study {
 
     /// The next trial; `None` once the budget is spent.
     pub fn ask(&mut self) -> Option<Asked> {
-        if self.budget.is_some_and(|budget| self.history.trials().len() >= budget) {
+        if self.budget.is_some_and(|budget| self.history.trials().len() - self.added >= budget) {
             return None;
         }
         let point = self.strategy.as_mut().map_or_else(Vec::new, |strategy| strategy.ask(&self.history));
@@ -106,6 +111,24 @@ impl Study {
             strategy.tell(&self.history, trial);
         }
         Ok(())
+    }
+
+    /// Takes a measurement that nobody asked for, such as one of an earlier study; gives the number of its trial. It costs no
+    /// budget.
+    ///
+    /// # Errors
+    /// [`StudyError`], where the settings are none of the space or the value is no number.
+    pub fn add(&mut self, config: &Config, outcome: Outcome) -> Result<u64, StudyError> {
+        let point = self.space.snap(&self.space.encode(config)?);
+        if let Outcome::Measured(Measured { value, .. }) = &outcome
+            && !value.is_finite()
+        {
+            return Err(StudyError::NotFinite(self.history.trials().len() as u64, *value));
+        }
+        let id = self.history.begin(point);
+        self.history.end(id, outcome);
+        self.added += 1;
+        Ok(id)
     }
 
     /// What is best, as far as can be told; `None` before the first feasible measurement.
