@@ -24,6 +24,8 @@ pub struct Study {
     /// None where the space has one point: there is nothing to choose.
     strategy: Option<Box<dyn Propose>>,
     history: History,
+    /// For each trial, whether the strategy proposed it.
+    proposed: Vec<bool>,
     budget: Option<usize>,
     /// Trials that nobody asked for.
     added: usize,
@@ -70,7 +72,7 @@ impl Study {
         let space = Arc::new(space);
         let brief = Brief { space: Arc::clone(&space), budget, seed };
         let strategy = (!space.axes().is_empty()).then(|| strategy.begin(&brief));
-        Study { space, strategy, history: History::default(), budget, added: 0 }
+        Study { space, strategy, history: History::default(), proposed: Vec::new(), budget, added: 0 }
     }
 
     /// The space that is searched.
@@ -83,15 +85,29 @@ impl Study {
         &self.history
     }
 
-    /// The next trial; `None` once the budget is spent.
+    /// The next trial; `None` once the budget is spent. Where the space says where everything stands, that is the first one.
     pub fn ask(&mut self) -> Option<Asked> {
         if self.budget.is_some_and(|budget| self.history.trials().len() - self.added >= budget) {
             return None;
         }
-        let point = self.strategy.as_mut().map_or_else(Vec::new, |strategy| strategy.ask(&self.history));
-        let point = self.space.snap(&point);
+        let (point, proposed) = self.next();
         let config = self.space.decode(&point);
-        Some(Asked { id: self.history.begin(point), config })
+        Some(Asked { id: self.begin(point, proposed), config })
+    }
+
+    /// Takes a trial of an earlier run of the same study, in its turn, instead of asking for it. A strategy that would ask for another
+    /// one now, such as a later version's, sees it as one that nobody asked for; it still counts towards the budget.
+    ///
+    /// # Errors
+    /// As [`Study::add`].
+    pub fn replay(&mut self, config: &Config, outcome: Outcome) -> Result<u64, StudyError> {
+        let was = self.space.snap(&self.space.encode(config)?);
+        self.check(self.history.trials().len() as u64, &outcome)?;
+        let (point, proposed) = self.next();
+        let same = self.space.decode(&point) == self.space.decode(&was);
+        let id = self.begin(if same { point } else { was }, proposed && same);
+        self.tell(id, outcome)?;
+        Ok(id)
     }
 
     /// Takes what came of trial `id`.
@@ -99,15 +115,12 @@ impl Study {
     /// # Errors
     /// [`StudyError`]; the study then stands where it stood.
     pub fn tell(&mut self, id: u64, outcome: Outcome) -> Result<(), StudyError> {
-        if let Outcome::Measured(Measured { value, .. }) = &outcome
-            && !value.is_finite()
-        {
-            return Err(StudyError::NotFinite(id, *value));
-        }
+        self.check(id, &outcome)?;
         if !self.history.end(id, outcome) {
             return Err(StudyError::NotUnderWay(id));
         }
-        if let (Some(strategy), Some(trial)) = (&mut self.strategy, self.history.trial(id)) {
+        let proposed = self.proposed.get(id as usize).is_some_and(|proposed| *proposed);
+        if let (true, Some(strategy), Some(trial)) = (proposed, &mut self.strategy, self.history.trial(id)) {
             strategy.tell(&self.history, trial);
         }
         Ok(())
@@ -120,12 +133,8 @@ impl Study {
     /// [`StudyError`], where the settings are none of the space or the value is no number.
     pub fn add(&mut self, config: &Config, outcome: Outcome) -> Result<u64, StudyError> {
         let point = self.space.snap(&self.space.encode(config)?);
-        if let Outcome::Measured(Measured { value, .. }) = &outcome
-            && !value.is_finite()
-        {
-            return Err(StudyError::NotFinite(self.history.trials().len() as u64, *value));
-        }
-        let id = self.history.begin(point);
+        self.check(self.history.trials().len() as u64, &outcome)?;
+        let id = self.begin(point, false);
         self.history.end(id, outcome);
         self.added += 1;
         Ok(id)
@@ -135,6 +144,29 @@ impl Study {
     pub fn best(&self) -> Option<Best> {
         let (trial, measured) = self.history.lowest()?;
         Some(Best { id: trial.id, config: self.space.decode(&trial.point), value: measured.value })
+    }
+
+    /// The point to measure next, and whether the strategy proposed it.
+    fn next(&mut self) -> (Vec<f64>, bool) {
+        if self.history.trials().is_empty() && self.space.has_start() {
+            return (self.space.start(), false);
+        }
+        let point = self.strategy.as_mut().map_or_else(Vec::new, |strategy| strategy.ask(&self.history));
+        (self.space.snap(&point), true)
+    }
+
+    fn begin(&mut self, point: Vec<f64>, proposed: bool) -> u64 {
+        self.proposed.push(proposed);
+        self.history.begin(point)
+    }
+
+    fn check(&self, id: u64, outcome: &Outcome) -> Result<(), StudyError> {
+        match outcome {
+            Outcome::Measured(Measured { value, .. }) if !value.is_finite() => {
+                Err(StudyError::NotFinite(id, *value))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -165,6 +197,34 @@ mod tests {
         study.tell(asked.id, Outcome::Failed).expect("still under way");
         assert_eq!(study.tell(asked.id, Outcome::Failed), Err(StudyError::NotUnderWay(0)));
         assert_eq!(study.best(), None);
+    }
+
+    #[test]
+    fn where_everything_stands_is_measured_first() {
+        let mut study = study(r#"{"a": {"type": "int", "min": 1, "max": 99, "default": 7}}"#, 2);
+        assert_eq!(study.ask().map(|asked| asked.config["a"].to_string()), Some("7".to_owned()));
+    }
+
+    #[test]
+    fn a_study_that_was_cut_off_goes_on_as_if_it_had_not_been() {
+        let json = r#"{"a": {"type": "float", "min": 1, "max": 99, "default": 7}}"#;
+        let (mut whole, mut again) = (study(json, 9), study(json, 9));
+        for _ in 0..5 {
+            let asked = whole.ask().expect("within the budget");
+            let outcome = Outcome::Measured(Measured::of(1.0));
+            whole.tell(asked.id, outcome.clone()).expect("told");
+            again.replay(&asked.config, outcome).expect("replayed");
+        }
+        assert_eq!(again.ask(), whole.ask());
+    }
+
+    #[test]
+    fn a_trial_that_the_strategy_would_not_ask_for_now_is_kept_all_the_same() {
+        let mut study = study(r#"{"a": {"type": "int", "min": 1, "max": 99}}"#, 2);
+        let config = Config::from([("a".to_owned(), kandela_model::KnobValue::Int(50))]);
+        study.replay(&config, Outcome::Measured(Measured::of(1.0))).expect("replayed");
+        assert_eq!(study.best().map(|best| best.config), Some(config));
+        assert!(study.ask().is_some() && study.ask().is_none());
     }
 
     #[test]
