@@ -7,11 +7,17 @@
 //! - [`history`]: what was tried and what came of it;
 //! - [`strategy`]: who proposes what to measure next, behind one trait;
 //! - [`study`]: ask, tell, best;
-//! - [`ask_tell`]: the same as a conversation of JSON lines.
+//! - [`ask_tell`]: the same as a conversation of JSON lines;
+//! - [`guard`]: objectives and constraints as people declare them, and whether they are kept;
+//! - [`experiment`]: whether a change is better, by randomised slices, and the account of errors;
+//! - [`betting`]: confidence that may be looked at after every observation.
 //!
 //! Values are minimised.
 
 pub mod ask_tell;
+pub mod betting;
+pub mod experiment;
+pub mod guard;
 pub mod history;
 pub mod random;
 pub mod space;

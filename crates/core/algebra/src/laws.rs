@@ -16,6 +16,7 @@
 
 mod intercept;
 mod tree;
+mod verdict;
 
 use std::fmt::{self, Debug};
 
@@ -25,6 +26,7 @@ use crate::merge::{
     Commutative, Idempotent, Merge, Subtract, Summary, Window, Windowed, merge_all, summarise, window,
 };
 pub use tree::comonad;
+pub use verdict::{admission, heyting, persistent};
 
 /// Why a law was not shown to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
