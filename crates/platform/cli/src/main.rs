@@ -16,6 +16,7 @@ mod prometheus;
 mod promqltest;
 mod query;
 mod table;
+mod tune;
 mod up;
 mod when;
 
@@ -46,6 +47,8 @@ enum Command {
     Promqltest(promqltest::Promqltest),
     /// Take in history
     Import(import::Import),
+    /// Search for better settings of what a command measures
+    Tune(Box<tune::Tune>),
     /// Look for what would keep the server from working well
     Doctor(doctor::Doctor),
 }
@@ -87,6 +90,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Check(check) => check.run().await,
         Command::Promqltest(scripts) => scripts.run(),
         Command::Import(import) => import.run().await,
+        Command::Tune(tune) => tune.run().await,
         Command::Doctor(doctor) => doctor.run().await,
     }
 }

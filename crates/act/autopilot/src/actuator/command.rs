@@ -1,5 +1,6 @@
 //! Runs a command that the user gave: without a shell, for a limited time, and with its last words in the error.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::process::{ExitStatus, Stdio};
@@ -85,6 +86,11 @@ pub(crate) fn time(name: &str, seconds: f64) -> Result<Duration, String> {
 }
 
 impl Command {
+    /// What `/bin/sh -c` makes of `text`, within `timeout`.
+    pub fn shell(text: &str, timeout: Duration) -> Command {
+        Command { argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), text.to_owned()], timeout }
+    }
+
     /// The same command with every `{{name}}` in its words replaced by `value`.
     pub(crate) fn with(&self, name: &str, value: &str) -> Command {
         let mark = format!("{{{{{name}}}}}");
@@ -104,7 +110,16 @@ impl Command {
     ///
     /// # Errors
     /// What it is, how it ended, and its last lines.
-    pub(crate) async fn run(&self) -> Result<String, String> {
+    pub async fn run(&self) -> Result<String, String> {
+        self.run_with(&BTreeMap::new()).await
+    }
+
+    /// Runs it with these variables in its environment. Whoever waits no longer, by dropping what this returns, ends it and all that it
+    /// started.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub async fn run_with(&self, environment: &BTreeMap<String, String>) -> Result<String, String> {
         let shown = self.argv.join(" ");
         let file = || {
             tempfile::tempfile()
@@ -115,18 +130,16 @@ impl Command {
             |file: &File| file.try_clone().map(Stdio::from).map_err(|e| format!("`{shown}` not run: {e}"));
         let mut child = tokio::process::Command::new(&self.argv[0])
             .args(&self.argv[1..])
+            .envs(environment)
             .stdin(Stdio::null())
             .stdout(stdio(&out)?)
             .stderr(stdio(&err)?)
             .process_group(0)
             .spawn()
             .map_err(|e| format!("`{shown}` can't be started: {e}"))?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
         let Ok(ended) = tokio::time::timeout(self.timeout, child.wait()).await else {
-            if let Some(group) = group {
-                // Fails only where all of the group are gone by now.
-                let _ = kill_process_group(group, Signal::KILL);
-            }
+            drop(group);
             let _ = child.wait().await;
             let seconds = self.timeout.as_secs_f64();
             return Err(format!(
@@ -134,11 +147,24 @@ impl Command {
                 last_words(&mut out, &mut err)
             ));
         };
+        group.0 = None;
         let status: ExitStatus = ended.map_err(|e| format!("`{shown}` was lost: {e}"))?;
         if status.success() {
             Ok(tail(&mut out))
         } else {
             Err(format!("`{shown}` ended with {status}{}", last_words(&mut out, &mut err)))
+        }
+    }
+}
+
+/// A process group that ends with this.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Fails only where all of the group are gone by now.
+            let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }
@@ -210,6 +236,24 @@ mod tests {
             }),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn nobody_who_waits_is_nobody_who_measures() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mark = folder.path().join("mark");
+        let slow = Command::shell(&format!("sleep 1; touch {}", mark.display()), Duration::from_secs(9));
+        let waiting = tokio::time::timeout(Duration::from_millis(200), slow.run()).await;
+        assert!(waiting.is_err());
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert!(!mark.exists());
+    }
+
+    #[tokio::test]
+    async fn variables_reach_the_program() {
+        let environment = BTreeMap::from([("pool_size".to_owned(), "8".to_owned())]);
+        let said = Command::shell("echo $pool_size", Duration::from_secs(9)).run_with(&environment).await;
+        assert_eq!(said.as_deref(), Ok("8\n"));
     }
 
     #[tokio::test]

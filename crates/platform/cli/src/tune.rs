@@ -1,0 +1,140 @@
+//! `kandela tune`: search for better settings of something that a command measures, or serve the search to another program.
+
+mod ask_tell;
+mod constraint;
+mod exec;
+mod measure;
+mod progress;
+mod record;
+mod report;
+mod search;
+mod verify;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use kandela_tune::{Space, Strategy};
+
+use crate::output::{Format, Outcome};
+use crate::when::parse_step;
+use constraint::Constraint;
+
+/// Trials for each axis, where neither a budget nor a time is given.
+const TRIALS_PER_AXIS: usize = 10;
+/// Trials at least, where neither is given.
+const FEWEST_TRIALS: usize = 30;
+
+/// Search for better settings
+#[derive(Args)]
+#[command(after_help = "\
+The command runs once for each trial, by `sh -c`. Its environment has each knob under its name (what is no letter, digit or \
+underscore becomes an underscore) and KANDELA_TRIAL. The last line of its output that is a JSON object has the objective:
+
+    {\"value\": 241.5}                          lower is better, unless --maximize
+    {\"value\": 241.5, \"p99\": 87, \"noise\": 3.1}  with what --constraint looks at, and its standard error
+
+A command that fails, or prints no such line, is a failed trial. Trials are kept in --state as they end: run the same command \
+again to go on where it stopped.
+
+    kandela tune --space space.json --exec ./measure.sh --budget 40 --constraint 'p99<=100'")]
+pub(crate) struct Tune {
+    /// The knobs: a file of JSON or YAML such as
+    /// {"pool": {"type": "int", "min": 1, "max": 128, "log": true, "default": 8}}
+    #[arg(long, value_name = "FILE", required_unless_present = "ask_tell")]
+    space: Option<PathBuf>,
+    /// What measures a trial
+    #[arg(long, value_name = "CMD", required_unless_present = "ask_tell")]
+    exec: Option<String>,
+    /// Serve the search on standard input and output, as lines of JSON
+    #[arg(long, conflicts_with_all = ["space", "exec"])]
+    ask_tell: bool,
+    /// Trials at most [default: 10 a knob, at least 30]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    budget: Option<u32>,
+    /// Time at most: no trial begins after it
+    #[arg(long, value_name = "DURATION", value_parser = parse_step)]
+    time: Option<Duration>,
+    /// Who proposes
+    #[arg(long, default_value_t = Strategy::Auto)]
+    strategy: Strategy,
+    /// The same seed and the same values give the same search
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The key of the objective in the command's output
+    #[arg(long, value_name = "KEY", default_value = "value")]
+    objective: String,
+    /// Higher is better
+    #[arg(long)]
+    maximize: bool,
+    /// What a setting has to keep, as in 'p99<=100'; may be given more than once
+    #[arg(long, value_name = "KEY<=NUMBER")]
+    constraint: Vec<Constraint>,
+    /// A trial that takes longer is ended and counts as failed
+    #[arg(long, value_name = "DURATION", value_parser = parse_step, default_value = "10m")]
+    timeout: Duration,
+    /// Measure the best again beside the defaults, in so many pairs [default: 5 where values are noisy, else 0]
+    #[arg(long, value_name = "PAIRS")]
+    verify: Option<u32>,
+    /// Where trials are kept [default: the space's file with .trials.jsonl]
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Write a page with plots
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+impl Tune {
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        match (&self.space, &self.exec) {
+            (Some(file), Some(command)) => {
+                let space = read_space(file)?;
+                let state = self.state.clone().unwrap_or_else(|| file.with_extension("trials.jsonl"));
+                let budget = self.budget.map(|budget| budget as usize);
+                let plan = search::Plan {
+                    budget: budget.or_else(|| self.time.is_none().then(|| usual_budget(&space))),
+                    time: self.time,
+                    strategy: self.strategy,
+                    seed: self.seed,
+                    command: command.clone(),
+                    objective: self.objective,
+                    maximize: self.maximize,
+                    constraints: self.constraint,
+                    timeout: self.timeout,
+                    verify: self.verify,
+                    space,
+                };
+                let done = search::run(&plan, &state, self.format).await?;
+                report::print(&plan, &done, self.format)?;
+                if let Some(page) = &self.report {
+                    report::write_page(&plan, &done, page)?;
+                }
+                Ok(done.outcome())
+            }
+            _ => ask_tell::serve(),
+        }
+    }
+}
+
+fn usual_budget(space: &Space) -> usize {
+    let axes = space.axes().len();
+    let usual = (axes * TRIALS_PER_AXIS).max(FEWEST_TRIALS);
+    space.size().and_then(|size| usize::try_from(size).ok()).map_or(usual, |size| usual.min(size))
+}
+
+fn read_space(file: &PathBuf) -> anyhow::Result<Space> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?;
+    // Every JSON document is YAML, but JSON's own errors are the better ones for it.
+    let space = if text.trim_start().starts_with('{') {
+        serde_json::from_str(&text).map_err(anyhow::Error::from)
+    } else {
+        serde_saphyr::from_str(&text).map_err(anyhow::Error::from)
+    };
+    let space: Space = space.with_context(|| format!("{} is no space", file.display()))?;
+    anyhow::ensure!(!space.parameters().is_empty(), "{} has no knobs", file.display());
+    Ok(space)
+}

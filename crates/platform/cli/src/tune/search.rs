@@ -1,0 +1,238 @@
+//! The search: a trial after another, each on disk before the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use kandela_autopilot::actuator::command::Command;
+use kandela_tune::{Best, Config, Outcome, Space, Strategy, Study};
+use serde::Serialize;
+
+use super::constraint::Constraint;
+use super::exec;
+use super::measure::{Numbers, Reading, numbers};
+use super::progress::Live;
+use super::record::{Heading, Part, Record, Row, shown};
+use super::verify::{self, Check};
+use crate::output::Format;
+
+/// Trials that may fail before the first one that does not.
+const FAILURES_AT_FIRST: usize = 5;
+/// Different settings that may give one and the same value before nobody believes that it is measured.
+const SAME_VALUES: usize = 12;
+
+/// What is searched, how, and for how long.
+pub(super) struct Plan {
+    pub space: Space,
+    pub command: String,
+    pub objective: String,
+    pub maximize: bool,
+    pub constraints: Vec<Constraint>,
+    pub strategy: Strategy,
+    pub seed: u64,
+    /// Trials at most, of the search.
+    pub budget: Option<usize>,
+    /// Time at most, from the start of this process.
+    pub time: Option<Duration>,
+    /// Of one trial.
+    pub timeout: Duration,
+    /// Pairs of the check at the end.
+    pub verify: Option<u32>,
+}
+
+/// What a search came to.
+pub(super) struct Done {
+    pub study: Study,
+    /// All rows, in their order: trials, then those of the check.
+    pub rows: Vec<Row>,
+    pub best: Option<Best>,
+    pub check: Option<Check>,
+    pub ended: Ended,
+    pub record: PathBuf,
+}
+
+/// Why a search ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Ended {
+    /// All trials were made.
+    Budget,
+    /// No time was left for another.
+    Time,
+    /// Somebody stopped it.
+    Interrupted,
+    /// The command failed, whatever was set.
+    Failing(String),
+    /// The objective was the same, whatever was set.
+    Constant(f64),
+}
+
+impl Done {
+    /// Whether there is something to recommend.
+    pub(super) fn outcome(&self) -> crate::output::Outcome {
+        let sound = !matches!(self.ended, Ended::Failing(_) | Ended::Constant(_));
+        match sound && self.best.is_some() {
+            true => crate::output::Outcome::Done,
+            false => crate::output::Outcome::CheckFailed,
+        }
+    }
+}
+
+impl Plan {
+    pub(super) fn reading(&self) -> Reading<'_> {
+        Reading { objective: &self.objective, maximize: self.maximize, constraints: &self.constraints }
+    }
+
+    /// A value as the user's command printed it.
+    pub(super) fn as_printed(&self, value: f64) -> f64 {
+        if self.maximize { -value } else { value }
+    }
+
+    fn heading(&self) -> Heading {
+        Heading {
+            space: self.space.clone(),
+            command: self.command.clone(),
+            objective: self.objective.clone(),
+            maximize: self.maximize,
+            constraints: self.constraints.iter().map(ToString::to_string).collect(),
+            strategy: self.strategy.to_string(),
+            seed: self.seed,
+        }
+    }
+}
+
+/// Runs the search, or what is left of it.
+///
+/// # Errors
+/// When the record can't be used, or the knobs' names make no environment.
+pub(super) async fn run(plan: &Plan, record: &Path, format: Format) -> anyhow::Result<Done> {
+    exec::check_names(&plan.space)?;
+    let (file, rows) = Record::open(record, &plan.heading())?;
+    let mut run = Run {
+        plan,
+        study: Study::new(plan.space.clone(), plan.strategy, plan.budget, plan.seed),
+        live: Live::new(plan.budget, plan.time, format),
+        file,
+        rows: Vec::new(),
+        began: Instant::now(),
+    };
+    run.replay(rows)?;
+    let ended = run.search().await?;
+    let best = run.study.best();
+    let check = match (&ended, &best) {
+        (Ended::Budget | Ended::Time, Some(best)) => run.verify(&best.config).await?,
+        _ => None,
+    };
+    run.live.end();
+    let Run { study, rows, .. } = run;
+    Ok(Done { study, rows, best, check, ended, record: record.to_owned() })
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    study: Study,
+    live: Live,
+    file: Record,
+    rows: Vec<Row>,
+    began: Instant,
+}
+
+impl Run<'_> {
+    /// Takes up the trials of an earlier run.
+    fn replay(&mut self, rows: Vec<Row>) -> anyhow::Result<()> {
+        for row in rows {
+            if row.part == Part::Search
+                && let Some(config) = row.settings(&self.plan.space)
+            {
+                self.study.replay(&config, outcome(self.plan, &row))?;
+            }
+            self.live.took_up(&row, self.plan);
+            self.rows.push(row);
+        }
+        Ok(())
+    }
+
+    async fn search(&mut self) -> anyhow::Result<Ended> {
+        loop {
+            if let Some(ended) = self.hopeless() {
+                return Ok(ended);
+            }
+            if self.plan.time.is_some_and(|time| self.began.elapsed() >= time) {
+                return Ok(Ended::Time);
+            }
+            let Some(asked) = self.study.ask() else { return Ok(Ended::Budget) };
+            let Some(row) = self.measure(asked.id, Part::Search, &asked.config).await? else {
+                return Ok(Ended::Interrupted);
+            };
+            self.study.tell(asked.id, outcome(self.plan, &row))?;
+            self.live.measured(&row, self.study.best().as_ref(), self.plan);
+            self.rows.push(row);
+        }
+    }
+
+    /// Runs the command once and writes down what came of it; nothing if somebody stopped it.
+    async fn measure(&mut self, id: u64, part: Part, config: &Config) -> anyhow::Result<Option<Row>> {
+        self.live.begins(id, part);
+        let began = Instant::now();
+        let environment = exec::environment(config, id);
+        let command = Command::shell(&self.plan.command, self.plan.timeout);
+        let ran = tokio::select! {
+            ran = command.run_with(&environment) => ran,
+            _ = tokio::signal::ctrl_c() => return Ok(None),
+            never = self.live.tick() => match never {},
+        };
+        let seconds = began.elapsed().as_secs_f64();
+        let read = ran.and_then(|output| numbers(&output));
+        let read = read.and_then(|read| self.plan.reading().outcome(&read, seconds).map(|_| read));
+        let (numbers, failed) = match read {
+            Ok(Numbers(numbers)) => (Some(numbers), None),
+            Err(why) => (None, Some(why)),
+        };
+        let row = Row { id, part, config: shown(config), numbers, failed, seconds };
+        self.file.add(&row)?;
+        Ok(Some(row))
+    }
+
+    /// Measures the best again beside the defaults, in pairs of which either may come first.
+    async fn verify(&mut self, best: &Config) -> anyhow::Result<Option<Check>> {
+        let defaults = self.plan.space.decode(&self.plan.space.start());
+        let pairs = self.plan.verify.map_or_else(|| verify::usual_pairs(&self.study), |pairs| pairs as usize);
+        if !self.plan.space.has_start() || defaults == *best {
+            return Ok(None);
+        }
+        let done = self.rows.iter().filter(|row| row.part == Part::Best).count();
+        for pair in done..pairs {
+            for part in verify::order(self.plan.seed, pair) {
+                let config = if part == Part::Best { best } else { &defaults };
+                let Some(row) = self.measure(pair as u64, part, config).await? else { return Ok(None) };
+                self.rows.push(row);
+            }
+        }
+        Ok(verify::check(self.plan, best, &self.rows))
+    }
+
+    /// Why going on would find nothing, if so.
+    fn hopeless(&self) -> Option<Ended> {
+        let failures: Vec<&String> = self.rows.iter().map_while(|row| row.failed.as_ref()).collect();
+        if failures.len() == self.rows.len() && failures.len() >= FAILURES_AT_FIRST {
+            return failures.last().map(|why| Ended::Failing((*why).clone()));
+        }
+        let values: Vec<f64> = self.study.history().measured().map(|(_, measured)| measured.value).collect();
+        let points: BTreeSet<Vec<u64>> = self.study.history().trials().iter().map(|trial| bits(&trial.point)).collect();
+        let first = values.first().copied()?;
+        let constant = values.iter().all(|value| *value == first);
+        (constant && points.len() >= SAME_VALUES).then(|| Ended::Constant(self.plan.as_printed(first)))
+    }
+}
+
+fn bits(point: &[f64]) -> Vec<u64> {
+    point.iter().map(|coordinate| coordinate.to_bits()).collect()
+}
+
+/// What a row says of its trial.
+pub(super) fn outcome(plan: &Plan, row: &Row) -> Outcome {
+    let read = |numbers: &BTreeMap<String, f64>| {
+        plan.reading().outcome(&Numbers(numbers.clone()), row.seconds).ok()
+    };
+    row.numbers.as_ref().and_then(read).unwrap_or(Outcome::Failed)
+}
