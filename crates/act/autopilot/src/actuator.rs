@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kandela_model::{Epoch, KnobError, KnobSpec, KnobValue, Lease};
 use kandela_tune::Config;
+use kandela_tune::space::Class;
 
 /// A system, or a replica of one, whose knobs can be turned.
 ///
@@ -21,11 +22,19 @@ pub trait Actuator: Send + Sync {
     /// [`ActuateError`], where the system can't be asked.
     async fn state(&self) -> Result<Vec<Standing>, ActuateError>;
 
-    /// Turns the knobs that `values` names, all of them or none, and returns once they are in effect.
+    /// Turns the knobs that `values` names, all of them or none, and returns once they are in effect. Values that stand already cost
+    /// nothing but renew the lease.
     ///
     /// # Errors
     /// [`ActuateError`]; every knob then stands where it stood, unless the error says [`ActuateError::Unknown`].
     async fn apply(&self, values: &Config, epoch: Epoch, lease: Lease) -> Result<(), ActuateError>;
+
+    /// Takes the knobs back to the values that were confirmed last, at once, and returns when they are in effect. Step caps, which
+    /// bound how far a trial may go, don't bound the way back. Knobs that hold no lease stay where they are.
+    ///
+    /// # Errors
+    /// [`ActuateError`]; the leases that hold then lapse as they would have.
+    async fn revert(&self, knobs: &[String], epoch: Epoch) -> Result<(), ActuateError>;
 }
 
 /// A knob and where it stands.
@@ -54,9 +63,59 @@ pub enum ActuateError {
         #[source]
         error: KnobError,
     },
+    /// The system has no such knob; nothing has changed.
+    #[error("{target} has no knob {knob}; it has {}", known.join(", "))]
+    NoKnob {
+        /// Which system.
+        target: String,
+        /// The name that nothing has.
+        knob: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// No search may touch this knob, whatever a space says; nothing has changed.
+    #[error("{target}: knob {knob} is of the class {}, which is never set: {why}; take it out of the space", class_name(*class))]
+    Forbidden {
+        /// Which system.
+        target: String,
+        /// The knob.
+        knob: String,
+        /// Its class.
+        class: Class,
+        /// What it decides.
+        why: String,
+    },
+    /// Somebody else owns the field, who would put it back; nothing has changed, and what to change by hand was written down.
+    #[error("{target}: {owner} owns the field of knob {knob}, so it is left alone; what to change there lies in {proposal}")]
+    Foreign {
+        /// Which system.
+        target: String,
+        /// The knob.
+        knob: String,
+        /// Who owns it.
+        owner: String,
+        /// The file that says what to change.
+        proposal: String,
+    },
     /// The system can't be reached or does not answer; nothing has changed.
     #[error("{target} can't be reached: {reason}")]
     Unreachable {
+        /// Which system.
+        target: String,
+        /// Why.
+        reason: String,
+    },
+    /// The change was begun and failed; what was done has been taken back, and every knob stands where it stood.
+    #[error("{target}: the change failed and was taken back: {reason}")]
+    Failed {
+        /// Which system.
+        target: String,
+        /// Why.
+        reason: String,
+    },
+    /// Nobody can hold what to go back to, so nothing was changed.
+    #[error("{target}: no watchdog can hold what to go back to, so nothing was changed: {reason}")]
+    Unguarded {
         /// Which system.
         target: String,
         /// Why.
@@ -70,4 +129,12 @@ pub enum ActuateError {
         /// Why.
         reason: String,
     },
+}
+
+fn class_name(class: Class) -> &'static str {
+    match class {
+        Class::Free => "free",
+        Class::Durability => "durability",
+        Class::Security => "security",
+    }
 }
