@@ -17,6 +17,7 @@
 mod feedback;
 mod intercept;
 mod tree;
+mod verdict;
 
 use std::fmt::{self, Debug};
 
@@ -27,6 +28,7 @@ use crate::merge::{
     Commutative, Idempotent, Merge, Subtract, Summary, Window, Windowed, merge_all, summarise, window,
 };
 pub use tree::comonad;
+pub use verdict::{admission, heyting, persistent};
 
 /// Why a law was not shown to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@
 //! - [`intercept`]: what is done before and after a call, and nests; where a part lies within a whole;
 //! - [`feedback`]: machines that answer one input at a time, and loops that close with a delay;
 //! - [`tree`]: profiles and other trees of named parts, what a part has of its own and in all;
+//! - [`verdict`]: what partial evidence shows, and what is still missing;
 //! - `laws` (cargo feature `laws`): each law as a function that returns the first counterexample, for tests.
 //!
 //! The crate knows nothing but `std`: no clock, no I/O, no wire format.
@@ -39,3 +40,4 @@ pub mod merge;
 pub mod rollup;
 pub mod tree;
 pub mod unit;
+pub mod verdict;
