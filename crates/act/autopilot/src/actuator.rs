@@ -86,7 +86,9 @@ pub enum ActuateError {
         why: String,
     },
     /// Somebody else owns the field, who would put it back; nothing has changed, and what to change by hand was written down.
-    #[error("{target}: {owner} owns the field of knob {knob}, so it is left alone; what to change there lies in {proposal}")]
+    #[error(
+        "{target}: {owner} owns the field of knob {knob}, so it is left alone; what to change there lies in {proposal}"
+    )]
     Foreign {
         /// Which system.
         target: String,
