@@ -6,10 +6,16 @@
 //! - [`space`]: knobs with their ranges, scales and conditions, and points of the unit cube that stand for their settings;
 //! - [`history`]: what was tried and what came of it;
 //! - [`strategy`]: who proposes what to measure next, behind one trait;
-//! - [`study`]: ask, tell, best.
+//! - [`study`]: ask, tell, best;
+//! - [`guard`]: objectives and constraints as people declare them, and whether they are kept;
+//! - [`experiment`]: whether a change is better, by randomised slices, and the account of errors;
+//! - [`betting`]: confidence that may be looked at after every observation.
 //!
 //! Values are minimised.
 
+pub mod betting;
+pub mod experiment;
+pub mod guard;
 pub mod history;
 pub mod random;
 pub mod space;

@@ -67,7 +67,6 @@ impl Verdict {
 
     /// It is refuted.
     #[must_use]
-    #[expect(clippy::should_implement_trait, reason = "`and` and `or` have no operator either")]
     pub const fn not(self) -> Verdict {
         match self {
             Verdict::Holds => Verdict::Violated,
@@ -265,10 +264,6 @@ impl Truth {
 
     /// That it can't be established any more.
     #[must_use]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it stands beside `and`, `or` and `implies`, which have no operator"
-    )]
     pub fn not(&self) -> Truth {
         self.implies(&Truth::never())
     }
