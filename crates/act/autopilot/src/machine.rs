@@ -125,8 +125,8 @@ pub enum Input {
     Turned(u64, Result<(), Trouble>),
     /// What a slice gave.
     Measured(u64, Reading),
-    /// What came of bringing the knobs to the good settings.
-    Settled(Result<(), Trouble>),
+    /// What came of bringing the knobs to the good settings, by the row that announced it.
+    Settled(u64, Result<(), Trouble>),
     /// A person orders something.
     Order(Order),
 }
@@ -245,6 +245,8 @@ pub enum Command {
     },
     /// Bring all knobs, everywhere, to these settings for good.
     Settle {
+        /// The row that announces it.
+        row: u64,
         /// The settings.
         values: Config,
         /// All knobs that may stand elsewhere.

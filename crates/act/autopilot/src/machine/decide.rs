@@ -46,7 +46,7 @@ impl<J: Judge> Deciding<'_, J> {
             Input::Candidate(Err(what), _) => self.note("proposals", Some(what)),
             Input::Turned(slice, came) => self.turned(slice, came),
             Input::Measured(slice, reading) => self.measured(slice, reading),
-            Input::Settled(came) => self.settled(came),
+            Input::Settled(row, came) => self.settled(row, came),
             Input::Order(order) => self.ordered(order),
         }
     }
@@ -74,9 +74,9 @@ impl<J: Judge> Deciding<'_, J> {
     }
 
     fn take_office(&mut self, input: Input) {
-        let Input::Office { holder, mode, initial, goals, space } = input else { return };
+        let Input::Office { holder, mode, initial, goals, space, alpha, expected } = input else { return };
         if !self.state.began {
-            self.emit(Event::Began { initial, goals, space });
+            self.emit(Event::Began { initial, goals, space, alpha, expected });
         }
         self.emit(Event::Office { holder, mode });
         if self.state.trial().is_some() {
@@ -125,7 +125,7 @@ impl<J: Judge> Deciding<'_, J> {
     }
 
     fn note_gate(&mut self, gate: Option<&Gate>) {
-        const ABOUT: [&str; 6] = ["objective", "guard", "freeze", "error budget", "constraint", "alpha"];
+        const ABOUT: [&str; 5] = ["objective", "guard", "freeze", "error budget", "constraint"];
         for about in ABOUT {
             let what = gate.filter(|gate| gate.about == about).map(|gate| gate.what.clone());
             self.note(about, what);
@@ -193,9 +193,16 @@ impl<J: Judge> Deciding<'_, J> {
         if gate.is_some() || self.state.mode == Mode::Approve && open.approved.is_none() {
             return self.note_gate(gate.as_ref());
         }
-        let Some(alpha) = self.machine.judge.alpha(&self.state) else { return };
-        let why = admitted_because(seen, open.approved.as_deref());
-        self.emit(Event::Admitted { proposal, why, alpha });
+        let staked =
+            self.state.account.clone().and_then(|mut account| account.open(&proposal.to_string()).ok());
+        let Some(alpha) = staked else {
+            let needs = "a budget for wrong promotions above 0 and below 1".to_owned();
+            return self.decline(proposal, "nothing can be staked on it".to_owned(), needs);
+        };
+        let broken = seen.constraints.iter().filter(|constraint| constraint.verdict != Verdict::Holds);
+        let mends: Vec<String> = broken.map(|constraint| constraint.name.clone()).collect();
+        let why = admitted_because(&mends, open.approved.as_deref());
+        self.emit(Event::Admitted { proposal, why, alpha, mends });
         self.next_slice();
     }
 
@@ -292,7 +299,7 @@ impl<J: Judge> Deciding<'_, J> {
                 self.next_slice();
             }
             (Verdict::Holds, Verdict::Holds) => self.promote(proposal, judged.clone()),
-            _ if slices >= most => self.end(Reason::Inconclusive, missing()),
+            _ if slices >= most || judged.over => self.end(Reason::Inconclusive, missing()),
             _ => self.next_slice(),
         }
     }
@@ -326,7 +333,7 @@ impl<J: Judge> Deciding<'_, J> {
         let open = self.state.open.as_ref()?;
         let trial = open.trial.as_ref()?;
         // Of a promotion, the verify phase alone; before that, what there is.
-        let estimate = judged.and_then(|judged| judged.log_ratio).map(|[_, estimate, _]| estimate);
+        let estimate = judged.and_then(|judged| judged.estimate);
         let promoted =
             judged.filter(|judged| judged.benefit == Verdict::Holds && trial.phase == Phase::Verify);
         Some(Event::Learned {
@@ -343,9 +350,12 @@ impl<J: Judge> Deciding<'_, J> {
 
     fn settle(&mut self) {
         let attempt = self.state.unsettled.as_ref().map_or(1, |unsettled| unsettled.attempts + 1);
+        let row = self.state.rows;
         self.emit(Event::Settling { attempt });
+        // Only the last one counts, where one decision has several.
+        self.decision.commands.retain(|command| !matches!(command, Command::Settle { .. }));
         let (values, knobs) = (self.state.good().clone(), self.state.knobs.iter().cloned().collect());
-        self.command(Command::Settle { values, knobs });
+        self.command(Command::Settle { row, values, knobs });
     }
 
     fn settle_again(&mut self) {
@@ -358,8 +368,8 @@ impl<J: Judge> Deciding<'_, J> {
         }
     }
 
-    fn settled(&mut self, came: Result<(), Trouble>) {
-        if self.state.unsettled.is_none() {
+    fn settled(&mut self, row: u64, came: Result<(), Trouble>) {
+        if self.state.unsettled.as_ref().is_none_or(|unsettled| unsettled.row != row) {
             return;
         }
         match came {
@@ -477,20 +487,11 @@ impl<J: Judge> Deciding<'_, J> {
     }
 }
 
-fn admitted_because(seen: &Observation, approved: Option<&str>) -> String {
-    let broken: Vec<&str> = seen
-        .constraints
-        .iter()
-        .filter(|constraint| constraint.verdict != Verdict::Holds)
-        .map(|constraint| constraint.name.as_str())
-        .collect();
+fn admitted_because(broken: &[String], approved: Option<&str>) -> String {
     let guards = if broken.is_empty() {
         "all guards hold by fresh readings".to_owned()
     } else {
-        format!(
-            "{} is broken without it, so it is judged by whether it mends that; the other guards hold",
-            broken.join(", ")
-        )
+        format!("{} is broken without it and must not get worse; the other guards hold", broken.join(", "))
     };
     approved.map_or(guards.clone(), |by| format!("{guards}; approved by {by}"))
 }

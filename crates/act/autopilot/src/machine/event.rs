@@ -362,6 +362,9 @@ pub struct Reading {
 pub struct Side {
     /// The objective; none where it gave nothing that is a number.
     pub objective: Option<f64>,
+    /// How many requests clients sent, where that does not depend on the settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<f64>,
     /// What each constraint's expression gave, in the order of declaration; none where one gave nothing.
     pub constraints: Vec<Option<f64>>,
 }

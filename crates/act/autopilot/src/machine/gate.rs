@@ -50,9 +50,7 @@ impl<J: Judge> Machine<J> {
 
     /// What keeps a proposal from being tried.
     pub(super) fn not_admitted(&self, state: &State, seen: &Observation, now: Timestamp) -> Option<Gate> {
-        self.unseen(seen)
-            .or_else(|| self.closed(state, seen, now))
-            .or_else(|| self.hopeless(state))
+        self.unseen(seen).or_else(|| self.closed(state, seen, now)).or_else(|| self.hopeless(state))
     }
 
     /// What keeps strategies from being asked.

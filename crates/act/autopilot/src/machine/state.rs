@@ -82,6 +82,8 @@ pub struct Promotion {
 pub struct Unsettled {
     /// How often it was tried to bring them there.
     pub attempts: u32,
+    /// The row that the last try was announced in: what comes of an earlier one says nothing any more.
+    pub row: u64,
     /// When it was tried last.
     pub last: Option<Timestamp>,
 }
@@ -280,8 +282,10 @@ impl State {
             Event::Imported { contexts, .. } => self.import(contexts),
             Event::RolledBack { undone, to, .. } => self.roll_back(undone, to),
             Event::Settling { .. } => {
+                let row = self.rows - 1;
                 let unsettled = self.unsettle();
                 unsettled.attempts += 1;
+                unsettled.row = row;
                 unsettled.last = Some(at);
             }
             Event::Settled => self.unsettled = None,
@@ -416,7 +420,7 @@ impl State {
     }
 
     fn unsettle(&mut self) -> &mut Unsettled {
-        self.unsettled.get_or_insert(Unsettled { attempts: 0, last: None })
+        self.unsettled.get_or_insert(Unsettled { attempts: 0, row: 0, last: None })
     }
 
     fn roll_back(&mut self, undone: &[u64], to: &Config) {
