@@ -1,4 +1,23 @@
 //! How settings reach a running system.
+//!
+//! Systems that keep a lease themselves are turned directly ([`http`]). Those that can't ([`Settings`]) are turned by a watchdog
+//! process on behalf of the manager ([`Guarded`]), which holds what to go back to and acts when the manager falls silent.
+
+mod command;
+pub mod config;
+mod environment;
+mod file;
+mod guarded;
+pub mod hard;
+mod health;
+pub mod http;
+mod kubernetes;
+mod postgres;
+mod redis;
+mod replicas;
+pub mod settings;
+mod split;
+mod template;
 
 use std::time::Duration;
 
@@ -6,6 +25,11 @@ use async_trait::async_trait;
 use kandela_model::{Epoch, KnobError, KnobSpec, KnobValue, Lease};
 use kandela_tune::Config;
 use kandela_tune::space::Class;
+
+pub use config::{ConfigError, TargetConfig};
+pub(crate) use file::replace;
+pub use guarded::Guarded;
+pub use settings::Settings;
 
 /// A system, or a replica of one, whose knobs can be turned.
 ///
@@ -131,6 +155,30 @@ pub enum ActuateError {
         /// Why.
         reason: String,
     },
+}
+
+impl ActuateError {
+    /// The system answered that knob `knob` can't be so.
+    pub(crate) fn refused(target: &str, knob: &str, reason: impl ToString) -> ActuateError {
+        let error = KnobError::Target { knob: knob.to_owned(), reason: reason.to_string() };
+        ActuateError::Refused { target: target.to_owned(), error }
+    }
+
+    pub(crate) fn unreachable(target: &str, reason: impl ToString) -> ActuateError {
+        ActuateError::Unreachable { target: target.to_owned(), reason: reason.to_string() }
+    }
+
+    pub(crate) fn failed(target: &str, reason: impl ToString) -> ActuateError {
+        ActuateError::Failed { target: target.to_owned(), reason: reason.to_string() }
+    }
+
+    pub(crate) fn unknown(target: &str, reason: impl ToString) -> ActuateError {
+        ActuateError::Unknown { target: target.to_owned(), reason: reason.to_string() }
+    }
+
+    pub(crate) fn unguarded(target: &str, reason: impl ToString) -> ActuateError {
+        ActuateError::Unguarded { target: target.to_owned(), reason: reason.to_string() }
+    }
 }
 
 fn class_name(class: Class) -> &'static str {

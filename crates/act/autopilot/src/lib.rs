@@ -9,7 +9,8 @@
 //! - [`observe`]: what is asked of whoever measures;
 //! - [`manager`]: drives it all;
 //! - [`explain`](mod@explain): the story of a proposal, and where things stand, from the ledger alone;
-//! - [`calendar`]: when nothing may be tried.
+//! - [`calendar`]: when nothing may be tried;
+//! - [`watchdog`]: a process beside each system that can't keep a lease, which goes back when the manager falls silent.
 
 pub mod actuator;
 pub mod calendar;
@@ -20,5 +21,6 @@ pub mod machine;
 pub mod manager;
 pub mod observe;
 pub mod proposer;
+pub mod watchdog;
 
 pub use manager::AutonomousPerformanceManager;

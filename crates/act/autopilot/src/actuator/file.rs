@@ -1,0 +1,166 @@
+//! A file made from a template, and the service that reads it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kandela_tune::Space;
+
+use super::ActuateError;
+use super::command::Command;
+use super::config::FileConfig;
+use super::health::{Health, client};
+use super::settings::{Reading, Settings, Texts, parse, spec_of};
+use super::template::Template;
+
+/// A file, the template that it is made from, and what has it read.
+pub(crate) struct FileTemplate {
+    target: String,
+    template: PathBuf,
+    file: PathBuf,
+    check: Option<Command>,
+    reload: Command,
+    health: Option<Health>,
+    client: reqwest::Client,
+    space: Space,
+}
+
+impl FileTemplate {
+    pub(crate) fn new(config: &FileConfig) -> Result<FileTemplate, String> {
+        if let Some(check) = &config.check
+            && !check.mentions("candidate")
+        {
+            return Err("file: check does not name {{candidate}}, so it would check the old file".to_owned());
+        }
+        if let Some(health) = &config.health {
+            health.check().map_err(|what| format!("file: {what}"))?;
+        }
+        let file = FileTemplate {
+            target: format!("file {}", config.file.display()),
+            template: config.template.clone(),
+            file: config.file.clone(),
+            check: config.check.clone(),
+            reload: config.reload.clone(),
+            health: config.health.clone(),
+            client: client(Duration::from_secs(5))?,
+            space: config.knobs.clone(),
+        };
+        file.template()?;
+        Ok(file)
+    }
+
+    fn template(&self) -> Result<Template, String> {
+        let text = read_text(&self.template)?;
+        Template::read(&text, &self.space)
+            .map_err(|what| format!("template {}: {what}", self.template.display()))
+    }
+
+    fn texts(&self) -> Result<Texts, ActuateError> {
+        let unreachable = |reason: String| ActuateError::unreachable(&self.target, reason);
+        let (template, text) =
+            (self.template().map_err(unreachable)?, read_text(&self.file).map_err(unreachable)?);
+        template.extract(&text, &self.space).map_err(|what| {
+            let made = self.template.display();
+            unreachable(format!(
+                "{what}; make it from {made} once, by hand, with values in the space's ranges"
+            ))
+        })
+    }
+
+    async fn reread(&self) -> Result<(), String> {
+        self.reload.run().await?;
+        match &self.health {
+            Some(health) => health.wait(&self.client).await,
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Settings for FileTemplate {
+    fn target(&self) -> &str {
+        &self.target
+    }
+
+    fn space(&self) -> &Space {
+        &self.space
+    }
+
+    async fn read(&self) -> Result<BTreeMap<String, Reading>, ActuateError> {
+        let reading = |(name, set): (String, Option<String>)| {
+            let text = set.as_deref().unwrap_or_default();
+            let value = parse(&self.target, spec_of(&self.target, &self.space, &name)?, text)?;
+            Ok((name, Reading { value, set }))
+        };
+        self.texts()?.into_iter().map(reading).collect()
+    }
+
+    async fn write(&self, texts: &Texts) -> Result<(), ActuateError> {
+        let failed = |reason: String| ActuateError::failed(&self.target, reason);
+        for name in texts.keys() {
+            spec_of(&self.target, &self.space, name)?;
+        }
+        let mut all = self.texts()?;
+        all.extend(texts.clone());
+        let old = fs::read(&self.file).map_err(|e| failed(e.to_string()))?;
+        let new = self.template().and_then(|template| template.render(&all)).map_err(failed)?;
+        if let Some(check) = &self.check {
+            let candidate = write_beside(&self.file, new.as_bytes()).map_err(failed)?;
+            let checked = check.with("candidate", &candidate.display().to_string()).run().await;
+            // Where the check failed, its error says more than one about the candidate would.
+            let removed =
+                fs::remove_file(&candidate).map_err(|e| format!("{} stays behind: {e}", candidate.display()));
+            checked.and(removed).map_err(failed)?;
+        }
+        replace(&self.file, new.as_bytes()).map_err(failed)?;
+        let Err(reason) = self.reread().await else { return Ok(()) };
+        let back = match replace(&self.file, &old) {
+            Ok(()) => self.reread().await,
+            Err(error) => Err(error),
+        };
+        Err(match back {
+            Ok(()) => failed(reason),
+            Err(error) => ActuateError::unknown(
+                &self.target,
+                format!("{reason}; and after the old file was put back: {error}"),
+            ),
+        })
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|e| format!("{} can't be read: {e}", path.display()))
+}
+
+/// Puts `bytes` in the place of a file, at once and for good: whoever opens it finds the old ones or the new ones, before a loss of
+/// power and after. Owner and mode stay.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    let new = write_beside(path, bytes)?;
+    let fault = |e: std::io::Error| format!("{} can't be replaced: {e}", path.display());
+    fs::rename(&new, path).map_err(fault)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(fault)
+}
+
+fn write_beside(path: &Path, bytes: &[u8]) -> Result<PathBuf, String> {
+    let name = path.file_name().ok_or_else(|| format!("{} is no file", path.display()))?;
+    let new = path.with_file_name(format!(".{}.kandela-new", name.to_string_lossy()));
+    let write = || {
+        let mut file = File::create(&new)?;
+        if let Ok(old) = fs::metadata(path) {
+            file.set_permissions(fs::Permissions::from_mode(old.mode()))?;
+            let own = file.metadata()?;
+            if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
+                chown(&new, Some(old.uid()), Some(old.gid()))?;
+            }
+        }
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|e: std::io::Error| format!("{} can't be written: {e}", new.display()))?;
+    Ok(new)
+}
