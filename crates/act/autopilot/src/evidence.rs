@@ -96,7 +96,9 @@ impl Evidence {
         std::iter::once(objective).chain(self.constraints.iter().map(constraint)).collect()
     }
 
-    fn experiment(&self, trial: &Trial) -> Option<Experiment> {
+    /// The experiment of the verify phase, and with which slice its confirmation began.
+    fn experiment(&self, trial: &Trial) -> Option<(Experiment, usize)> {
+        let mut confirmation = 0;
         let mut experiment = Experiment::new(self.plan, trial.alpha, self.seed ^ trial.proposal).ok()?;
         for (number, slice) in (0..).zip(&trial.slices) {
             let gave = experiment::Slice {
@@ -105,11 +107,12 @@ impl Evidence {
                 ..experiment::Slice::default()
             };
             // What comes after the decision changes nothing.
-            if experiment.observe(number, &gave).is_err() {
-                break;
+            let Ok(progress) = experiment.observe(number, &gave) else { break };
+            if confirmation == 0 && progress.phase == experiment::Phase::Confirmation {
+                confirmation = usize::try_from(number).unwrap_or(usize::MAX).saturating_add(1);
             }
         }
-        Some(experiment)
+        Some((experiment, confirmation))
     }
 
     fn guards(&self, trial: &Trial) -> Option<Guards> {
@@ -154,20 +157,24 @@ impl Evidence {
         margins.unwrap_or_default()
     }
 
-    /// The logarithm of the candidate's objective to the control's, below 0 where it is better, of what was measured.
-    fn compared(&self, trial: &Trial) -> Option<f64> {
-        let positive =
-            |value: Option<f64>| value.filter(|value| *value > 0.0 && value.is_finite()).map(f64::ln);
-        let of = |arm: Arm| {
-            let slices = trial.slices.iter().filter(move |slice| slice.arm == arm);
-            mean(slices.filter_map(|slice| positive(slice.reading.turned.objective)))
+    /// The logarithm of the candidate's objective to the control's in these slices, below 0 where it is better, with its standard
+    /// error where both were measured more than once.
+    fn compared(&self, slices: &[Slice]) -> Option<(f64, Option<f64>)> {
+        let positive = |value: Option<f64>| value.filter(|value| *value > 0.0 && value.is_finite()).map(f64::ln);
+        let of = |arm: Arm| -> Vec<f64> {
+            let slices = slices.iter().filter(move |slice| slice.arm == arm);
+            slices.filter_map(|slice| positive(slice.reading.turned.objective)).collect()
         };
-        let rest =
-            mean(trial.slices.iter().filter_map(|slice| positive(slice.reading.rest.as_ref()?.objective)));
-        let difference = of(Arm::Candidate)? - of(Arm::Control).or(rest)?;
+        let candidate = of(Arm::Candidate);
+        let mut control = of(Arm::Control);
+        if control.is_empty() {
+            control = slices.iter().filter_map(|slice| positive(slice.reading.rest.as_ref()?.objective)).collect();
+        }
+        let difference = mean(candidate.iter().copied())? - mean(control.iter().copied())?;
+        let error = squared_error(&candidate).zip(squared_error(&control)).map(|(a, b)| (a + b).sqrt());
         Some(match self.objective.better {
-            Better::Lower => difference,
-            Better::Higher => -difference,
+            Better::Lower => (difference, error),
+            Better::Higher => (-difference, error),
         })
     }
 }
@@ -179,7 +186,7 @@ impl Judge for Evidence {
             Phase::Canary if trial.slices.len().is_multiple_of(2) => (Scope::All, Arm::Control),
             Phase::Canary => (Scope::All, Arm::Candidate),
             Phase::Verify => {
-                let asked = self.experiment(trial).and_then(|experiment| experiment.asks());
+                let asked = self.experiment(trial).and_then(|(experiment, _)| experiment.asks());
                 let treated = asked.is_some_and(|asked| asked.arm == experiment::Arm::Treated);
                 (Scope::All, if treated { Arm::Candidate } else { Arm::Control })
             }
@@ -193,7 +200,8 @@ impl Judge for Evidence {
         let tried = trial.slices.iter().any(|slice| slice.arm == Arm::Candidate);
         // Where nothing is declared everything is admitted, but not before the candidate ran at all.
         let safety = if safety == Verdict::Holds && !tried { Verdict::Unknown } else { safety };
-        let experiment = (trial.phase == Phase::Verify).then(|| self.experiment(trial)).flatten();
+        let run = (trial.phase == Phase::Verify).then(|| self.experiment(trial)).flatten();
+        let (experiment, confirmation) = run.unzip();
         let progress = experiment.as_ref().map(Experiment::progress);
         let margins = self.margins(trial);
         let broken =
@@ -204,17 +212,18 @@ impl Judge for Evidence {
         }
         let gain = progress.as_ref().map(|progress| [-progress.gain.upper, -progress.gain.lower]);
         let interval = gain.filter(|ends| ends.iter().all(|end| end.is_finite()));
-        let measured = progress.as_ref().and_then(|progress| progress.mean).map(|gain| -gain);
+        // What was seen before looked good: what it is worth, only what came after can say.
+        let confirmed = trial.slices.get(confirmation.unwrap_or(0)..).unwrap_or_default();
+        let compared = self.compared(confirmed).or_else(|| self.compared(&trial.slices));
         Judged {
             safety,
             benefit: experiment.as_ref().map_or(Verdict::Unknown, Experiment::verdict),
             external: safety == Verdict::Violated && self.control_breaks(trial),
             over: progress.as_ref().is_some_and(|progress| progress.decision == Some(Decision::Exhausted)),
-            estimate: measured.or_else(|| self.compared(trial)),
+            estimate: compared.map(|(estimate, _)| estimate),
             interval,
             capital: experiment.as_ref().map_or(1.0, Experiment::capital),
-            // The interval is no normal one; a quarter of its width is the scale of the error.
-            noise: interval.map(|[low, high]| (high - low) / 4.0),
+            noise: compared.and_then(|(_, error)| error),
             broken: self.constraints.iter().zip(&margins).filter_map(broken).collect(),
             margins,
             missing,
@@ -276,6 +285,13 @@ fn margin(bound: Bound, value: f64) -> f64 {
         Bound::Max(bound) => bound - value,
         Bound::Min(bound) => value - bound,
     }
+}
+
+/// The square of the standard error of a mean; none of fewer than two values.
+fn squared_error(values: &[f64]) -> Option<f64> {
+    let middle = mean(values.iter().copied()).filter(|_| values.len() > 1)?;
+    let squares: f64 = values.iter().map(|value| (value - middle).powi(2)).sum();
+    Some(squares / (values.len() as f64 * (values.len() - 1) as f64))
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {

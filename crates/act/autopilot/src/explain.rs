@@ -213,7 +213,7 @@ fn judged_in_words(judged: &Judged) -> String {
         text.push_str(&format!("; objective at {} of control", percent(estimate)));
     }
     if let Some([low, high]) = judged.interval {
-        text.push_str(&format!(" ({} to {})", percent(low), percent(high)));
+        text.push_str(&format!("; clipped, {} to {}", percent(low), percent(high)));
     }
     text
 }
@@ -239,6 +239,10 @@ pub struct Status {
     pub holder: String,
     /// What keeps it from its work.
     pub notes: BTreeMap<String, String>,
+    /// Why nothing is proposed now; only a manager that runs knows.
+    pub waits_for: Option<String>,
+    /// Where the guards stand and what they are missing; only a manager that runs knows.
+    pub guards: Vec<String>,
     /// The good settings.
     pub good: BTreeMap<String, String>,
     /// The objective with the good settings as a share of that with the initial ones.
@@ -283,6 +287,11 @@ pub fn status(rows: &[Entry]) -> Result<Status, RowError> {
     for row in rows {
         state.apply(row.at, row.epoch, &Event::of(row)?);
     }
+    Ok(status_of(&state))
+}
+
+/// Where things stand in `state`.
+pub fn status_of(state: &State) -> Status {
     let words = |config: &kandela_tune::Config| -> BTreeMap<String, String> {
         config.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
     };
@@ -300,12 +309,14 @@ pub fn status(rows: &[Entry]) -> Result<Status, RowError> {
     let best = |context: &crate::machine::Context| {
         context.best.as_ref().map(|(config, _)| words(config)).unwrap_or_default()
     };
-    Ok(Status {
-        state: doing(&state),
+    Status {
+        state: doing(state),
         mode: state.mode,
         epoch: state.office.as_ref().map_or(0, |office| office.epoch.0),
         holder: state.office.as_ref().map_or_else(|| "nobody".to_owned(), |office| office.holder.clone()),
         notes: state.notes.clone(),
+        waits_for: None,
+        guards: Vec::new(),
         good: words(state.good()),
         objective_share: (-state.gain()).exp(),
         promoted: state.promotions.iter().map(|promotion| promotion.proposal).collect(),
@@ -314,7 +325,7 @@ pub fn status(rows: &[Entry]) -> Result<Status, RowError> {
         alpha_left: state.account.as_ref().map_or(0.0, kandela_tune::experiment::Account::left),
         alpha_account: state.account.as_ref().map(|account| account.rows().to_vec()).unwrap_or_default(),
         strategies: earnings.collect(),
-    })
+    }
 }
 
 fn doing(state: &State) -> String {

@@ -52,6 +52,13 @@ impl fmt::Display for Status {
         for (about, what) in &self.notes {
             wrapped(f, "  ", &format!("{about}: {what}"))?;
         }
+        if let Some(what) = &self.waits_for {
+            wrapped(f, "  ", &format!("waits: {what}"))?;
+        }
+        if !self.guards.is_empty() {
+            section(f, "Guards")?;
+            self.guards.iter().try_for_each(|guard| wrapped(f, "  ", guard))?;
+        }
         section(f, "Good settings")?;
         for (knob, value) in &self.good {
             wrapped(f, "  ", &format!("{knob} = {value}"))?;

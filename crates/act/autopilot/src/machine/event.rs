@@ -382,9 +382,10 @@ pub struct Judged {
     pub external: bool,
     /// Whether the experiment has had all its slices.
     pub over: bool,
-    /// The logarithm of the objective's ratio to control, signed so that below 0 is better.
+    /// The logarithm of the objective's ratio to control, signed so that below 0 is better; once a gain is being confirmed, by what
+    /// was measured since.
     pub estimate: Option<f64>,
-    /// The lower and the upper end of its interval, where both are known.
+    /// The lower and the upper end of the experiment's interval for it, where each block counts up to the plan's clip.
     pub interval: Option<[f64; 2]>,
     /// What the experiment's bets have made of the trial's stake, as a multiple of it.
     pub capital: f64,

@@ -9,8 +9,9 @@ use kandela_tune::Config;
 use super::fleet::Came;
 use super::{AutonomousPerformanceManager, ManagerError, TargetSlos};
 use crate::evidence::Evidence;
+use crate::explain::{Status, status_of};
 use crate::ledger::{Entry, LedgerError};
-use crate::machine::{Command, Event, Input, Machine, Observation, Order, Policy, State};
+use crate::machine::{Command, Event, Input, Judge, Machine, Observation, Order, Policy, State};
 use crate::observe::Watch;
 use crate::proposer::{Proposer, fingerprint};
 
@@ -78,6 +79,19 @@ impl Office {
     /// Why nothing is proposed now, where nothing is.
     pub fn waits_for(&self) -> Option<String> {
         self.machine.waits_for(&self.state, &self.seen, self.manager.clock.now())
+    }
+
+    /// Where things stand, with the guards and what they are missing.
+    pub fn status(&self) -> Status {
+        let between = self.seen.constraints.iter().map(|seen| {
+            let margin = seen.margin.map_or("no reading".to_owned(), |margin| format!("{margin:.4} within its bound"));
+            format!("{}: {}, {margin}", seen.name, seen.verdict)
+        });
+        let trial = self.state.trial().filter(|trial| !trial.slices.is_empty());
+        let missing = trial.map(|trial| self.machine.judge.judge(trial).missing).unwrap_or_default();
+        let missing = missing.into_iter().map(|what| format!("the trial: {what}"));
+        let waits_for = if self.state.open.is_none() { self.waits_for() } else { None };
+        Status { waits_for, guards: between.chain(missing).collect(), ..status_of(&self.state) }
     }
 
     /// Why it is no longer in office.
