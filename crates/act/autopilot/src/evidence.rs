@@ -160,7 +160,8 @@ impl Evidence {
     /// The logarithm of the candidate's objective to the control's in these slices, below 0 where it is better, with its standard
     /// error where both were measured more than once.
     fn compared(&self, slices: &[Slice]) -> Option<(f64, Option<f64>)> {
-        let positive = |value: Option<f64>| value.filter(|value| *value > 0.0 && value.is_finite()).map(f64::ln);
+        let positive =
+            |value: Option<f64>| value.filter(|value| *value > 0.0 && value.is_finite()).map(f64::ln);
         let of = |arm: Arm| -> Vec<f64> {
             let slices = slices.iter().filter(move |slice| slice.arm == arm);
             slices.filter_map(|slice| positive(slice.reading.turned.objective)).collect()
@@ -168,7 +169,8 @@ impl Evidence {
         let candidate = of(Arm::Candidate);
         let mut control = of(Arm::Control);
         if control.is_empty() {
-            control = slices.iter().filter_map(|slice| positive(slice.reading.rest.as_ref()?.objective)).collect();
+            control =
+                slices.iter().filter_map(|slice| positive(slice.reading.rest.as_ref()?.objective)).collect();
         }
         let difference = mean(candidate.iter().copied())? - mean(control.iter().copied())?;
         let error = squared_error(&candidate).zip(squared_error(&control)).map(|(a, b)| (a + b).sqrt());

@@ -16,15 +16,16 @@ use axum::extract::State as Shared;
 use axum::routing::get;
 use axum::{Json, Router};
 use kandela_autopilot::AutonomousPerformanceManager;
-use kandela_autopilot::actuator::http::HttpKnobs;
 use kandela_autopilot::actuator::config::TargetConfig;
+use kandela_autopilot::actuator::http::HttpKnobs;
 use kandela_autopilot::actuator::{ActuateError, Actuator, Standing};
 use kandela_autopilot::ledger::{Entry, FileLedger, Ledger, LedgerError};
 use kandela_autopilot::machine::{Event, Mode, Policy, Reading, Scope, Side, State};
 use kandela_autopilot::manager::{Fleet, Office, Settings, SystemClock, TargetSlos};
 use kandela_autopilot::observe::{Measurements, Observed};
 use kandela_model::{
-    Epoch, Hold, Knob, KnobChange, KnobError, KnobSpec, KnobState, KnobType, KnobValue, Lease, StepCap, Timestamp,
+    Epoch, Hold, Knob, KnobChange, KnobError, KnobSpec, KnobState, KnobType, KnobValue, Lease, StepCap,
+    Timestamp,
 };
 use kandela_tune::experiment::{Design, Plan};
 use kandela_tune::guard::{Better, Objective};
@@ -80,7 +81,11 @@ impl Knob for Leased {
         let KnobValue::Int(value) = value else { return Ok(()) };
         let mut held = self.now();
         if epoch < held.seen {
-            return Err(KnobError::StaleEpoch { knob: self.spec.name.clone(), offered: epoch, seen: held.seen });
+            return Err(KnobError::StaleEpoch {
+                knob: self.spec.name.clone(),
+                offered: epoch,
+                seen: held.seen,
+            });
         }
         (held.value, held.seen) = (value, epoch);
         match lease {
@@ -110,7 +115,10 @@ async fn serve() -> (Arc<Leased>, String) {
         let refused = changes.iter().find_map(|change| change.apply(knob.as_ref()).err());
         match refused {
             None => Ok(Json(vec![KnobState::of(knob.as_ref())])),
-            Some(error) => Err((http::StatusCode::CONFLICT, Json(serde_json::json!({"error": error.to_string(), "knob": "pool"})))),
+            Some(error) => Err((
+                http::StatusCode::CONFLICT,
+                Json(serde_json::json!({"error": error.to_string(), "knob": "pool"})),
+            )),
         }
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -160,7 +168,9 @@ impl Ledger for Told {
         self.1.at(&format!("before-append-{kinds}"));
         self.0.append(rows).await?;
         self.1.at(&format!("after-append-{kinds}"));
-        self.1.over.store(kinds.contains("settled") && kinds_promoted(self.0.read(0).await?), Ordering::Relaxed);
+        self.1
+            .over
+            .store(kinds.contains("settled") && kinds_promoted(self.0.read(0).await?), Ordering::Relaxed);
         Ok(())
     }
 }
@@ -228,12 +238,15 @@ impl Measurements for Measured {
 
 fn knobs(url: &str) -> HttpKnobs {
     let config: TargetConfig =
-        serde_json::from_value(serde_json::json!({"name": "app", "http": {"processes": [url]}})).expect("a target");
+        serde_json::from_value(serde_json::json!({"name": "app", "http": {"processes": [url]}}))
+            .expect("a target");
     HttpKnobs::new(&config).expect("a target")
 }
 
 async fn take_office(url: &str, ledger: &Path, steps: &Steps) -> Office {
-    let space: Space = serde_json::from_str(r#"{"pool": {"type": "int", "min": 16, "max": 64, "log": true}}"#).expect("a space");
+    let space: Space =
+        serde_json::from_str(r#"{"pool": {"type": "int", "min": 16, "max": 64, "log": true}}"#)
+            .expect("a space");
     let settings = Settings {
         subject: "app".to_owned(),
         holder: format!("process {}", std::process::id()),
@@ -260,7 +273,8 @@ async fn take_office(url: &str, ledger: &Path, steps: &Steps) -> Office {
         ledger: Arc::new(Told(FileLedger::open(ledger).expect("a ledger"), steps.clone())),
         clock: Arc::new(SystemClock),
     };
-    let objective = Objective { name: "latency".to_owned(), expression: "latency".to_owned(), better: Better::Lower };
+    let objective =
+        Objective { name: "latency".to_owned(), expression: "latency".to_owned(), better: Better::Lower };
     let slos = TargetSlos { objective, constraints: Vec::new() };
     let initial = Config::from([("pool".to_owned(), KnobValue::Int(16))]);
     manager.take_office(initial, slos, Duration::from_millis(2)).await.expect("in office")
@@ -312,11 +326,13 @@ fn state_of(rows: &[Entry]) -> State {
 async fn a_manager_killed_at_any_step_leaves_the_last_good_settings() {
     if let Ok(kill_at) = std::env::var("KANDELA_KILL_AT") {
         let var = |name| std::env::var(name).expect("set with the other");
-        return be_the_manager(&var("KANDELA_KILL_URL"), Path::new(&var("KANDELA_KILL_LEDGER")), kill_at).await;
+        return be_the_manager(&var("KANDELA_KILL_URL"), Path::new(&var("KANDELA_KILL_LEDGER")), kill_at)
+            .await;
     }
     let folder = tempfile::tempdir().expect("a folder");
     let (_, url) = serve().await;
-    let all = tokio::task::block_in_place(|| run_and_kill(&url, &folder.path().join("whole.jsonl"), "nowhere"));
+    let all =
+        tokio::task::block_in_place(|| run_and_kill(&url, &folder.path().join("whole.jsonl"), "nowhere"));
     assert_eq!(all.last().map(String::as_str), Some("is done"), "{all:?}");
     // Of each kind of step the first and the last.
     let mut chosen: BTreeMap<&str, (u32, u32)> = BTreeMap::new();

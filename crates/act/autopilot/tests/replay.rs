@@ -7,7 +7,8 @@ use kandela_algebra::laws;
 use kandela_algebra::verdict::Verdict;
 use kandela_autopilot::evidence::Evidence;
 use kandela_autopilot::machine::{
-    Candidate, Event, Input, Learnt, Machine, Mode, Observation, Order, Policy, Reading, Replay, Seen, Side, State, Trouble,
+    Candidate, Event, Input, Learnt, Machine, Mode, Observation, Order, Policy, Reading, Replay, Seen, Side,
+    State, Trouble,
 };
 use kandela_model::{Epoch, KnobValue, Timestamp};
 use kandela_tune::Config;
@@ -16,7 +17,8 @@ use kandela_tune::guard::{Better, Bound, Constraint, Objective, Of};
 use proptest::prelude::*;
 
 fn machine() -> Machine<Evidence> {
-    let objective = Objective { name: "latency".to_owned(), expression: "l".to_owned(), better: Better::Lower };
+    let objective =
+        Objective { name: "latency".to_owned(), expression: "l".to_owned(), better: Better::Lower };
     let constraint = Constraint {
         name: "errors".to_owned(),
         expression: "e".to_owned(),
@@ -31,7 +33,10 @@ fn machine() -> Machine<Evidence> {
 }
 
 fn config(value: i64) -> Config {
-    Config::from([("pool".to_owned(), KnobValue::Int(value)), ("ratio".to_owned(), KnobValue::Float(value as f64 / 7.0))])
+    Config::from([
+        ("pool".to_owned(), KnobValue::Int(value)),
+        ("ratio".to_owned(), KnobValue::Float(value as f64 / 7.0)),
+    ])
 }
 
 fn office() -> Input {
@@ -67,7 +72,8 @@ fn input(state: &State, choice: u8, value: f64) -> Input {
         asked: 1,
         strategy: "random".to_owned(),
     };
-    let side = |objective: f64| Side { objective: Some(objective), offered: None, constraints: vec![Some(value)] };
+    let side =
+        |objective: f64| Side { objective: Some(objective), offered: None, constraints: vec![Some(value)] };
     match choice {
         0..=79 => {
             // What a healthy system would answer.
@@ -76,7 +82,9 @@ fn input(state: &State, choice: u8, value: f64) -> Input {
                 Some(current) if current.turned.is_none() => Input::Turned(slice, Ok(())),
                 Some(_) => Input::Measured(slice, Reading { turned: side(value), rest: Some(side(1.0)) }),
                 None if state.unsettled.is_some() => Input::Settled(unsettled, Ok(())),
-                None if state.open.is_none() && state.began => Input::Candidate(Ok(candidate), seen(0.2, Verdict::Holds)),
+                None if state.open.is_none() && state.began => {
+                    Input::Candidate(Ok(candidate), seen(0.2, Verdict::Holds))
+                }
                 None => Input::Tick(seen(0.2, Verdict::Holds)),
             }
         }
@@ -95,7 +103,8 @@ fn input(state: &State, choice: u8, value: f64) -> Input {
         97 => Input::Order(Order::SetMode { mode: Mode::Approve, by: by() }),
         98 => Input::Order(Order::Approve { proposal: state.proposals, by: by() }),
         99 => {
-            let contexts = vec![Learnt { measures: [("load".to_owned(), value)].into(), config: config(12), gain: 0.1 }];
+            let contexts =
+                vec![Learnt { measures: [("load".to_owned(), value)].into(), config: config(12), gain: 0.1 }];
             Input::Order(Order::Import { from: "staging".to_owned(), space: "space".to_owned(), contexts })
         }
         _ => office(),
@@ -143,7 +152,8 @@ proptest! {
 #[test]
 fn a_row_of_a_newer_version_says_what_to_do() {
     let row = Event::Settled.row(3, Timestamp::from_millis(0), Epoch(1), "test");
-    let newer = kandela_autopilot::ledger::Entry { payload: row.payload.replace("\"v\":1", "\"v\":2"), ..row };
+    let newer =
+        kandela_autopilot::ledger::Entry { payload: row.payload.replace("\"v\":1", "\"v\":2"), ..row };
     let error = Event::of(&newer).expect_err("too new").to_string();
     assert_eq!(error, "row 3 of the ledger: it is of version 2, this program reads up to 1: use a newer one");
 }

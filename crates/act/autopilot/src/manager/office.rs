@@ -84,7 +84,8 @@ impl Office {
     /// Where things stand, with the guards and what they are missing.
     pub fn status(&self) -> Status {
         let between = self.seen.constraints.iter().map(|seen| {
-            let margin = seen.margin.map_or("no reading".to_owned(), |margin| format!("{margin:.4} within its bound"));
+            let margin =
+                seen.margin.map_or("no reading".to_owned(), |margin| format!("{margin:.4} within its bound"));
             format!("{}: {}, {margin}", seen.name, seen.verdict)
         });
         let trial = self.state.trial().filter(|trial| !trial.slices.is_empty());
