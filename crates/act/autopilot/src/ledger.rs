@@ -1,7 +1,15 @@
 //! What was decided, in order.
+//!
+//! The server keeps it in the lake; [`FileLedger`] keeps it in a file of JSON lines, without a server, and [`MemoryLedger`] nowhere.
+
+mod file;
+mod memory;
 
 use async_trait::async_trait;
 use kandela_model::{Epoch, Timestamp};
+
+pub use file::FileLedger;
+pub use memory::MemoryLedger;
 
 /// One row: what was decided or observed, as JSON that [`crate`] alone reads.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,12 +37,15 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError`].
     async fn read(&self, seq: u64) -> Result<Vec<Entry>, LedgerError>;
 
-    /// Appends rows, if the first of them is the one that comes next; all of them or none. When it returns, they survive a crash.
+    /// Appends rows, numbered without a gap, if the first of them is the one that comes next; all of them or none. When it returns, they survive a crash.
     ///
     /// # Errors
     /// [`LedgerError::Conflict`], where another writer was first: read on before deciding anew.
     async fn append(&self, rows: &[Entry]) -> Result<(), LedgerError>;
 }
+
+/// The words that [`Entry::verdict`] takes.
+pub const VERDICTS: [&str; 3] = ["holds", "violated", "unknown"];
 
 /// Why the ledger was not read or written.
 #[derive(Debug, thiserror::Error)]
@@ -51,4 +62,18 @@ pub enum LedgerError {
     /// It can't be read or written.
     #[error("the ledger can't be used: {0}")]
     Unavailable(String),
+}
+
+/// Whether `rows` may follow `next` rows.
+fn in_order(rows: &[Entry], next: u64) -> Result<(), LedgerError> {
+    let Some(first) = rows.first() else { return Ok(()) };
+    if first.seq != next {
+        return Err(LedgerError::Conflict { expected: first.seq, next });
+    }
+    let gap = rows.iter().zip(next..).find(|(row, seq)| row.seq != *seq);
+    gap.map_or(Ok(()), |(row, seq)| {
+        let what =
+            format!("row {} was to be written where row {seq} comes: number rows without a gap", row.seq);
+        Err(LedgerError::Unavailable(what))
+    })
 }

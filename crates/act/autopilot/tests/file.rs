@@ -231,7 +231,7 @@ impl Service {
   restart: [sh, {folder}/restart.sh]
   health: {{command: [redis-cli, -e, -p, '{}', ping], timeout_s: 5}}
   knobs:
-    MAXMEMORY: {{type: int, min: 1, max: 9000000000000000000, cost: restart}}
+    MAXMEMORY: {{type: int, min: 1, max: 100000000, cost: restart}}
     HZ: {{type: enum, values: ['10', '50', bad], default: '10', cost: restart}}",
             self.port
         ))

@@ -9,6 +9,7 @@
 //! - [`mod@unit`]: units, conversions, and when a conversion may move past an aggregation;
 //! - [`rollup`]: pod → service → team, without double counts;
 //! - [`intercept`]: what is done before and after a call, and nests; where a part lies within a whole;
+//! - [`feedback`]: machines that answer one input at a time, and loops that close with a delay;
 //! - [`tree`]: profiles and other trees of named parts, what a part has of its own and in all;
 //! - [`verdict`]: what partial evidence shows, and what is still missing;
 //! - `laws` (cargo feature `laws`): each law as a function that returns the first counterexample, for tests.
@@ -30,6 +31,7 @@
 //! assert!((p50 - 0.09).abs() <= 0.09 * monday.relative_error());
 //! ```
 
+pub mod feedback;
 pub mod histogram;
 pub mod intercept;
 #[cfg(feature = "laws")]

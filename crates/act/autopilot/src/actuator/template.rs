@@ -90,13 +90,14 @@ impl Template {
         texts: &mut Texts,
         deepest: &mut usize,
     ) -> bool {
-        *deepest = (*deepest).max(whole.len() - left.len());
-        let Some((before, name)) = self.parts.get(place) else { return left == self.rest };
-        let (Some(left), Some(parameter)) = (left.strip_prefix(before.as_str()), space.parameter(name))
-        else {
-            return false;
+        let (before, hole) = match self.parts.get(place) {
+            Some((before, name)) => (before, Some(name)),
+            None => (&self.rest, None),
         };
-        *deepest = (*deepest).max(whole.len() - left.len());
+        *deepest = (*deepest).max(whole.len() - left.len() + common(left, before));
+        let Some(left) = left.strip_prefix(before.as_str()) else { return false };
+        let Some(name) = hole else { return left.is_empty() };
+        let Some(parameter) = space.parameter(name) else { return false };
         let after = self.parts.get(place + 1).map_or(self.rest.as_str(), |(before, _)| before);
         let longest = left.find('\n').unwrap_or(left.len()).min(LONGEST);
         // The longest first, so that a number is read with all its digits.
@@ -104,22 +105,32 @@ impl Template {
             let Some((value, rest)) = left.split_at_checked(length) else { continue };
             let earlier = texts.get(name).cloned();
             let agrees = earlier.as_ref().is_none_or(|earlier| earlier.as_deref() == Some(value));
-            if !agrees || value != value.trim() || !rest.starts_with(after) {
+            let fits = |value| {
+                parse("", &parameter.spec, value).is_ok_and(|value| parameter.spec.check(&value).is_ok())
+            };
+            if !agrees || value != value.trim() || !fits(value) {
                 continue;
             }
-            if parse("", &parameter.spec, value).is_ok_and(|value| parameter.spec.check(&value).is_ok()) {
-                texts.insert(name.clone(), Some(value.to_owned()));
-                if self.fill(place + 1, rest, whole, space, texts, deepest) {
-                    return true;
-                }
-                match earlier {
-                    Some(earlier) => texts.insert(name.clone(), earlier),
-                    None => texts.remove(name),
-                };
+            if !rest.starts_with(after) {
+                *deepest = (*deepest).max(whole.len() - rest.len() + common(rest, after));
+                continue;
             }
+            texts.insert(name.clone(), Some(value.to_owned()));
+            if self.fill(place + 1, rest, whole, space, texts, deepest) {
+                return true;
+            }
+            match earlier {
+                Some(earlier) => texts.insert(name.clone(), earlier),
+                None => texts.remove(name),
+            };
         }
         false
     }
+}
+
+/// How many bytes two texts begin with in common, to a whole character.
+fn common(a: &str, b: &str) -> usize {
+    a.chars().zip(b.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum()
 }
 
 #[cfg(test)]

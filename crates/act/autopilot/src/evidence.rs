@@ -1,0 +1,302 @@
+//! Trials judged by the guards and experiments of [`kandela_tune`].
+//!
+//! - In the canary phase the candidate is judged for safety alone: its constraints are guards, told slice by slice, beside what is not
+//!   turned. Where nothing is left unturned, slices of the good settings go between.
+//! - In the verify phase the whole system runs either arm by a switchback experiment, measured from nothing; guards go on.
+//!
+//! A constraint that is broken without the candidate can't be held against it: of that one, the candidate must not break more than
+//! the control does.
+
+use kandela_algebra::verdict::Verdict;
+use kandela_tune::experiment::{self, Decision, Experiment, Plan, PlanError};
+use kandela_tune::guard::{Better, Bound, Constraint, GuardError, Guards, Objective, Of, Reading, Why};
+
+use crate::machine::{Arm, Judge, Judged, Phase, Scope, Slice, Trial};
+
+/// What of a broken constraint a candidate may add to it, as a factor.
+const NO_WORSE: f64 = 1.1;
+
+/// What trials are judged by.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    objective: Objective,
+    constraints: Vec<Constraint>,
+    plan: Plan,
+    error: f64,
+    rest: bool,
+    seed: u64,
+}
+
+/// Why trials could not be judged by what was declared.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvidenceError {
+    /// A constraint can't guard.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// The experiment can't be run.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+impl Evidence {
+    /// Evidence on `objective` under `constraints`. `plan` is the switchback of the verify phase, `error` the probability that a guard
+    /// is wrong, `rest` says whether a part of the system is left unturned beside the canary.
+    ///
+    /// # Errors
+    /// [`EvidenceError`], which names the constraint or the field.
+    pub fn new(
+        objective: Objective,
+        constraints: Vec<Constraint>,
+        plan: Plan,
+        error: f64,
+        rest: bool,
+        seed: u64,
+    ) -> Result<Evidence, EvidenceError> {
+        Guards::new(constraints.clone(), error)?;
+        let plan = Plan { better: objective.better, ..plan };
+        // Any stake will do to check the plan; each trial brings its own.
+        Experiment::new(plan, 0.05, seed)?;
+        Ok(Evidence { objective, constraints, plan, error, rest, seed })
+    }
+
+    /// What is to become better.
+    pub fn objective(&self) -> &Objective {
+        &self.objective
+    }
+
+    /// What must not be broken.
+    pub fn constraints(&self) -> &[Constraint] {
+        &self.constraints
+    }
+
+    /// The probability that a guard is wrong.
+    pub fn error(&self) -> f64 {
+        self.error
+    }
+
+    /// Objective and constraints, in words.
+    pub fn goals(&self) -> Vec<String> {
+        let way = match self.objective.better {
+            Better::Lower => "lower",
+            Better::Higher => "higher",
+        };
+        let objective = format!("{way} {}: {}", self.objective.name, self.objective.expression);
+        let constraint = |constraint: &Constraint| {
+            let (side, bound) = match constraint.bound {
+                Bound::Max(bound) => ("at most", bound),
+                Bound::Min(bound) => ("at least", bound),
+            };
+            let of = match constraint.of {
+                Of::Value => "",
+                Of::RatioToControl => " times the control",
+            };
+            format!("keep {} {side} {bound}{of}: {}", constraint.name, constraint.expression)
+        };
+        std::iter::once(objective).chain(self.constraints.iter().map(constraint)).collect()
+    }
+
+    /// The experiment of the verify phase, and with which slice its confirmation began.
+    fn experiment(&self, trial: &Trial) -> Option<(Experiment, usize)> {
+        let mut confirmation = 0;
+        let mut experiment = Experiment::new(self.plan, trial.alpha, self.seed ^ trial.proposal).ok()?;
+        for (number, slice) in (0..).zip(&trial.slices) {
+            let gave = experiment::Slice {
+                value: slice.reading.turned.objective,
+                offered: slice.reading.turned.offered,
+                ..experiment::Slice::default()
+            };
+            // What comes after the decision changes nothing.
+            let Ok(progress) = experiment.observe(number, &gave) else { break };
+            if confirmation == 0 && progress.phase == experiment::Phase::Confirmation {
+                confirmation = usize::try_from(number).unwrap_or(usize::MAX).saturating_add(1);
+            }
+        }
+        Some((experiment, confirmation))
+    }
+
+    fn guards(&self, trial: &Trial) -> Option<Guards> {
+        let guarded = self.constraints.iter().map(|constraint| no_worse(constraint, &trial.mends));
+        let mut guards = Guards::new(guarded.collect(), self.error).ok()?;
+        for (slice, control) in with_control(&trial.slices) {
+            for (place, constraint) in self.constraints.iter().enumerate() {
+                let treated = at(&slice.reading.turned.constraints, place);
+                let control = control.and_then(|control| at(control, place));
+                let reading = treated.map(|treated| Reading { treated, control });
+                guards.tell(&constraint.name, slice.at.millis(), reading).ok()?;
+            }
+        }
+        Some(guards)
+    }
+
+    /// Whether the control breaks a constraint now that it kept when the trial began.
+    fn control_breaks(&self, trial: &Trial) -> bool {
+        let Some((_, Some(control))) = with_control(&trial.slices).last() else { return false };
+        let kept = self
+            .constraints
+            .iter()
+            .enumerate()
+            .filter(|(_, constraint)| !trial.mends.contains(&constraint.name));
+        kept.filter(|(_, constraint)| constraint.of == Of::Value).any(|(place, constraint)| {
+            at(control, place).is_some_and(|value| margin(constraint.bound, value) < 0.0)
+        })
+    }
+
+    fn margins(&self, trial: &Trial) -> Vec<f64> {
+        let margin = |(place, constraint): (usize, &Constraint)| {
+            let values = with_control(&trial.slices).filter_map(|(slice, control)| {
+                let value = at(&slice.reading.turned.constraints, place)?;
+                Some(match constraint.of {
+                    Of::Value => value,
+                    Of::RatioToControl => value / control.and_then(|control| at(control, place))?,
+                })
+            });
+            mean(values).map(|value| margin(constraint.bound, value)).filter(|margin| margin.is_finite())
+        };
+        let margins: Option<Vec<f64>> = self.constraints.iter().enumerate().map(margin).collect();
+        margins.unwrap_or_default()
+    }
+
+    /// The logarithm of the candidate's objective to the control's in these slices, below 0 where it is better, with its standard
+    /// error where both were measured more than once.
+    fn compared(&self, slices: &[Slice]) -> Option<(f64, Option<f64>)> {
+        let positive =
+            |value: Option<f64>| value.filter(|value| *value > 0.0 && value.is_finite()).map(f64::ln);
+        let of = |arm: Arm| -> Vec<f64> {
+            let slices = slices.iter().filter(move |slice| slice.arm == arm);
+            slices.filter_map(|slice| positive(slice.reading.turned.objective)).collect()
+        };
+        let candidate = of(Arm::Candidate);
+        let mut control = of(Arm::Control);
+        if control.is_empty() {
+            control =
+                slices.iter().filter_map(|slice| positive(slice.reading.rest.as_ref()?.objective)).collect();
+        }
+        let difference = mean(candidate.iter().copied())? - mean(control.iter().copied())?;
+        let error = squared_error(&candidate).zip(squared_error(&control)).map(|(a, b)| (a + b).sqrt());
+        Some(match self.objective.better {
+            Better::Lower => (difference, error),
+            Better::Higher => (-difference, error),
+        })
+    }
+}
+
+impl Judge for Evidence {
+    fn next(&self, trial: &Trial) -> (Scope, Arm) {
+        match trial.phase {
+            Phase::Canary if self.rest => (Scope::Canary, Arm::Candidate),
+            Phase::Canary if trial.slices.len().is_multiple_of(2) => (Scope::All, Arm::Control),
+            Phase::Canary => (Scope::All, Arm::Candidate),
+            Phase::Verify => {
+                let asked = self.experiment(trial).and_then(|(experiment, _)| experiment.asks());
+                let treated = asked.is_some_and(|asked| asked.arm == experiment::Arm::Treated);
+                (Scope::All, if treated { Arm::Candidate } else { Arm::Control })
+            }
+        }
+    }
+
+    fn judge(&self, trial: &Trial) -> Judged {
+        let now = trial.slices.last().map_or(0, |slice| slice.at.millis());
+        let guards = self.guards(trial);
+        let safety = guards.as_ref().map_or(Verdict::Unknown, |guards| guards.verdict(now));
+        let tried = trial.slices.iter().any(|slice| slice.arm == Arm::Candidate);
+        // Where nothing is declared everything is admitted, but not before the candidate ran at all.
+        let safety = if safety == Verdict::Holds && !tried { Verdict::Unknown } else { safety };
+        let run = (trial.phase == Phase::Verify).then(|| self.experiment(trial)).flatten();
+        let (experiment, confirmation) = run.unzip();
+        let progress = experiment.as_ref().map(Experiment::progress);
+        let margins = self.margins(trial);
+        let broken =
+            |(constraint, margin): (&Constraint, &f64)| (*margin < 0.0).then(|| constraint.name.clone());
+        let mut missing = guards.as_ref().map(|guards| missing_of(guards, now)).unwrap_or_default();
+        if let Some(slices) = progress.as_ref().and_then(|progress| progress.missing) {
+            missing.push(format!("the gain needs {} to {} more slices", slices.at_least, slices.at_most));
+        }
+        let gain = progress.as_ref().map(|progress| [-progress.gain.upper, -progress.gain.lower]);
+        let interval = gain.filter(|ends| ends.iter().all(|end| end.is_finite()));
+        // What was seen before looked good: what it is worth, only what came after can say.
+        let confirmed = trial.slices.get(confirmation.unwrap_or(0)..).unwrap_or_default();
+        let compared = self.compared(confirmed).or_else(|| self.compared(&trial.slices));
+        Judged {
+            safety,
+            benefit: experiment.as_ref().map_or(Verdict::Unknown, Experiment::verdict),
+            external: safety == Verdict::Violated && self.control_breaks(trial),
+            over: progress.as_ref().is_some_and(|progress| progress.decision == Some(Decision::Exhausted)),
+            estimate: compared.map(|(estimate, _)| estimate),
+            interval,
+            capital: experiment.as_ref().map_or(1.0, Experiment::capital),
+            noise: compared.and_then(|(_, error)| error),
+            broken: self.constraints.iter().zip(&margins).filter_map(broken).collect(),
+            margins,
+            missing,
+        }
+    }
+}
+
+fn missing_of(guards: &Guards, now: i64) -> Vec<String> {
+    let violated = |standing: &kandela_tune::guard::Standing<'_>| standing.verdict == Verdict::Violated;
+    let Some(missing) = guards.missing(now) else {
+        let standings = guards.standings(now);
+        return standings
+            .iter()
+            .filter(|s| violated(s))
+            .map(|s| format!("{} is violated", s.constraint.name))
+            .collect();
+    };
+    let words = missing.iter().map(|missing| {
+        let why = match missing.why {
+            Why::NotShown => "is not shown yet",
+            Why::Expired => "was shown too long ago",
+            Why::NoReading => "has no reading",
+        };
+        format!("{} {why}: {} more slices at least", missing.constraint.name, missing.readings)
+    });
+    words.collect()
+}
+
+/// The constraint as it counts for a trial.
+fn no_worse(constraint: &Constraint, mends: &[String]) -> Constraint {
+    if !mends.contains(&constraint.name) {
+        return constraint.clone();
+    }
+    let bound = match constraint.bound {
+        Bound::Max(_) => Bound::Max(NO_WORSE),
+        Bound::Min(_) => Bound::Min(1.0 / NO_WORSE),
+    };
+    Constraint { bound, of: Of::RatioToControl, ..constraint.clone() }
+}
+
+/// The slices of the candidate, each with the constraints' values at the control: at the same time, or in the last slice of it.
+fn with_control(slices: &[Slice]) -> impl Iterator<Item = (&Slice, Option<&Vec<Option<f64>>>)> {
+    let mut before = None;
+    slices.iter().filter_map(move |slice| match slice.arm {
+        Arm::Control => {
+            before = Some(&slice.reading.turned.constraints);
+            None
+        }
+        Arm::Candidate => Some((slice, slice.reading.rest.as_ref().map(|rest| &rest.constraints).or(before))),
+    })
+}
+
+fn at(values: &[Option<f64>], place: usize) -> Option<f64> {
+    values.get(place).copied().flatten()
+}
+
+fn margin(bound: Bound, value: f64) -> f64 {
+    match bound {
+        Bound::Max(bound) => bound - value,
+        Bound::Min(bound) => value - bound,
+    }
+}
+
+/// The square of the standard error of a mean; none of fewer than two values.
+fn squared_error(values: &[f64]) -> Option<f64> {
+    let middle = mean(values.iter().copied()).filter(|_| values.len() > 1)?;
+    let squares: f64 = values.iter().map(|value| (value - middle).powi(2)).sum();
+    Some(squares / (values.len() as f64 * (values.len() - 1) as f64))
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
+}

@@ -1,0 +1,253 @@
+//! What to try next: one search a context, rebuilt from the ledger.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kandela_model::{KnobSpec, KnobValue, StepCap};
+use kandela_tune::history::{History, Measured, Outcome};
+use kandela_tune::strategy::{Brief, Propose, Strategy};
+use kandela_tune::{Config, Space, SpaceError};
+
+use crate::machine::{Candidate, Event, MEMORY};
+
+/// How often a strategy is asked until it says something new.
+const ASKS: u32 = 32;
+
+/// Strategies with all that they were told. It is the fold of the ledger's rows, as the [state](crate::machine::State) is.
+pub struct Proposer {
+    space: Arc<Space>,
+    strategy: Strategy,
+    seed: u64,
+    initial: Vec<f64>,
+    searches: BTreeMap<u64, Search>,
+    /// The context and number within its search of the proposal that is open.
+    open: Option<(u64, u64)>,
+}
+
+/// One trial as it was told.
+#[derive(Clone, Debug)]
+struct Told {
+    proposal: u64,
+    point: Vec<f64>,
+    asked: u32,
+    outcome: Option<Outcome>,
+}
+
+struct Search {
+    told: Vec<Told>,
+    /// Points that somebody declined.
+    declined: Vec<Vec<f64>>,
+    propose: Box<dyn Propose>,
+    history: History,
+}
+
+impl Proposer {
+    /// A proposer of settings of `space`, which begins at `initial`.
+    ///
+    /// # Errors
+    /// [`SpaceError`], where `initial` are no settings of the space.
+    pub fn new(
+        space: Space,
+        initial: &Config,
+        strategy: Strategy,
+        seed: u64,
+    ) -> Result<Proposer, SpaceError> {
+        let initial = space.snap(&space.encode(initial)?);
+        Ok(Proposer {
+            space: Arc::new(space),
+            strategy,
+            seed,
+            initial,
+            searches: BTreeMap::new(),
+            open: None,
+        })
+    }
+
+    /// Takes one more row.
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Proposed { proposal, point, asked, context, .. } => {
+                let told = Told { proposal: *proposal, point: point.clone(), asked: *asked, outcome: None };
+                if let Some(search) = self.search(*context) {
+                    search.begin(told);
+                }
+                self.open = Some((*context, *proposal));
+            }
+            Event::Declined { proposal, .. } => self.forget(*proposal, true),
+            Event::Learned { proposal, value, noise, feasible, margins, .. } => {
+                let measured = value.map(|value| Measured {
+                    value,
+                    noise: *noise,
+                    feasible: *feasible,
+                    margins: margins.clone(),
+                    seconds: None,
+                });
+                match measured.map(Outcome::Measured).or((!feasible).then_some(Outcome::Failed)) {
+                    Some(outcome) => self.tell(*proposal, outcome),
+                    None => self.forget(*proposal, false),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Settings worth trying in `context`, one step from `good` at most; those that are `remembered`, or as near to them as a step
+    /// leads, come first.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn propose(
+        &mut self,
+        context: u64,
+        good: &Config,
+        remembered: Option<&Config>,
+    ) -> Result<Candidate, String> {
+        if self.space.axes().is_empty() {
+            return Err("the space has one point: there is nothing to choose".to_owned());
+        }
+        let space = Arc::clone(&self.space);
+        if let Some((config, point)) = remembered.and_then(|config| within_a_step(&space, good, config)) {
+            if config != *good {
+                return Ok(Candidate { config, point, asked: 0, strategy: MEMORY.to_owned() });
+            }
+        }
+        let search = self.search(context).ok_or("there is nothing to search")?;
+        for asked in 1..=ASKS {
+            let wanted = space.decode(&space.snap(&search.propose.ask(&search.history)));
+            let Some((config, point)) = within_a_step(&space, good, &wanted) else { continue };
+            let known = search.declined.contains(&point);
+            if config != *good && !known {
+                let strategy = search.propose.name().to_owned();
+                return Ok(Candidate { config, point, asked, strategy });
+            }
+        }
+        Err(format!("asked {ASKS} times, the strategy had nothing new within a step of the good settings"))
+    }
+
+    fn search(&mut self, context: u64) -> Option<&mut Search> {
+        if self.space.axes().is_empty() {
+            return None;
+        }
+        let brief = self.brief(context);
+        let (strategy, initial) = (self.strategy, &self.initial);
+        Some(self.searches.entry(context).or_insert_with(|| Search::new(strategy, &brief, initial)))
+    }
+
+    fn brief(&self, context: u64) -> Brief {
+        Brief { space: Arc::clone(&self.space), budget: None, seed: self.seed.wrapping_add(context) }
+    }
+
+    fn tell(&mut self, proposal: u64, outcome: Outcome) {
+        let Some((context, _)) = self.open.take_if(|(_, open)| *open == proposal) else { return };
+        if let Some(search) = self.searches.get_mut(&context) {
+            search.tell(proposal, outcome);
+        }
+    }
+
+    /// The proposal was not tried to its end: as if it had not been made.
+    fn forget(&mut self, proposal: u64, declined: bool) {
+        let Some((context, _)) = self.open.take_if(|(_, open)| *open == proposal) else { return };
+        let brief = self.brief(context);
+        let Some(search) = self.searches.get_mut(&context) else { return };
+        let place = search.told.iter().position(|told| told.proposal == proposal);
+        let forgotten = place.map(|place| search.told.remove(place));
+        if declined {
+            search.declined.extend(forgotten.map(|told| told.point));
+        }
+        let mut again = Search::new(self.strategy, &brief, &self.initial);
+        again.declined = std::mem::take(&mut search.declined);
+        for told in std::mem::take(&mut search.told) {
+            let (proposal, outcome) = (told.proposal, told.outcome.clone());
+            // It is being rebuilt: nobody has asked it yet.
+            (0..told.asked).for_each(|_| {
+                again.propose.ask(&again.history);
+            });
+            again.begin(told);
+            if let Some(outcome) = outcome {
+                again.tell(proposal, outcome);
+            }
+        }
+        *search = again;
+    }
+}
+
+impl Search {
+    /// A search that knows the initial settings: the value of all others is relative to theirs.
+    fn new(strategy: Strategy, brief: &Brief, initial: &[f64]) -> Search {
+        let mut history = History::default();
+        let id = history.begin(initial.to_vec());
+        history.end(id, Outcome::Measured(Measured::of(0.0)));
+        Search { told: Vec::new(), declined: Vec::new(), propose: strategy.begin(brief), history }
+    }
+
+    fn begin(&mut self, told: Told) {
+        self.history.begin(told.point.clone());
+        self.told.push(told);
+    }
+
+    fn tell(&mut self, proposal: u64, outcome: Outcome) {
+        let Some(place) = self.told.iter().position(|told| told.proposal == proposal) else { return };
+        let told = &mut self.told[place];
+        told.outcome = Some(outcome.clone());
+        // The initial settings are trial 0.
+        let id = place as u64 + 1;
+        self.history.end(id, outcome);
+        let asked_for = told.asked > 0;
+        if let Some(trial) = self.history.trial(id).filter(|_| asked_for) {
+            self.propose.tell(&self.history, trial);
+        }
+    }
+}
+
+/// The settings nearest to `wanted` that one step from `good` leads to, with their point.
+fn within_a_step(space: &Space, good: &Config, wanted: &Config) -> Option<(Config, Vec<f64>)> {
+    let mut config = wanted.clone();
+    for (name, value) in &mut config {
+        if let (Some(parameter), Some(from)) = (space.parameter(name), good.get(name)) {
+            *value = step_towards(&parameter.spec, from, value);
+        }
+    }
+    let point = space.encode(&config).ok()?;
+    let point = space.snap(&point);
+    let config = space.decode(&point);
+    // A middle of a cell may lie further than the step led.
+    let allowed = config.iter().all(|(name, to)| match (space.parameter(name), good.get(name)) {
+        (Some(parameter), Some(from)) => parameter.spec.check_step(from, to).is_ok(),
+        _ => true,
+    });
+    allowed.then_some((config, point))
+}
+
+/// The value nearest to `to` that one step from `from` leads to.
+pub(crate) fn step_towards(spec: &KnobSpec, from: &KnobValue, to: &KnobValue) -> KnobValue {
+    let reach = |from: f64| match spec.step_cap {
+        StepCap::Unlimited => (f64::NEG_INFINITY, f64::INFINITY),
+        StepCap::Absolute(cap) => (from - cap, from + cap),
+        StepCap::Factor(cap) if from > 0.0 => (from / cap, from * cap),
+        StepCap::Factor(cap) if from < 0.0 => (from * cap, from / cap),
+        StepCap::Factor(_) => (from, from),
+    };
+    match (from, to) {
+        (KnobValue::Int(from), KnobValue::Int(to)) => {
+            let (low, high) = reach(*from as f64);
+            // A step that is too short for a whole number leads nowhere.
+            let (low, high) = (low.ceil().min(*from as f64), high.floor().max(*from as f64));
+            KnobValue::Int((*to as f64).clamp(low, high) as i64)
+        }
+        (KnobValue::Float(from), KnobValue::Float(to)) => {
+            let (low, high) = reach(*from);
+            KnobValue::Float(to.clamp(low, high))
+        }
+        _ => to.clone(),
+    }
+}
+
+/// What tells spaces apart: the same for equal spaces on every machine.
+pub fn fingerprint(space: &Space) -> String {
+    let text = serde_json::to_string(space).unwrap_or_default();
+    // FNV-1a: std's hashes may change between versions.
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}

@@ -1,0 +1,382 @@
+//! The manager on simulated time, against a simulated system.
+
+mod sim;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kandela_autopilot::calendar::{Freeze, Window};
+use kandela_autopilot::explain::{explain, status};
+use kandela_autopilot::ledger::{Ledger, MemoryLedger};
+use kandela_autopilot::machine::{Event, MEMORY, Mode, Order, Policy, Reason};
+use kandela_autopilot::manager::{ManagerError, Settings};
+use kandela_tune::Space;
+use sim::{System, config, ending, events, manager, office, settings, slos, until};
+
+fn by() -> String {
+    "ann".to_owned()
+}
+
+fn ledger() -> Arc<MemoryLedger> {
+    Arc::new(MemoryLedger::default())
+}
+
+#[tokio::test]
+async fn what_helps_is_promoted_everywhere_and_its_story_is_told() {
+    let (system, ledger) = (System::new(3), ledger());
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut office, 4_000, |office| {
+        !office.state().promotions.is_empty() && office.state().unsettled.is_none()
+    })
+    .await;
+    let promotion = office.state().promotions[0].clone();
+    assert!(promotion.config["pool"] != config(16)["pool"]);
+    let values = system.values();
+    assert!(values.iter().all(|value| config(*value) == promotion.config), "{values:?}");
+    assert!(values[0] > 16 && values[0] <= 32, "more is better, and a step doubles at most: {values:?}");
+    let rows = ledger.read(0).await.expect("in memory");
+    let story = explain(&rows, promotion.proposal).expect("a story").to_string();
+    for part in [
+        "Goals",
+        "pool: 16 -> ",
+        "admitted: all guards hold",
+        "candidate on the canary",
+        "candidate everywhere",
+        "promoted: ",
+    ] {
+        assert!(story.contains(part), "{part} is missing in\n{story}");
+    }
+    assert!(story.lines().all(|line| line.chars().count() <= 80), "{story}");
+    let shown = status(&rows).expect("readable");
+    assert_eq!(shown.promoted, [promotion.proposal]);
+    assert!(
+        shown.strategies["random"].cut > 0.0
+            && shown.to_string().lines().all(|line| line.chars().count() <= 80)
+    );
+    println!("{story}\n{shown}");
+}
+
+#[tokio::test]
+async fn a_regression_in_the_canary_is_taken_back_and_never_reaches_the_rest() {
+    let (system, ledger) = (System::new(3), ledger());
+    system.with(|world| world.constraint = |value| if value == 16 { 50.0 } else { 300.0 });
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut office, 400, |office| office.state().trial().is_some()).await;
+    let slices = loop {
+        let begun = office.state().trial().map(|trial| trial.begun);
+        system.pass(10);
+        office.tick().await.expect("in office");
+        assert_eq!(system.values()[1..], [16, 16], "the rest is not touched");
+        if office.state().trial().is_none() {
+            break begun.unwrap_or_default();
+        }
+    };
+    assert_eq!(ending(&ledger).await.map(|(why, _)| why), Some(Reason::Regressed));
+    assert_eq!(system.values(), [16, 16, 16]);
+    println!("taken back after {slices} slices");
+}
+
+#[tokio::test]
+async fn of_two_managers_the_older_stops_before_it_turns_anything() {
+    let (system, ledger) = (System::new(2), ledger());
+    let mut first = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut first, 400, |office| office.state().trial().is_some()).await;
+    let second =
+        office(&system, &ledger, Settings { holder: "second".to_owned(), ..settings(Mode::Auto) }).await;
+    assert_eq!(ending(&ledger).await.map(|(why, _)| why), Some(Reason::Restarted));
+    assert_eq!(system.values(), [16, 16]);
+    let turned = system.with(|world| world.turned);
+    system.pass(10);
+    let lost = first.tick().await.expect_err("another is in office").to_string();
+    assert!(lost.contains("second took office as epoch 2"), "{lost}");
+    assert_eq!(system.with(|world| world.turned), turned);
+    assert_eq!(second.state().office.as_ref().map(|office| office.holder.as_str()), Some("second"));
+}
+
+#[tokio::test]
+async fn a_manager_whose_append_conflicts_does_not_turn_what_it_decided() {
+    let (system, ledger) = (System::new(2), ledger());
+    let mut first = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut first, 400, |office| office.state().trial().is_some()).await;
+    let _second = office(&system, &ledger, settings(Mode::Auto)).await;
+    let turned = system.with(|world| world.turned);
+    // An order is decided on without looking at the ledger first: the append is what stops it.
+    let lost = first.order(Order::RollBack { proposal: None, by: by() }).await;
+    assert!(matches!(lost, Err(ManagerError::LostOffice { .. })), "{lost:?}");
+    assert_eq!(system.with(|world| world.turned), turned);
+}
+
+#[tokio::test]
+async fn a_system_that_dies_on_trial_is_brought_back_once_it_answers() {
+    let (system, ledger) = (System::new(2), ledger());
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut office, 400, |office| office.state().trial().is_some()).await;
+    system.with(|world| world.dead = true);
+    until(&system, &mut office, 20, |office| office.state().trial().is_none()).await;
+    until(&system, &mut office, 20, |office| office.state().notes.contains_key("target")).await;
+    system.with(|world| world.dead = false);
+    until(&system, &mut office, 60, |office| office.state().unsettled.is_none()).await;
+    assert_eq!(system.values(), [16, 16]);
+    assert!(office.state().promotions.is_empty() && !office.state().notes.contains_key("target"));
+}
+
+#[tokio::test]
+async fn a_refused_knob_ends_the_trial() {
+    let (system, ledger) = (System::new(1), ledger());
+    system.with(|world| world.refused = (1..=64).filter(|value| *value != 16).collect());
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut office, 400, |office| office.state().proposals >= 2).await;
+    let (why, detail) = ending(&ledger).await.expect("it ended");
+    assert!(why == Reason::Refused && detail.contains("not this one"), "{why:?} {detail}");
+}
+
+#[tokio::test]
+async fn an_objective_that_gives_nothing_lets_nothing_be_tried() {
+    let (system, ledger) = (System::new(1), ledger());
+    system.with(|world| world.silent = true);
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut office, 50, |office| office.state().notes.contains_key("objective")).await;
+    assert!(office.waits_for().expect("it waits").contains("gives nothing"));
+    system.with(|world| world.silent = false);
+    until(&system, &mut office, 400, |office| office.state().trial().is_some()).await;
+    system.with(|world| world.silent = true);
+    until(&system, &mut office, 20, |office| office.state().trial().is_none()).await;
+    assert_eq!(ending(&ledger).await.map(|(why, _)| why), Some(Reason::NoObjective));
+    assert_eq!(system.values(), [16]);
+}
+
+#[tokio::test]
+async fn an_objective_that_never_changes_is_said_to_be_none() {
+    let (system, ledger) = (System::new(1), ledger());
+    system.with(|world| world.constant = true);
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut office, 50, |office| office.state().notes.contains_key("objective")).await;
+    let note = &office.state().notes["objective"];
+    assert!(note.contains("exactly 1 10 times in a row"), "{note}");
+    assert_eq!(office.state().promotions.len(), 0);
+}
+
+#[tokio::test]
+async fn a_constraint_that_nobody_can_meet_is_named_and_the_search_stops() {
+    let (system, ledger) = (System::new(2), ledger());
+    system.with(|world| world.constraint = |value| if value == 16 { 50.0 } else { 300.0 });
+    let policy = Policy { patience: 3, ..settings(Mode::Auto).policy };
+    let mut office = office(&system, &ledger, Settings { policy, ..settings(Mode::Auto) }).await;
+    until(&system, &mut office, 2_000, |office| office.state().notes.contains_key("constraint")).await;
+    let note = &office.state().notes["constraint"];
+    assert!(note.contains("errors") && note.contains("nobody seems able to meet it"), "{note}");
+    let proposals = office.state().proposals;
+    for _ in 0..50 {
+        system.pass(10);
+        office.tick().await.expect("in office");
+    }
+    assert_eq!((office.state().proposals, proposals), (3, 3));
+    office.order(Order::Resume { by: by() }).await.expect("it goes on");
+    until(&system, &mut office, 50, |office| office.state().proposals > 3).await;
+}
+
+#[tokio::test]
+async fn a_space_of_one_point_leaves_nothing_to_try_and_says_so() {
+    let (system, ledger) = (System::new(1), ledger());
+    let space: Space =
+        serde_json::from_str(r#"{"pool": {"type": "int", "min": 16, "max": 16}}"#).expect("a space");
+    let mut office = office(&system, &ledger, Settings { space, ..settings(Mode::Auto) }).await;
+    until(&system, &mut office, 400, |office| office.state().notes.contains_key("proposals")).await;
+    assert!(office.state().notes["proposals"].contains("one point"));
+    assert_eq!(office.state().proposals, 0);
+}
+
+#[tokio::test]
+async fn a_fault_that_hits_both_arms_is_not_held_against_the_candidate() {
+    let (system, ledger) = (System::new(2), ledger());
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut office, 400, |office| office.state().trial().is_some()).await;
+    system.with(|world| world.fault = 8.0);
+    until(&system, &mut office, 100, |office| office.state().trial().is_none()).await;
+    assert_eq!(ending(&ledger).await.map(|(why, _)| why), Some(Reason::BothDegraded));
+    assert_eq!(system.values(), [16, 16]);
+    assert!(office.state().promotions.is_empty() && office.state().broken.is_empty());
+    let tried = office.state().admitted;
+    system.with(|world| world.fault = 1.0);
+    until(&system, &mut office, 400, |office| office.state().admitted > tried).await;
+}
+
+#[tokio::test]
+async fn who_watches_turns_nothing() {
+    let (system, ledger) = (System::new(2), ledger());
+    for mode in [Mode::Observe, Mode::Advise] {
+        let mut office = office(&system, &ledger, settings(mode)).await;
+        for _ in 0..200 {
+            system.pass(10);
+            office.tick().await.expect("in office");
+        }
+        assert_eq!(system.with(|world| world.turned), 0, "{mode:?}");
+        assert_eq!(office.state().proposals > 0, mode == Mode::Advise);
+    }
+}
+
+#[tokio::test]
+async fn a_proposal_waits_for_approval_and_the_ledger_names_who_gave_it() {
+    let (system, ledger) = (System::new(2), ledger());
+    let mut office = office(&system, &ledger, settings(Mode::Approve)).await;
+    until(&system, &mut office, 400, |office| office.state().open.is_some()).await;
+    for _ in 0..20 {
+        system.pass(10);
+        office.tick().await.expect("in office");
+    }
+    assert!(office.state().trial().is_none(), "nobody approved it");
+    let wrong = office.order(Order::Approve { proposal: 7, by: by() }).await.expect_err("no such proposal");
+    assert!(wrong.to_string().contains("proposal 7 does not wait; proposal 1 does"), "{wrong}");
+    office.order(Order::Approve { proposal: 1, by: by() }).await.expect("it waits");
+    until(&system, &mut office, 3, |office| office.state().trial().is_some()).await;
+    let admitted = events(&ledger).await.into_iter().any(|event| match event {
+        Event::Admitted { why, .. } => why.contains("approved by ann"),
+        _ => false,
+    });
+    assert!(admitted);
+}
+
+#[tokio::test]
+async fn a_pause_ends_what_is_tried_and_holds_until_it_is_over() {
+    let (system, ledger) = (System::new(2), ledger());
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut office, 400, |office| office.state().trial().is_some()).await;
+    office.order(Order::Pause { by: by(), why: "lunch".to_owned() }).await.expect("paused");
+    assert_eq!(system.values(), [16, 16]);
+    let proposals = office.state().proposals;
+    for _ in 0..50 {
+        system.pass(10);
+        office.tick().await.expect("in office");
+    }
+    assert_eq!(office.state().proposals, proposals);
+    office.order(Order::Resume { by: by() }).await.expect("resumed");
+    until(&system, &mut office, 50, |office| office.state().proposals > proposals).await;
+}
+
+#[tokio::test]
+async fn one_order_rolls_back_a_proposal_or_everything() {
+    let (system, ledger) = (System::new(1), ledger());
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut office, 8_000, |office| {
+        office.state().promotions.len() >= 2 && office.state().unsettled.is_none()
+    })
+    .await;
+    office.order(Order::Pause { by: by(), why: "looking".to_owned() }).await.expect("paused");
+    let promotions = office.state().promotions.clone();
+    office.order(Order::RollBack { proposal: Some(promotions[1].proposal), by: by() }).await.expect("undone");
+    assert_eq!(system.values().into_iter().map(config).collect::<Vec<_>>(), [promotions[0].config.clone()]);
+    let again = office.order(Order::RollBack { proposal: Some(promotions[1].proposal), by: by() }).await;
+    assert!(again.expect_err("it is undone").to_string().contains("is not in force"));
+    office.order(Order::RollBack { proposal: None, by: by() }).await.expect("all undone");
+    assert_eq!(system.values(), [16]);
+    assert!(office.state().promotions.is_empty() && office.state().unsettled.is_none());
+    assert!((office.state().strategies["random"].gain).abs() < 1e-9, "what is undone earned nothing");
+}
+
+#[tokio::test]
+async fn nothing_is_tried_while_frozen_or_low_on_error_budget_or_too_often() {
+    let window = Window::Once {
+        from: "2026-03-01T12:00:00Z".to_owned(),
+        to: "2026-03-01T14:00:00Z".to_owned(),
+        why: "sale".to_owned(),
+    };
+    let freeze = Freeze::new(&[window]).expect("a window");
+    let (system, ledger) = (System::new(2), ledger());
+    let policy = Policy { freeze, per_hour: 2, ..settings(Mode::Auto).policy };
+    let mut office = office(&system, &ledger, Settings { policy, ..settings(Mode::Auto) }).await;
+    until(&system, &mut office, 100, |office| office.state().notes.contains_key("freeze")).await;
+    system.pass(7_200);
+    until(&system, &mut office, 100, |office| office.state().trial().is_some()).await;
+    assert!(!office.state().notes.contains_key("freeze"));
+    system.with(|world| world.error_budget = 0.05);
+    until(&system, &mut office, 3, |office| office.state().trial().is_none()).await;
+    assert_eq!(ending(&ledger).await.map(|(why, _)| why), Some(Reason::Gated));
+    system.with(|world| {
+        (world.error_budget, world.constraint) = (1.0, |value| if value == 16 { 50.0 } else { 300.0 })
+    });
+    until(&system, &mut office, 300, |office| {
+        office.waits_for().is_some_and(|what| what.contains("2 proposals within the hour"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_from_the_ledger_alone() {
+    let (system, ledger) = (System::new(2), ledger());
+    let mut before = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut before, 4_000, |office| {
+        !office.state().promotions.is_empty() && office.state().unsettled.is_none()
+    })
+    .await;
+    let promoted = before.state().promotions.clone();
+    drop(before);
+    // Left alone, leases lapse; and the initial settings given now are not those that hold.
+    system.pass(3_600);
+    let other = manager(&system, &ledger, settings(Mode::Auto));
+    let after = other.take_office(config(8), slos(), Duration::from_secs(10)).await.expect("it takes over");
+    assert_eq!((&after.state().promotions, &after.state().initial), (&promoted, &config(16)));
+    assert!(system.values().iter().all(|value| config(*value) == promoted[0].config));
+}
+
+#[tokio::test]
+async fn each_workload_has_its_own_good_settings_which_are_remembered() {
+    let (system, ledger) = (System::new(1), ledger());
+    let load = |load: f64| system.with(|world| world.workload = [("load".to_owned(), load)].into());
+    load(0.2);
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut office, 4_000, |office| {
+        !office.state().promotions.is_empty() && office.state().unsettled.is_none()
+    })
+    .await;
+    let best = office.state().contexts[0].best.clone().expect("the promoted settings").0;
+    load(0.9);
+    until(&system, &mut office, 10, |office| office.state().context == Some(1)).await;
+    office.order(Order::RollBack { proposal: None, by: by() }).await.expect("back");
+    assert_eq!(office.state().contexts.len(), 2);
+    // What was undone is not remembered; what is imported is.
+    assert_eq!(office.state().contexts[0].best, None);
+    let space = office.state().space.clone();
+    let learnt = kandela_autopilot::machine::Learnt {
+        measures: [("load".to_owned(), 0.9)].into(),
+        config: best.clone(),
+        gain: 0.5,
+    };
+    let import =
+        |space: String| Order::Import { from: "staging".to_owned(), space, contexts: vec![learnt.clone()] };
+    assert!(office.order(import("another".to_owned())).await.is_err());
+    office.order(import(space)).await.expect("the same space");
+    let proposals = office.state().proposals;
+    until(&system, &mut office, 50, |office| office.state().proposals > proposals).await;
+    let proposed = events(&ledger).await.into_iter().rev().find_map(|event| match event {
+        Event::Proposed { strategy, config, .. } => Some((strategy, config)),
+        _ => None,
+    });
+    assert_eq!(proposed, Some((MEMORY.to_owned(), best)));
+}
+
+#[tokio::test]
+async fn an_idle_manager_costs_next_to_nothing() {
+    let (system, ledger) = (System::new(3), ledger());
+    let mut office = office(&system, &ledger, settings(Mode::Observe)).await;
+    let (ticks, began) = (500, Instant::now());
+    for _ in 0..ticks {
+        system.pass(10);
+        office.tick().await.expect("in office");
+    }
+    let tick = began.elapsed() / ticks;
+    println!("an idle tick takes {tick:?}; one each 10 s is {:.4} % of a core", tick.as_secs_f64() * 10.0);
+    assert!(tick < Duration::from_millis(100), "{tick:?} each 10 s are more than 1 % of a core");
+}
+
+#[tokio::test]
+async fn the_framework_starts_it_by_its_own_name() {
+    let (system, ledger) = (System::new(1), ledger());
+    let manager = manager(&system, &ledger, settings(Mode::Auto));
+    let running = manager
+        .start_autonomous_management(config(16), slos(), Duration::from_secs(10))
+        .await
+        .expect("it runs");
+    running.order(Order::Pause { by: by(), why: "a test".to_owned() }).await.expect("it takes orders");
+    running.stop().await.expect("it stops");
+    assert!(events(&ledger).await.iter().any(|event| matches!(event, Event::Paused { .. })));
+}
