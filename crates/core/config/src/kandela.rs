@@ -76,6 +76,9 @@ pub struct Kandela {
     /// A file with the secret that hashes are keyed with. Read anew on reload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redact_hash_secret_file: Option<PathBuf>,
+    /// A file with the systems that the autopilot manages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autopilot: Option<PathBuf>,
 }
 
 /// Where telemetry is kept.
@@ -141,6 +144,7 @@ impl Default for Kandela {
             redact: Vec::new(),
             redact_metric_labels: false,
             redact_hash_secret_file: None,
+            autopilot: None,
         }
     }
 }
@@ -188,6 +192,7 @@ impl Kandela {
             redact: redact::rules(&mut fields),
             redact_metric_labels: fields.boolean("redact_metric_labels", false),
             redact_hash_secret_file: fields.word("redact_hash_secret_file").map(PathBuf::from),
+            autopilot: fields.word("autopilot").map(PathBuf::from),
         };
         let hashes = kandela.redact.iter().any(|rule| rule.action == RedactAction::Hash);
         if hashes && kandela.redact_hash_secret_file.is_none() {
@@ -210,6 +215,7 @@ impl Kandela {
         }
         paths.extend(self.users.iter_mut().filter_map(User::path));
         paths.extend(&mut self.redact_hash_secret_file);
+        paths.extend(&mut self.autopilot);
         paths
     }
 }

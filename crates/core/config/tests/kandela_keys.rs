@@ -45,6 +45,7 @@ fn every_key_is_read() {
   - {keys: [debug], action: drop}
   redact_metric_labels: true
   redact_hash_secret_file: redact.secret
+  autopilot: autopilot.yaml
 ",
     )
     .kandela;
@@ -69,6 +70,7 @@ fn every_key_is_read() {
     assert_eq!(actions, ["replace", "replace", "hash", "drop"]);
     assert!(kandela.redact_metric_labels);
     assert_eq!(kandela.redact_hash_secret_file, Some("redact.secret".into()));
+    assert_eq!(kandela.autopilot, Some("autopilot.yaml".into()));
 }
 
 #[test]
@@ -150,7 +152,7 @@ fn the_documentation_shows_every_key_with_its_default() {
 
     let printed = Config::default().to_json().expect("it prints");
     let printed: serde_json::Value = serde_json::from_str(&printed).expect("it is JSON");
-    let mut keys = vec!["data", "tls", "users", "size", "memory", "redact", "redact_hash_secret_file"];
+    let mut keys = vec!["data", "tls", "users", "size", "memory", "redact", "redact_hash_secret_file", "autopilot"];
     keys_of(&printed["kandela"], &mut keys);
     for key in keys {
         assert!(yaml.contains(&format!("{key}:")), "docs/config.md does not show {key}");

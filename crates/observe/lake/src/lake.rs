@@ -293,6 +293,20 @@ impl Lake {
         Ok(after)
     }
 
+    /// The sequence that the next event of a stream will have.
+    ///
+    /// # Errors
+    /// When the stream's end is not known yet and can't be read.
+    pub async fn next_event(&self, stream: &str) -> Result<i64> {
+        let mut streams = self.inner.streams.lock().await;
+        if let Some(next) = streams.get(stream) {
+            return Ok(*next);
+        }
+        let next = self.next_seq_of(stream).await?;
+        streams.insert(stream.to_owned(), next);
+        Ok(next)
+    }
+
     async fn next_seq_of(&self, stream: &str) -> Result<i64> {
         let query =
             format!("SELECT max(seq) AS seq FROM events WHERE stream = '{}'", stream.replace('\'', "''"));

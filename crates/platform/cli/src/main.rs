@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 the check failed, 2 usage, input or output error.
 
+mod autopilot;
 mod check;
 mod client;
 mod config_file;
@@ -49,6 +50,9 @@ enum Command {
     Import(import::Import),
     /// Search for better settings of what a command measures
     Tune(Box<tune::Tune>),
+    /// Where the autopilot stands, why it did what it did, and orders to it
+    #[command(subcommand)]
+    Autopilot(autopilot::Autopilot),
     /// Look for what would keep the server from working well
     Doctor(doctor::Doctor),
 }
@@ -56,6 +60,9 @@ enum Command {
 fn main() -> ExitCode {
     kandela_server::share_heaps();
     let command = Arguments::parse().command;
+    if let Command::Autopilot(autopilot::Autopilot::Watchdog { folder }) = &command {
+        return kandela_autopilot::watchdog::main(std::slice::from_ref(folder));
+    }
     let threads = tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(kandela_lake::QUERY_STACK)
         .enable_all()
@@ -91,6 +98,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Promqltest(scripts) => scripts.run(),
         Command::Import(import) => import.run().await,
         Command::Tune(tune) => tune.run().await,
+        Command::Autopilot(autopilot) => autopilot.run().await,
         Command::Doctor(doctor) => doctor.run().await,
     }
 }

@@ -13,6 +13,7 @@ use kandela_model::{TenantId, Timestamp};
 use parking_lot::Mutex;
 
 use crate::admission::Admission;
+use crate::autopilot::Systems;
 use crate::background::{Followed, now};
 use crate::guard::Guard;
 use crate::http::Spool;
@@ -72,6 +73,8 @@ pub(crate) struct App {
     /// Set once the lake is open.
     pub scrapes: OnceLock<Manager>,
     pub ready: AtomicBool,
+    /// What the autopilot manages.
+    pub autopilot: Systems,
 }
 
 /// When the config in force was read, and whether a later one could not be used.

@@ -16,6 +16,7 @@
 
 mod admission;
 mod app;
+mod autopilot;
 mod background;
 mod guard;
 mod http;
@@ -36,6 +37,7 @@ mod tenants;
 mod turns;
 
 pub use app::{Addresses, OptionsSource};
+pub use autopilot::{ConfigError as AutopilotConfigError, SystemConfig};
 pub use guard::CredentialError;
 pub use memory::share_heaps;
 pub use net::{TlsError, TlsFiles};

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admission::Admission;
+use crate::autopilot;
 use crate::app::{Addresses, App, Configured, OptionsSource};
 use crate::background::{self, Followed};
 use crate::guard::{CredentialError, Door, Guard};
@@ -67,6 +68,9 @@ pub enum StartError {
     /// A redaction rule cannot be used.
     #[error(transparent)]
     Redaction(#[from] RedactError),
+    /// What the autopilot is to manage can't be read.
+    #[error(transparent)]
+    Autopilot(#[from] autopilot::ConfigError),
     /// The threads of queries could not be started.
     #[error("cannot start threads for queries: {0}")]
     Threads(io::Error),
@@ -93,7 +97,13 @@ impl Options {
         self.tls_files().as_ref().map(TlsAcceptor::load).transpose()?;
         Guard::new(self.kandela(), Telemetry::default())?;
         Settings::of(self)?;
+        self.systems()?;
         Ok(())
+    }
+
+    /// The systems under management.
+    fn systems(&self) -> Result<Vec<autopilot::SystemConfig>, autopilot::ConfigError> {
+        self.kandela().autopilot.as_deref().map_or_else(|| Ok(Vec::new()), autopilot::read)
     }
 }
 
@@ -138,6 +148,7 @@ impl Server {
             telemetry.clone(),
         );
         let app = Arc::new(App {
+            autopilot: autopilot::Systems::new(options.systems()?),
             settings: ArcSwap::from_pointee(settings),
             configured: Mutex::new(Configured::now()),
             addresses,
@@ -187,6 +198,9 @@ impl Server {
             let name = background::name_of(&receiver, place);
             let forwarding = background::forward(self.app.clone(), receiver, name, self.shutdown.clone());
             self.background("remote_write", forwarding);
+        }
+        for system in self.app.autopilot.all() {
+            self.background("autopilot", autopilot::manage(self.app.clone(), system, self.shutdown.clone()));
         }
         let host = self.app.options.kandela().host_metrics;
         if host.enabled {

@@ -1,5 +1,6 @@
 //! The HTTP interfaces: routes with their roles, and what stands around every request.
 
+mod autopilot;
 mod health;
 mod own_metrics;
 mod page;
@@ -116,6 +117,11 @@ pub(crate) fn main_routes(door: Door) -> Routes {
         .add("/-/reload", Role::Operator, post(health::reload).put(health::reload))
         .add("/metrics", Role::Viewer, get(own_metrics::expose))
         .add("/api/kandela/v1/status", Role::Viewer, get(status::status))
+        .add("/api/kandela/v1/autopilot", Role::Viewer, get(autopilot::systems))
+        .add("/api/kandela/v1/autopilot/status", Role::Viewer, get(autopilot::status))
+        .add("/api/kandela/v1/autopilot/ledger", Role::Viewer, get(autopilot::ledger))
+        .add("/api/kandela/v1/autopilot/explain/{proposal}", Role::Viewer, get(autopilot::explain))
+        .add("/api/kandela/v1/autopilot/orders", Role::Operator, post(autopilot::order))
         .add("/api/sql", Role::Viewer, get(sql::sql).post(sql::sql))
         .add("/api/v1/write", Role::Writer, post(write::write))
         .add("/api/v1/otlp/v1/metrics", Role::Writer, post(otlp::metrics));

@@ -1,0 +1,78 @@
+//! Answers as text of 80 columns.
+
+use serde_json::Value;
+
+use crate::figures::short;
+use crate::output::{shortened, width, wrapped};
+use crate::when::time_text;
+
+/// Characters of a ledger row's payload.
+const PAYLOAD: usize = 48;
+
+/// Where things stand.
+pub(super) fn status(answer: &Value) -> Vec<String> {
+    let status = &answer["status"];
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut lines = vec![format!("{}: {}", word(&answer["name"]), word(&status["state"]))];
+    let mut tell = |name: &str, text: String| {
+        let room = width().saturating_sub(12);
+        for (place, text) in wrapped(&text, room).into_iter().enumerate() {
+            let name = if place == 0 { name } else { "" };
+            lines.push(format!("  {name:<9} {text}"));
+        }
+    };
+    if let Some(trouble) = answer["trouble"].as_str() {
+        tell("trouble", trouble.to_owned());
+    }
+    tell("mode", format!("{}, epoch {} of {}", word(&status["mode"]), status["epoch"], word(&status["holder"])));
+    if let Some(waits) = status["waits_for"].as_str() {
+        tell("waits for", waits.to_owned());
+    }
+    status["notes"].as_object().into_iter().flatten().for_each(|(name, note)| tell("note", format!("{name}: {}", word(note))));
+    status["guards"].as_array().into_iter().flatten().for_each(|guard| tell("guard", word(guard)));
+    let gain = status["objective_share"].as_f64().unwrap_or(1.0);
+    tell("objective", format!("{} % of where it began", short((gain * 1000.0).round() / 10.0)));
+    let settings = status["good"].as_object().into_iter().flatten();
+    let settings: Vec<String> = settings.map(|(name, value)| format!("{name}={}", word(value))).collect();
+    tell("settings", settings.join(" "));
+    tell("alpha", format!("{} left for mistakes", short(status["alpha_left"].as_f64().unwrap_or(0.0))));
+    let strategies: Vec<(&String, &Value)> = status["strategies"].as_object().into_iter().flatten().collect();
+    if !strategies.is_empty() {
+        lines.push(String::new());
+        lines.push("  strategy       proposed  tried  promoted  unsafe  slices  earned".to_owned());
+    }
+    for (name, earned) in strategies {
+        lines.push(format!(
+            "  {name:<13}  {:>8}  {:>5}  {:>8}  {:>6}  {:>6}  {:>5.1} %",
+            earned["proposals"].as_u64().unwrap_or(0),
+            earned["trials"].as_u64().unwrap_or(0),
+            earned["promoted"].as_u64().unwrap_or(0),
+            earned["unsafe_trials"].as_u64().unwrap_or(0),
+            earned["slices"].as_u64().unwrap_or(0),
+            earned["cut"].as_f64().unwrap_or(0.0) * 100.0,
+        ));
+    }
+    lines
+}
+
+/// The server's own text.
+pub(super) fn text(answer: &Value) -> Vec<String> {
+    answer["text"].as_str().unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// A line for each row.
+pub(super) fn ledger(answer: &Value) -> Vec<String> {
+    let rows = answer["rows"].as_array().into_iter().flatten();
+    let one = |row: &Value| {
+        let payload = &row["payload"];
+        let kind = payload["kind"].as_str().unwrap_or_default();
+        let mut rest = payload.clone();
+        if let Some(fields) = rest.as_object_mut() {
+            fields.retain(|name, _| name != "kind" && name != "v");
+        }
+        let at = time_text(row["at_micros"].as_i64().unwrap_or(0) / 1_000_000 * 1_000);
+        let room = width().saturating_sub(40).max(PAYLOAD);
+        format!("{:>5}  {at}  {kind:<11}  {}", row["seq"].as_u64().unwrap_or(0), shortened(&rest.to_string(), room))
+    };
+    rows.map(one).collect()
+}

@@ -1,0 +1,302 @@
+//! The systems under management, each a manager that runs beside the server.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use kandela_autopilot::AutonomousPerformanceManager;
+use kandela_autopilot::actuator::{Actuator, Standing};
+use kandela_autopilot::explain::{ExplainError, Status, Story, explain, status};
+use kandela_autopilot::ledger::{Entry, Ledger as _};
+use kandela_autopilot::machine::Order;
+use kandela_autopilot::manager::{Fleet, ManagerError, Running, Settings, SystemClock, TargetSlos};
+use kandela_autopilot::watchdog::Watch;
+use kandela_lake::Lake;
+use kandela_model::TenantId;
+use kandela_tune::space::Class;
+use kandela_tune::{Config, Parameter, Space};
+use parking_lot::RwLock;
+use serde::Serialize;
+
+use super::LakeLedger;
+use super::config::SystemConfig;
+use super::measure::ByPromQl;
+use crate::app::App;
+use crate::net::Shutdown;
+use crate::refusal::Refusal;
+
+/// How soon a system that could not be taken in hand is tried again.
+const RETRY: Duration = Duration::from_secs(15);
+/// How often there is a look at whether a manager has stopped by itself.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// All systems, by name.
+#[derive(Default)]
+pub(crate) struct Systems {
+    by_name: RwLock<BTreeMap<String, Arc<System>>>,
+}
+
+/// One system.
+pub(crate) struct System {
+    config: SystemConfig,
+    /// Held while an order is followed, so that a manager is stopped after it.
+    running: tokio::sync::Mutex<Option<Running>>,
+    trouble: RwLock<Option<String>>,
+}
+
+/// A system, as lists show it.
+#[derive(Serialize)]
+pub(crate) struct Listed {
+    name: String,
+    objective: String,
+    /// Why nobody manages it, where nobody does.
+    trouble: Option<String>,
+    status: Option<Status>,
+}
+
+impl Systems {
+    /// The systems by these descriptions, not yet managed.
+    pub(crate) fn new(configs: Vec<SystemConfig>) -> Systems {
+        let system = |config: SystemConfig| {
+            let trouble = RwLock::new(Some("not taken in hand yet".to_owned()));
+            let running = tokio::sync::Mutex::default();
+            (config.name.clone(), Arc::new(System { config, running, trouble }))
+        };
+        Systems { by_name: RwLock::new(configs.into_iter().map(system).collect()) }
+    }
+
+    /// All of them, in the order of their names.
+    pub(crate) fn all(&self) -> Vec<Arc<System>> {
+        self.by_name.read().values().cloned().collect()
+    }
+
+    /// The system of that name; the only one, where no name is given.
+    ///
+    /// # Errors
+    /// 404 where there is none, 400 where a name is needed.
+    pub(crate) fn named(&self, name: Option<&str>) -> Result<Arc<System>, Refusal> {
+        let systems = self.by_name.read();
+        let names = || systems.keys().cloned().collect::<Vec<_>>().join(", ");
+        match (name, systems.len()) {
+            (_, 0) => Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                "no system is under management; name a file of systems in kandela.autopilot",
+            )),
+            (None, 1) => systems.values().next().cloned().ok_or_else(|| unknown("", &names())),
+            (None, _) => {
+                let message = format!("there are several systems; name one of {}", names());
+                Err(Refusal::new(StatusCode::BAD_REQUEST, message))
+            }
+            (Some(name), _) => systems.get(name).cloned().ok_or_else(|| unknown(name, &names())),
+        }
+    }
+}
+
+fn unknown(name: &str, names: &str) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, format!("there is no system {name:?}; there are {names}"))
+}
+
+impl System {
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// How it stands.
+    ///
+    /// # Errors
+    /// Where its ledger can't be read.
+    pub(crate) async fn listed(&self, lake: &Lake) -> Result<Listed, Refusal> {
+        Ok(Listed {
+            name: self.config.name.clone(),
+            objective: self.config.objective.expression.clone(),
+            trouble: self.trouble.read().clone(),
+            status: Some(self.status(lake).await?),
+        })
+    }
+
+    /// Where things stand: as the manager knows, or as the ledger tells where nobody manages it.
+    ///
+    /// # Errors
+    /// Where its ledger can't be read.
+    pub(crate) async fn status(&self, lake: &Lake) -> Result<Status, Refusal> {
+        if let Some(status) = self.running.lock().await.as_ref().and_then(Running::status) {
+            return Ok(status);
+        }
+        status(&self.rows(lake, 0).await?).map_err(|error| unreadable(&error))
+    }
+
+    /// The story of a proposal.
+    ///
+    /// # Errors
+    /// 404 where there is none; where the ledger can't be read.
+    pub(crate) async fn story(&self, lake: &Lake, proposal: u64) -> Result<Story, Refusal> {
+        explain(&self.rows(lake, 0).await?, proposal).map_err(|error| match error {
+            ExplainError::Unknown { .. } => Refusal::new(StatusCode::NOT_FOUND, error.to_string()),
+            other => unreadable(&other),
+        })
+    }
+
+    /// The ledger's rows from `seq` on.
+    ///
+    /// # Errors
+    /// Where they can't be read.
+    pub(crate) async fn rows(&self, lake: &Lake, seq: u64) -> Result<Vec<Entry>, Refusal> {
+        let ledger = LakeLedger::new(lake.clone(), &self.config.name);
+        ledger.read(seq).await.map_err(|error| unreadable(&error))
+    }
+
+    /// Has an order followed.
+    ///
+    /// # Errors
+    /// 409 where it is refused, 503 where nobody manages the system.
+    pub(crate) async fn order(&self, order: Order) -> Result<(), Refusal> {
+        let running = self.running.lock().await;
+        let Some(running) = running.as_ref() else {
+            let why = self.trouble.read().clone().unwrap_or_else(|| "the server is ending".to_owned());
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("nobody manages the system: {why}")));
+        };
+        running.order(order).await.map_err(|error| match error {
+            ManagerError::Refused(why) => Refusal::new(StatusCode::CONFLICT, why),
+            other => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, other.to_string()),
+        })
+    }
+}
+
+fn unreadable(error: &dyn std::error::Error) -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+}
+
+/// Manages a system until the server ends: takes it in hand as soon as that works, and again after trouble. A manager that lost its
+/// office to another stays away.
+pub(crate) async fn manage(app: Arc<App>, system: Arc<System>, mut shutdown: Shutdown) {
+    loop {
+        let began = tokio::select! {
+            began = begin(&app, &system.config) => began,
+            () = shutdown.wait() => return,
+        };
+        let wait = match began {
+            Ok(running) => {
+                *system.trouble.write() = None;
+                *system.running.lock().await = Some(running);
+                let over = run(&system, &mut shutdown).await;
+                let Some(over) = over else { return };
+                *system.trouble.write() = Some(over.to_string());
+                tracing::warn!(system = system.name(), error = %over, "the autopilot has stopped");
+                if matches!(over, ManagerError::LostOffice { .. }) {
+                    return;
+                }
+                RETRY
+            }
+            Err(error) => {
+                if system.trouble.read().as_ref() != Some(&error) {
+                    tracing::warn!(system = system.name(), error, "the system can't be taken in hand yet");
+                }
+                *system.trouble.write() = Some(error);
+                RETRY
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = shutdown.wait() => return,
+        }
+    }
+}
+
+/// Waits until the manager stops by itself, and gives why; nothing where the server ends.
+async fn run(system: &System, shutdown: &mut Shutdown) -> Option<ManagerError> {
+    let ends = loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = shutdown.wait() => break true,
+        }
+        if system.running.lock().await.as_ref().is_none_or(Running::is_over) {
+            break false;
+        }
+    };
+    let running = system.running.lock().await.take()?;
+    let stopped = running.stop().await;
+    if ends { None } else { Some(stopped.err().unwrap_or(ManagerError::Stopped)) }
+}
+
+async fn begin(app: &Arc<App>, config: &SystemConfig) -> Result<Running, String> {
+    let lake = app.lake(&TenantId::default()).await.map_err(|refusal| refusal.message)?;
+    let watch = watch(app)?;
+    let canary = config.target.open(&watch).await.map_err(|error| error.to_string())?;
+    let mut rest = Vec::new();
+    for target in &config.rest {
+        rest.push(target.open(&watch).await.map_err(|error| error.to_string())?);
+    }
+    let standings = canary.state().await.map_err(|error| error.to_string())?;
+    let space = space(config, canary.as_ref(), &standings)?;
+    let initial = standing_now(&space, &standings, canary.target())?;
+    let settings = Settings {
+        subject: config.name.clone(),
+        holder: format!("kandela at {}, process {}", app.addresses.http, std::process::id()),
+        mode: config.mode,
+        space,
+        strategy: config.strategy,
+        seed: config.seed,
+        policy: config.policy()?,
+        plan: config.plan(),
+        guard_error: config.alpha,
+        alpha: config.alpha,
+        expected: config.proposals,
+    };
+    let manager = AutonomousPerformanceManager {
+        settings,
+        fleet: Fleet { canary, rest },
+        measurements: Arc::new(ByPromQl { app: app.clone(), lake: lake.clone(), system: config.clone() }),
+        ledger: Arc::new(LakeLedger::new(lake, &config.name)),
+        clock: Arc::new(SystemClock),
+    };
+    let slos = TargetSlos { objective: config.objective(), constraints: config.constraints()? };
+    let running = manager.start_autonomous_management(initial, slos, config.interval()).await;
+    running.map_err(|error| error.to_string())
+}
+
+/// Watchdogs are this program, and keep what they hold beside the data.
+fn watch(app: &App) -> Result<Watch, String> {
+    let program = std::env::current_exe().map_err(|error| format!("this program's own path is not known: {error}"))?;
+    let folder = app.options.data.join("autopilot");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(Watch::new(folder, vec![program.into(), "autopilot".into(), "watchdog".into()]))
+}
+
+/// What may be set: as declared, or all that the target shows.
+fn space(config: &SystemConfig, target: &dyn Actuator, standings: &[Standing]) -> Result<Space, String> {
+    let Some(declared) = &config.knobs else {
+        let shown = |standing: &Standing| Parameter {
+            spec: standing.spec.clone(),
+            default: None,
+            when: None,
+            class: Class::Free,
+        };
+        return Space::new(standings.iter().map(shown).collect()).map_err(|error| error.to_string());
+    };
+    let there = |name: &str| standings.iter().any(|standing| standing.spec.name == name);
+    match declared.parameters().iter().find(|parameter| !there(&parameter.spec.name)) {
+        None => Ok(declared.clone()),
+        Some(missing) => {
+            let known: Vec<&str> = standings.iter().map(|standing| standing.spec.name.as_str()).collect();
+            Err(format!("{} has no knob {}; it has {}", target.target(), missing.spec.name, known.join(", ")))
+        }
+    }
+}
+
+/// The settings that the system stands at, of all that may be set.
+fn standing_now(space: &Space, standings: &[Standing], target: &str) -> Result<Config, String> {
+    let mut config = Config::new();
+    for parameter in space.parameters().iter().filter(|parameter| parameter.class == Class::Free) {
+        let name = &parameter.spec.name;
+        let standing = standings.iter().find(|standing| standing.spec.name == *name);
+        let value = standing.map(|standing| standing.confirmed.clone());
+        let value = value.ok_or_else(|| format!("{target} has no knob {name}"))?;
+        parameter.spec.check(&value).map_err(|error| {
+            format!("{target}: {error}; widen its range in `knobs`, which is to hold where it stands now")
+        })?;
+        config.insert(name.clone(), value);
+    }
+    Ok(config)
+}
