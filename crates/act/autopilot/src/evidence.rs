@@ -224,7 +224,11 @@ impl Judge for Evidence {
             over: progress.as_ref().is_some_and(|progress| progress.decision == Some(Decision::Exhausted)),
             estimate: compared.map(|(estimate, _)| estimate),
             interval,
-            capital: experiment.as_ref().map_or(1.0, Experiment::capital),
+            capital: experiment
+                .as_ref()
+                .map(Experiment::capital)
+                .filter(|capital| capital.is_finite())
+                .unwrap_or(1.0),
             noise: compared.and_then(|(_, error)| error),
             broken: self.constraints.iter().zip(&margins).filter_map(broken).collect(),
             margins,

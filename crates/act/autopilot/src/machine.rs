@@ -21,7 +21,8 @@ use kandela_model::{Epoch, Timestamp};
 use kandela_tune::Config;
 
 pub use event::{
-    Arm, Event, Judged, Learnt, Mode, Observation, Reading, Reason, RowError, Scope, Seen, Side, VERSION,
+    Arm, Event, Export, Judged, Learnt, Mode, Observation, Reading, Reason, RowError, Scope, Seen, Side,
+    VERSION,
 };
 pub use gate::Gate;
 pub use state::{
@@ -197,14 +198,7 @@ pub enum Order {
         by: String,
     },
     /// Take over what a similar system learned.
-    Import {
-        /// From where.
-        from: String,
-        /// The fingerprint of its space.
-        space: String,
-        /// What it learned.
-        contexts: Vec<Learnt>,
-    },
+    Import(Export),
 }
 
 /// What is to be done once the events are written.

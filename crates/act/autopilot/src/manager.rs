@@ -17,6 +17,7 @@ pub use fleet::Fleet;
 pub use office::Office;
 
 use crate::evidence::EvidenceError;
+use crate::explain::Status;
 use crate::ledger::{Ledger, LedgerError};
 use crate::machine::{Mode, Order, Policy, RowError};
 use crate::observe::Measurements;
@@ -143,9 +144,15 @@ pub enum ManagerError {
 
 /// A manager at work.
 pub struct Running {
-    orders: mpsc::Sender<(Order, oneshot::Sender<Result<(), ManagerError>>)>,
+    asks: mpsc::Sender<Ask>,
     stop: oneshot::Sender<()>,
     task: tokio::task::JoinHandle<Result<(), ManagerError>>,
+}
+
+/// What a manager at work is asked.
+enum Ask {
+    Order(Order, oneshot::Sender<Result<(), ManagerError>>),
+    Status(oneshot::Sender<Status>),
 }
 
 impl Running {
@@ -155,8 +162,18 @@ impl Running {
     /// [`ManagerError::Refused`] with the reason, or why the manager stopped.
     pub async fn order(&self, order: Order) -> Result<(), ManagerError> {
         let (answer, answered) = oneshot::channel();
-        self.orders.send((order, answer)).await.map_err(|_| ManagerError::Stopped)?;
+        self.asks.send(Ask::Order(order, answer)).await.map_err(|_| ManagerError::Stopped)?;
         answered.await.map_err(|_| ManagerError::Stopped)?
+    }
+
+    /// Where things stand.
+    ///
+    /// # Errors
+    /// [`ManagerError::Stopped`]; the ledger still says where things stood.
+    pub async fn status(&self) -> Result<Status, ManagerError> {
+        let (answer, answered) = oneshot::channel();
+        self.asks.send(Ask::Status(answer)).await.map_err(|_| ManagerError::Stopped)?;
+        answered.await.map_err(|_| ManagerError::Stopped)
     }
 
     /// Stops after the present step. Knobs that are on trial go back when their lease lapses.
@@ -189,17 +206,18 @@ impl AutonomousPerformanceManager {
     ) -> Result<Running, ManagerError> {
         let clock = Arc::clone(&self.clock);
         let mut office = self.take_office(initial_config, target_slos, interval).await?;
-        let (orders, mut ordered) = mpsc::channel::<(Order, oneshot::Sender<_>)>(16);
+        let (asks, mut asked) = mpsc::channel::<Ask>(16);
         let (stop, mut stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             loop {
                 tokio::select! {
                     biased;
                     _ = &mut stopped => return Ok(()),
-                    Some((order, answer)) = ordered.recv() => {
-                        // Whoever ordered may have gone.
-                        let _ = answer.send(office.order(order).await);
-                    }
+                    Some(ask) = asked.recv() => match ask {
+                        // Whoever asked may have gone.
+                        Ask::Order(order, answer) => drop(answer.send(office.order(order).await)),
+                        Ask::Status(answer) => drop(answer.send(office.status())),
+                    },
                     () = clock.sleep(interval) => match office.tick().await {
                         Err(ManagerError::Ledger(LedgerError::Unavailable(what))) => {
                             tracing::warn!(what, "the ledger can't be used; nothing is done until it can");
@@ -212,7 +230,7 @@ impl AutonomousPerformanceManager {
                 }
             }
         });
-        Ok(Running { orders, stop, task })
+        Ok(Running { asks, stop, task })
     }
 
     /// Takes office, to be driven by [`Office::tick`].

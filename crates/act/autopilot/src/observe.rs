@@ -65,7 +65,11 @@ impl Watch {
             objection: self.objection(objective),
             objective: objective.filter(|value| value.is_finite()),
             constraints: self.seen(now.millis()),
-            error_budgets,
+            // What is no number counts as nothing left.
+            error_budgets: error_budgets
+                .into_iter()
+                .map(|(slo, left)| (slo, if left.is_finite() { left } else { 0.0 }))
+                .collect(),
             workload: workload.into_iter().filter_map(finite).collect(),
         }
     }

@@ -18,7 +18,8 @@ pub struct Proposer {
     space: Arc<Space>,
     strategy: Strategy,
     seed: u64,
-    initial: Vec<f64>,
+    /// The good settings.
+    good: Vec<f64>,
     searches: BTreeMap<u64, Search>,
     /// The context and number within its search of the proposal that is open.
     open: Option<(u64, u64)>,
@@ -34,6 +35,8 @@ struct Told {
 }
 
 struct Search {
+    /// The settings that were good when it began: the value of all others is relative to theirs.
+    start: Vec<f64>,
     told: Vec<Told>,
     /// Points that somebody declined.
     declined: Vec<Vec<f64>>,
@@ -52,20 +55,26 @@ impl Proposer {
         strategy: Strategy,
         seed: u64,
     ) -> Result<Proposer, SpaceError> {
-        let initial = space.snap(&space.encode(initial)?);
-        Ok(Proposer {
-            space: Arc::new(space),
-            strategy,
-            seed,
-            initial,
-            searches: BTreeMap::new(),
-            open: None,
-        })
+        let good = space.snap(&space.encode(initial)?);
+        let space = Arc::new(space);
+        Ok(Proposer { space, strategy, seed, good, searches: BTreeMap::new(), open: None })
     }
 
     /// Takes one more row.
     pub fn apply(&mut self, event: &Event) {
         match event {
+            Event::Began { initial: good, .. } | Event::RolledBack { to: good, .. } => {
+                // Settings of another space are not taken: the manager has looked at its fingerprint.
+                if let Ok(point) = self.space.encode(good) {
+                    self.good = self.space.snap(&point);
+                }
+            }
+            Event::Promoted { proposal, .. } => {
+                let search = self.open.and_then(|(context, _)| self.searches.get(&context));
+                if let Some(told) = search.and_then(|search| search.of(*proposal)) {
+                    self.good.clone_from(&told.point);
+                }
+            }
             Event::Proposed { proposal, point, asked, context, .. } => {
                 let told = Told { proposal: *proposal, point: point.clone(), asked: *asked, outcome: None };
                 if let Some(search) = self.search(*context) {
@@ -113,7 +122,11 @@ impl Proposer {
         }
         let search = self.search(context).ok_or("there is nothing to search")?;
         for asked in 1..=ASKS {
-            let wanted = space.decode(&space.snap(&search.propose.ask(&search.history)));
+            let asked_for = search.propose.ask(&search.history);
+            if asked_for.iter().any(|coordinate| !coordinate.is_finite()) {
+                continue;
+            }
+            let wanted = space.decode(&space.snap(&asked_for));
             let Some((config, point)) = within_a_step(&space, good, &wanted) else { continue };
             let known = search.declined.contains(&point);
             if config != *good && !known {
@@ -129,8 +142,8 @@ impl Proposer {
             return None;
         }
         let brief = self.brief(context);
-        let (strategy, initial) = (self.strategy, &self.initial);
-        Some(self.searches.entry(context).or_insert_with(|| Search::new(strategy, &brief, initial)))
+        let (strategy, good) = (self.strategy, &self.good);
+        Some(self.searches.entry(context).or_insert_with(|| Search::new(strategy, &brief, good)))
     }
 
     fn brief(&self, context: u64) -> Brief {
@@ -154,7 +167,7 @@ impl Proposer {
         if declined {
             search.declined.extend(forgotten.map(|told| told.point));
         }
-        let mut again = Search::new(self.strategy, &brief, &self.initial);
+        let mut again = Search::new(self.strategy, &brief, &search.start);
         again.declined = std::mem::take(&mut search.declined);
         for told in std::mem::take(&mut search.told) {
             let (proposal, outcome) = (told.proposal, told.outcome.clone());
@@ -172,12 +185,22 @@ impl Proposer {
 }
 
 impl Search {
-    /// A search that knows the initial settings: the value of all others is relative to theirs.
-    fn new(strategy: Strategy, brief: &Brief, initial: &[f64]) -> Search {
+    /// A search that knows the settings which it starts from.
+    fn new(strategy: Strategy, brief: &Brief, start: &[f64]) -> Search {
         let mut history = History::default();
-        let id = history.begin(initial.to_vec());
+        let id = history.begin(start.to_vec());
         history.end(id, Outcome::Measured(Measured::of(0.0)));
-        Search { told: Vec::new(), declined: Vec::new(), propose: strategy.begin(brief), history }
+        Search {
+            start: start.to_vec(),
+            told: Vec::new(),
+            declined: Vec::new(),
+            propose: strategy.begin(brief),
+            history,
+        }
+    }
+
+    fn of(&self, proposal: u64) -> Option<&Told> {
+        self.told.iter().find(|told| told.proposal == proposal)
     }
 
     fn begin(&mut self, told: Told) {
@@ -189,7 +212,7 @@ impl Search {
         let Some(place) = self.told.iter().position(|told| told.proposal == proposal) else { return };
         let told = &mut self.told[place];
         told.outcome = Some(outcome.clone());
-        // The initial settings are trial 0.
+        // What it starts from is trial 0.
         let id = place as u64 + 1;
         self.history.end(id, outcome);
         let asked_for = told.asked > 0;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use kandela_autopilot::calendar::{Freeze, Window};
 use kandela_autopilot::explain::{explain, status};
 use kandela_autopilot::ledger::{Ledger, MemoryLedger};
-use kandela_autopilot::machine::{Event, MEMORY, Mode, Order, Policy, Reason};
+use kandela_autopilot::machine::{Event, Export, MEMORY, Mode, Order, Policy, Reason};
 use kandela_autopilot::manager::{ManagerError, Settings};
 use kandela_tune::Space;
 use sim::{System, config, ending, events, manager, office, settings, slos, until};
@@ -216,6 +216,32 @@ async fn who_watches_turns_nothing() {
 }
 
 #[tokio::test]
+async fn a_restart_goes_no_further_than_a_person_last_allowed() {
+    let (system, ledger) = (System::new(2), ledger());
+    let mut before = office(&system, &ledger, settings(Mode::Auto)).await;
+    before.order(Order::SetMode { mode: Mode::Advise, by: by() }).await.expect("set");
+    drop(before);
+    let mut after = office(&system, &ledger, settings(Mode::Auto)).await;
+    assert_eq!(after.state().mode, Mode::Advise);
+    after.order(Order::SetMode { mode: Mode::Auto, by: by() }).await.expect("set");
+    assert_eq!(after.state().mode, Mode::Auto);
+}
+
+#[tokio::test]
+async fn what_is_no_number_is_never_written() {
+    let (system, ledger) = (System::new(2), ledger());
+    system.with(|world| world.objective = |value| if value == 16 { 6.0 } else { f64::NAN });
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut office, 400, |office| office.state().proposals >= 2).await;
+    assert_eq!(ending(&ledger).await.map(|(why, _)| why), Some(Reason::NoObjective));
+    let state = office.state().clone();
+    drop(office);
+    // Everything can be read back, and leads to the same.
+    let again = status(&ledger.read(0).await.expect("in memory")).expect("readable");
+    assert_eq!(again, kandela_autopilot::explain::status_of(&state));
+}
+
+#[tokio::test]
 async fn a_proposal_waits_for_approval_and_the_ledger_names_who_gave_it() {
     let (system, ledger) = (System::new(2), ledger());
     let mut office = office(&system, &ledger, settings(Mode::Approve)).await;
@@ -328,7 +354,9 @@ async fn each_workload_has_its_own_good_settings_which_are_remembered() {
         !office.state().promotions.is_empty() && office.state().unsettled.is_none()
     })
     .await;
-    let best = office.state().contexts[0].best.clone().expect("the promoted settings").0;
+    let export = office.state().export("sim");
+    assert_eq!((export.contexts.len(), export.space.as_str()), (1, office.state().space.as_str()));
+    let best = export.contexts[0].config.clone();
     load(0.9);
     until(&system, &mut office, 10, |office| office.state().context == Some(1)).await;
     office.order(Order::RollBack { proposal: None, by: by() }).await.expect("back");
@@ -341,8 +369,10 @@ async fn each_workload_has_its_own_good_settings_which_are_remembered() {
         config: best.clone(),
         gain: 0.5,
     };
-    let import =
-        |space: String| Order::Import { from: "staging".to_owned(), space, contexts: vec![learnt.clone()] };
+    let contexts = vec![learnt];
+    let import = |space: String| {
+        Order::Import(Export { system: "staging".to_owned(), space, contexts: contexts.clone() })
+    };
     assert!(office.order(import("another".to_owned())).await.is_err());
     office.order(import(space)).await.expect("the same space");
     let proposals = office.state().proposals;
@@ -377,6 +407,7 @@ async fn the_framework_starts_it_by_its_own_name() {
         .await
         .expect("it runs");
     running.order(Order::Pause { by: by(), why: "a test".to_owned() }).await.expect("it takes orders");
+    assert!(running.status().await.expect("it answers").state.contains("paused by ann"));
     running.stop().await.expect("it stops");
     assert!(events(&ledger).await.iter().any(|event| matches!(event, Event::Paused { .. })));
 }

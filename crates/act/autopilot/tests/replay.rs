@@ -7,8 +7,8 @@ use kandela_algebra::laws;
 use kandela_algebra::verdict::Verdict;
 use kandela_autopilot::evidence::Evidence;
 use kandela_autopilot::machine::{
-    Candidate, Event, Input, Learnt, Machine, Mode, Observation, Order, Policy, Reading, Replay, Seen, Side,
-    State, Trouble,
+    Candidate, Event, Export, Input, Learnt, Machine, Mode, Observation, Order, Policy, Reading, Replay,
+    Seen, Side, State, Trouble,
 };
 use kandela_model::{Epoch, KnobValue, Timestamp};
 use kandela_tune::Config;
@@ -105,7 +105,11 @@ fn input(state: &State, choice: u8, value: f64) -> Input {
         99 => {
             let contexts =
                 vec![Learnt { measures: [("load".to_owned(), value)].into(), config: config(12), gain: 0.1 }];
-            Input::Order(Order::Import { from: "staging".to_owned(), space: "space".to_owned(), contexts })
+            Input::Order(Order::Import(Export {
+                system: "staging".to_owned(),
+                space: "space".to_owned(),
+                contexts,
+            }))
         }
         _ => office(),
     }

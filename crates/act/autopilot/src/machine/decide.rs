@@ -6,7 +6,7 @@ use std::time::Duration;
 use kandela_algebra::verdict::Verdict;
 use kandela_model::{Epoch, Timestamp};
 
-use super::event::{Event, Judged, Mode, Observation, Reading, Reason};
+use super::event::{Event, Export, Judged, Mode, Observation, Reading, Reason};
 use super::gate::Gate;
 use super::state::{Context, Current, Phase, State, Trial};
 use super::{Candidate, Command, Decision, Input, Judge, Machine, Order, Trouble};
@@ -273,7 +273,7 @@ impl<J: Judge> Deciding<'_, J> {
         if self.lapsed(&current) {
             return self.end(Reason::Lapsed, format!("slice {slice} was not measured in time"));
         }
-        self.emit(Event::Measured { slice, reading });
+        self.emit(Event::Measured { slice, reading: finite(reading) });
         let Some(trial) = self.state.trial() else { return };
         if let Some(what) = nothing_to_judge_by(trial) {
             return self.end(Reason::NoObjective, what);
@@ -339,7 +339,7 @@ impl<J: Judge> Deciding<'_, J> {
         Some(Event::Learned {
             proposal: open.proposal,
             strategy: open.strategy.clone(),
-            value: estimate.map(|estimate| estimate - self.state.gain()),
+            value: estimate.map(|estimate| estimate - self.state.gain_here()),
             noise: judged.and_then(|judged| judged.noise),
             feasible,
             margins: judged.map(|judged| judged.margins.clone()).unwrap_or_default(),
@@ -436,13 +436,13 @@ impl<J: Judge> Deciding<'_, J> {
                 }
                 self.emit(Event::ModeSet { mode, by });
             }
-            Order::Import { from, space, contexts } => {
+            Order::Import(Export { system, space, contexts }) => {
                 if space == self.state.space {
-                    self.emit(Event::Imported { from, contexts });
+                    self.emit(Event::Imported { from: system, contexts });
                 } else {
+                    let own = &self.state.space;
                     let what = format!(
-                        "{from} has another space ({space}, here it is {}): nothing can be taken over",
-                        self.state.space
+                        "{system} has another space ({space}, here it is {own}): nothing can be taken over"
                     );
                     self.decision.refused = Some(what);
                 }
@@ -508,6 +508,15 @@ fn nothing_to_judge_by(trial: &Trial) -> Option<String> {
         && objectives(EQUAL_SLICES).all(|value| finite(&value) && value == objectives(1).next().flatten());
     let first = objectives(1).next().flatten().unwrap_or_default();
     equal.then(|| format!("{EQUAL_SLICES} slices gave exactly {first}: a constant is no measurement"))
+}
+
+/// What is no number is nothing: rows could not keep it.
+fn finite(mut reading: Reading) -> Reading {
+    for side in std::iter::once(&mut reading.turned).chain(&mut reading.rest) {
+        let values = [&mut side.objective, &mut side.offered].into_iter().chain(&mut side.constraints);
+        values.for_each(|value| *value = value.filter(|number| number.is_finite()));
+    }
+    reading
 }
 
 /// The largest difference of a measure; what one side lacks counts as 0 there.

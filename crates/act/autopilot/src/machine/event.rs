@@ -177,7 +177,8 @@ pub enum Event {
         proposal: u64,
         /// Which strategy.
         strategy: String,
-        /// The logarithm of the objective over that of the initial settings; lower is better. None where nothing was measured.
+        /// The logarithm of the objective over that with the settings that were good when the context was first searched; lower is
+        /// better. None where nothing was measured.
         value: Option<f64>,
         /// Its standard error.
         noise: Option<f64>,
@@ -218,6 +219,18 @@ pub enum Event {
     },
 }
 
+/// What was learned of a system, for a similar one: of use where the space is the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// Which system.
+    pub system: String,
+    /// The fingerprint of its space.
+    pub space: String,
+    /// The best settings by context.
+    pub contexts: Vec<Learnt>,
+}
+
 /// What was learned of one context, for another system.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Learnt {
@@ -226,12 +239,12 @@ pub struct Learnt {
     /// The best settings.
     #[serde(with = "wire::config")]
     pub config: Config,
-    /// By how much the objective is lower than with the initial settings, as a logarithm.
+    /// By how much the objective fell there, as a logarithm.
     pub gain: f64,
 }
 
 /// How far the manager may go by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// It watches, and says what keeps it from proposing.

@@ -37,7 +37,7 @@ impl<J: Judge> Machine<J> {
             return gate("freeze", format!("a freeze window is open ({window}); it needs its end"));
         }
         let floor = self.policy.error_budget_floor;
-        let low = seen.error_budgets.iter().find(|(_, left)| left.is_nan() || **left < floor);
+        let low = seen.error_budgets.iter().find(|(_, left)| **left < floor);
         if let Some((slo, _)) = low {
             let percent = floor * 100.0;
             return gate(

@@ -6,7 +6,7 @@ use kandela_model::{Epoch, Timestamp};
 use kandela_tune::Config;
 use kandela_tune::experiment::Account;
 
-use super::event::{Arm, Event, Judged, Learnt, Mode, Reading, Reason, Scope};
+use super::event::{Arm, Event, Export, Judged, Learnt, Mode, Reading, Reason, Scope};
 
 /// All that the ledger says about where things stand.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +19,8 @@ pub struct State {
     pub office: Option<Office>,
     /// How far the manager may go.
     pub mode: Mode,
+    /// How far a person last said that it may go: no restart goes beyond that.
+    pub ordered: Option<Mode>,
     /// Who paused it and why, where somebody did.
     pub paused: Option<(String, String)>,
     /// What keeps it from its work, by what that is about.
@@ -93,7 +95,7 @@ pub struct Unsettled {
 pub struct Context {
     /// What it measures, normalised.
     pub measures: BTreeMap<String, f64>,
-    /// The best settings for it, as far as was found, with the gain over the initial ones.
+    /// The best settings for it, as far as was found, with the gain that was found in it.
     pub best: Option<(Config, f64)>,
     /// Settings to try first: from a similar system.
     pub hint: Option<Config>,
@@ -216,13 +218,20 @@ impl State {
         self.promotions.iter().map(|promotion| promotion.gain).sum()
     }
 
+    /// The part of it that was found in the present context.
+    pub fn gain_here(&self) -> f64 {
+        let here = self.promotions.iter().filter(|promotion| promotion.context == self.context.unwrap_or(0));
+        here.map(|promotion| promotion.gain).sum()
+    }
+
     /// What was learned, for a similar system.
-    pub fn learnt(&self) -> Vec<Learnt> {
+    pub fn export(&self, system: &str) -> Export {
         let best = |context: &Context| {
             let (config, gain) = context.best.clone()?;
             Some(Learnt { measures: context.measures.clone(), config, gain })
         };
-        self.contexts.iter().filter_map(best).collect()
+        let contexts = self.contexts.iter().filter_map(best).collect();
+        Export { system: system.to_owned(), space: self.space.clone(), contexts }
     }
 
     /// Takes one more row.
@@ -238,9 +247,9 @@ impl State {
             }
             Event::Office { holder, mode } => {
                 self.office = Some(Office { epoch, holder: holder.clone() });
-                self.mode = *mode;
+                self.mode = self.ordered.map_or(*mode, |ordered| ordered.min(*mode));
             }
-            Event::ModeSet { mode, .. } => self.mode = *mode,
+            Event::ModeSet { mode, .. } => (self.mode, self.ordered) = (*mode, Some(*mode)),
             Event::Paused { by, why } => self.paused = Some((by.clone(), why.clone())),
             Event::Resumed { .. } => {
                 self.paused = None;
@@ -280,7 +289,7 @@ impl State {
             }
             Event::Declined { .. } => self.open = None,
             Event::Imported { contexts, .. } => self.import(contexts),
-            Event::RolledBack { undone, to, .. } => self.roll_back(undone, to),
+            Event::RolledBack { undone, .. } => self.roll_back(undone),
             Event::Settling { .. } => {
                 let row = self.rows - 1;
                 let unsettled = self.unsettle();
@@ -327,7 +336,7 @@ impl State {
                 let context = self.context.unwrap_or(0);
                 self.promotions.push(Promotion { proposal: *proposal, strategy, config, gain, context });
                 self.note_broken(&judged.broken);
-                let (best, gain) = (self.good().clone(), self.gain());
+                let (best, gain) = (self.good().clone(), self.gain_here());
                 if let Some(context) = usize::try_from(context).ok().and_then(|at| self.contexts.get_mut(at))
                 {
                     context.best = Some((best, gain));
@@ -423,14 +432,16 @@ impl State {
         self.unsettled.get_or_insert(Unsettled { attempts: 0, row: 0, last: None })
     }
 
-    fn roll_back(&mut self, undone: &[u64], to: &Config) {
+    fn roll_back(&mut self, undone: &[u64]) {
+        let mut settings = Vec::new();
         for promotion in self.promotions.extract_if(.., |promotion| undone.contains(&promotion.proposal)) {
+            settings.push(promotion.config);
             let earned = self.strategies.entry(promotion.strategy).or_default();
             earned.promoted -= earned.promoted.min(1);
             earned.gain -= promotion.gain;
         }
         for context in &mut self.contexts {
-            if context.best.as_ref().is_some_and(|(best, _)| best != to) {
+            if context.best.as_ref().is_some_and(|(best, _)| settings.contains(best)) {
                 context.best = None;
             }
         }

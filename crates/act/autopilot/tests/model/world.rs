@@ -89,7 +89,6 @@ pub(crate) enum Mutant {
     ActsBeforeWriting,
     IgnoresEpochs,
     NeverLapses,
-    KeepsTheTrialOfAPredecessor,
     ForgetsToRestore,
     PromotesFromTheCanary,
     PromotesBadSlices,
@@ -626,12 +625,6 @@ fn doing(mut decision: Decision, mutant: Mutant, state: &State) -> Doing {
         Mutant::ActsBeforeWriting if decision.commands.iter().any(Command::turns) => {
             // As if what is written later were not needed now.
             return acting(decision.commands);
-        }
-        Mutant::KeepsTheTrialOfAPredecessor
-            if state.trial().is_some() && matches!(events.first(), Some(Event::Office { .. })) =>
-        {
-            events.truncate(1);
-            decision.commands.clear();
         }
         Mutant::ForgetsToRestore if events.iter().any(|event| matches!(event, Event::Ended { .. })) => {
             events.retain(|event| !matches!(event, Event::Settling { .. }));
