@@ -26,6 +26,7 @@ use kandela_model::{Epoch, KnobError, KnobSpec, KnobValue, Lease};
 use kandela_tune::Config;
 use kandela_tune::space::Class;
 
+pub(crate) use command::{NOTED_IN, wait_for_orphan};
 pub use config::{ConfigError, TargetConfig};
 pub(crate) use file::replace;
 pub use guarded::Guarded;

@@ -272,3 +272,26 @@ fn a_value_that_needed_a_restart_is_back_after_another_one_when_the_manager_is_k
     });
     eprintln!("back by a restart {} ms after the manager was killed", back.as_millis());
 }
+
+#[test]
+fn a_server_that_does_not_start_is_brought_back_by_the_next_start_when_manager_and_watchdog_were_killed() {
+    let Some(server) = Server::start() else { return };
+    let it = server.described(true);
+    let before = server.show("shared_buffers");
+    for (epoch, delay_ms) in [(1, 150), (2, 350), (3, 700)] {
+        let mut manager = it.begin(r#"{"shared_buffers": 1000000000}"#, 30.0, epoch);
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        common::send(manager.0.id() as i32, rustix::process::Signal::STOP);
+        if let Some(watchdog) = it.living_watchdog() {
+            common::send(watchdog, rustix::process::Signal::KILL);
+        }
+        manager.kill();
+        let began = std::time::Instant::now();
+        it.next_start();
+        assert_eq!(server.show("shared_buffers"), before);
+        assert!(!it.is_pending());
+        eprintln!("killed after {delay_ms} ms: back {} ms after the next start", began.elapsed().as_millis());
+    }
+    let auto = fs::read_to_string(server.data().join("postgresql.auto.conf")).expect("readable");
+    assert!(!auto.contains("shared_buffers"), "{auto}");
+}

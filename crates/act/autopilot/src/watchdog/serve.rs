@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::folder::{Before, Folder, Inverse};
 use super::wire::{Answer, Cause, Fault, Order, Report, Said, What};
 use crate::actuator::settings::{Settings, Texts};
-use crate::actuator::{ActuateError, TargetConfig};
+use crate::actuator::{ActuateError, NOTED_IN, TargetConfig, wait_for_orphan};
 
 /// How often it looks whether a manager of a newer epoch waits.
 const LOOK: Duration = Duration::from_millis(100);
@@ -23,6 +23,10 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 
 /// Serves whoever holds the other end of standard input.
 pub(super) async fn serve(path: &Path) -> Result<(), String> {
+    NOTED_IN.scope(Folder::of(path).running(), serve_noting(path)).await
+}
+
+async fn serve_noting(path: &Path) -> Result<(), String> {
     let folder = Folder::of(path);
     folder.create()?;
     // Before anything is held, so that no signal ends it without its going back.
@@ -83,6 +87,10 @@ pub(super) async fn serve(path: &Path) -> Result<(), String> {
 
 /// Goes back to what lies on disk, if anything does, once no other watchdog is at it.
 pub(crate) async fn go_back_from_disk(path: &Path) -> Result<(), String> {
+    NOTED_IN.scope(Folder::of(path).running(), go_back_noting(path)).await
+}
+
+async fn go_back_noting(path: &Path) -> Result<(), String> {
     let folder = Folder::of(path);
     let began = Instant::now();
     let _lock = loop {
@@ -98,6 +106,7 @@ pub(crate) async fn go_back_from_disk(path: &Path) -> Result<(), String> {
         }
     };
     let Some(inverse) = folder.inverse()? else { return Ok(()) };
+    wait_for_orphan(&folder.running()).await?;
     let settings = inverse.target.settings().map_err(|e| e.to_string())?;
     go_back(&folder, settings.as_ref(), &inverse, Cause::FoundOnDisk).await.map(drop)
 }
@@ -165,6 +174,7 @@ enum Next {
 
 async fn open(folder: &Folder, target: TargetConfig, epoch: u64) -> Result<Dog, Fault> {
     let lock = take_over(folder, epoch).await?;
+    wait_for_orphan(&folder.running()).await.map_err(Fault::Unguarded)?;
     if let Some(inverse) = folder.inverse().map_err(Fault::Unguarded)? {
         let settings = inverse.target.settings().map_err(|e| Fault::Unguarded(e.to_string()))?;
         let restored = settings.restore(&inverse.texts()).await;

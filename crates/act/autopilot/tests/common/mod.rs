@@ -81,7 +81,7 @@ pub(crate) struct Described {
 }
 
 impl Described {
-    /// `system` is YAML, as in `kandela.yaml`, of a target called `it`.
+    /// `system` is YAML, as in `kandela.yaml`, of a target called `it`; `$FOLDER` in it is a folder of the test's own.
     pub(crate) fn new(system: &str) -> Described {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let text =
