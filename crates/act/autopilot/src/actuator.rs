@@ -158,6 +158,10 @@ pub enum ActuateError {
     },
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "an error's words come as text or as another error, and end here"
+)]
 impl ActuateError {
     /// The system answered that knob `knob` can't be so.
     pub(crate) fn refused(target: &str, knob: &str, reason: impl ToString) -> ActuateError {

@@ -139,6 +139,10 @@ impl Server {
     }
 
     fn show(&self, name: &str) -> String {
+        self.psql(&format!("SELECT setting FROM pg_settings WHERE name = '{name}'"))
+    }
+
+    fn psql(&self, statement: &str) -> String {
         let output = Command::new(self.pg_ctl.with_file_name("psql"))
             .args([
                 "-h",
@@ -151,7 +155,7 @@ impl Server {
                 "postgres",
                 "-XAtc",
             ])
-            .arg(format!("SELECT setting FROM pg_settings WHERE name = '{name}'"))
+            .arg(statement)
             .output()
             .expect("runs");
         String::from_utf8(output.stdout).expect("text").trim().to_owned()
@@ -220,6 +224,26 @@ async fn durability_and_security_are_never_set_whatever_the_space_says() {
         );
     }
     assert_eq!((server.show("fsync"), server.show("log_statement")), ("off".into(), "none".into()));
+}
+
+#[tokio::test]
+async fn a_setting_that_somebody_overrides_is_told_with_its_source_and_taken_back() {
+    let Some(server) = Server::start() else { return };
+    server.psql("ALTER ROLE kandela SET work_mem = '7MB'");
+    let it = server.described(false);
+    let error = it
+        .open()
+        .await
+        .apply(&values(&[("work_mem", whole(8192))]), Epoch(1), LONG)
+        .await
+        .expect_err("theirs");
+    assert!(matches!(error, ActuateError::Failed { .. }), "{error}");
+    assert!(
+        error.to_string().contains("work_mem stands at 7168, not at 8192: its source is \"user\""),
+        "{error}"
+    );
+    let auto = fs::read_to_string(server.data().join("postgresql.auto.conf")).expect("readable");
+    assert!(!auto.contains("work_mem"), "{auto}");
 }
 
 #[tokio::test]
