@@ -29,7 +29,8 @@ pub struct Slice {
     /// How many requests clients sent, whether or not they were served. It must not depend on the arm: leave it out where clients wait
     /// for answers before they send more.
     pub offered: Option<f64>,
-    /// Whether something else went on that whoever observes knows of: a deployment, a fault, a freeze.
+    /// Whether something else went on that whoever observes knows of and the arm has no part in: a deployment, a freeze, telemetry of
+    /// all that was lost.
     pub disturbed: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What people use: a t-test after a fixed number of blocks, and Welch's test looked at after every slice.
+//! What people use: a t-test after a fixed number of blocks, Welch's test looked at after every slice, and before against after.
 
 use kandela_tune::experiment::{Arm, Design};
 use kandela_tune::random::seeded;
@@ -7,7 +7,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::trial::System;
 
-/// Blocks of two slices, that the t-test waits for and Welch's test ends with.
+/// Blocks of two slices, which each of them has.
 pub(super) const BLOCKS: usize = 100;
 
 /// One of each peer.
@@ -15,23 +15,35 @@ pub(super) const BLOCKS: usize = 100;
 pub(super) struct Peers<T> {
     pub(super) t_test: T,
     pub(super) welch: T,
+    pub(super) before_after: T,
 }
 
 impl Peers<bool> {
     pub(super) fn or(self, other: Peers<bool>) -> Peers<bool> {
-        Peers { t_test: self.t_test || other.t_test, welch: self.welch || other.welch }
+        Peers {
+            t_test: self.t_test || other.t_test,
+            welch: self.welch || other.welch,
+            before_after: self.before_after || other.before_after,
+        }
     }
 }
 
 impl Peers<u32> {
     pub(super) fn plus(self, one: Peers<bool>) -> Peers<u32> {
-        Peers { t_test: self.t_test + u32::from(one.t_test), welch: self.welch + u32::from(one.welch) }
+        Peers {
+            t_test: self.t_test + u32::from(one.t_test),
+            welch: self.welch + u32::from(one.welch),
+            before_after: self.before_after + u32::from(one.before_after),
+        }
     }
 }
 
-/// Whether each would promote the change, one-sided at the level of the quantiles, by a switchback without wash-out in randomised blocks of two.
+/// Whether each would promote the change, one-sided at the level of the quantiles, by a switchback without wash-out: the first two in
+/// randomised blocks of two, the last with all slices of the change after all of those without.
 pub(super) fn promote(system: &mut impl System, quantiles: &Quantiles, coin: u64, gain: f64) -> Peers<bool> {
     let mut random = seeded(coin, 1);
+    let mut better =
+        |arm| -system.slice(Design::Switchback { wash_out: 0 }, arm, gain).value.unwrap_or(1.0).ln();
     let (mut blocks, mut arms) = (Moments::default(), [Moments::default(); 2]);
     let mut welch = false;
     for _ in 0..BLOCKS {
@@ -39,17 +51,20 @@ pub(super) fn promote(system: &mut impl System, quantiles: &Quantiles, coin: u64
             if random.random::<bool>() { [Arm::Treated, Arm::Control] } else { [Arm::Control, Arm::Treated] };
         let mut gains = [0.0; 2];
         for arm in order {
-            let slice = system.slice(Design::Switchback { wash_out: 0 }, arm, gain);
-            let log = -slice.value.unwrap_or(1.0).ln();
             let place = usize::from(arm == Arm::Treated);
-            gains[place] = log;
-            arms[place].add(log);
+            gains[place] = better(arm);
+            arms[place].add(gains[place]);
             welch |= welch_rejects(arms, quantiles);
         }
         blocks.add(gains[1] - gains[0]);
     }
     let t = blocks.mean / (blocks.variance() / blocks.count).sqrt();
-    Peers { t_test: t > quantiles.of(blocks.count - 1.0), welch }
+    let mut sides = [Moments::default(); 2];
+    for (side, arm) in sides.iter_mut().zip([Arm::Control, Arm::Treated]) {
+        (0..BLOCKS).for_each(|_| side.add(better(arm)));
+    }
+    let t_test = t > quantiles.of(blocks.count - 1.0);
+    Peers { t_test, welch, before_after: welch_rejects(sides, quantiles) }
 }
 
 fn welch_rejects([control, treated]: [Moments; 2], quantiles: &Quantiles) -> bool {

@@ -7,11 +7,11 @@ use rand::Rng;
 use super::trial::System;
 
 /// Connections of each replica before the change, and after.
-const POOL: [u32; 2] = [16, 24];
+const POOL: [u32; 2] = [8, 24];
 /// How much of what the database can do is asked of it.
 const LOAD: f64 = 0.97;
 /// Length of a slice, in mean service times of the database.
-const SLICE: f64 = 400.0;
+const SLICE: f64 = 1_000.0;
 
 /// Requests that come at random to two replicas, wait there for a connection, and then share the database equally with all that
 /// have one. What the database does at a time does not depend on who asks, so a larger pool everywhere changes nothing; or with
@@ -25,7 +25,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(harm: bool, seed: u64) -> Shared {
-        Shared { random: seeded(seed, 1), harm, present: [16; 2] }
+        Shared { random: seeded(seed, 1), harm, present: [POOL[0]; 2] }
     }
 
     /// Serves for a slice with these pools; gives the requests that came to each replica and the time that requests spent there.

@@ -52,6 +52,7 @@ impl Nothing {
             "budget_left": self.left,
             "t_test_any": self.peers_any.t_test,
             "welch_any": self.peers_any.welch,
+            "before_after_any": self.peers_any.before_after,
         })
     }
 }
@@ -86,6 +87,7 @@ impl Power {
             "slices_p90": self.quantile(0.9),
             "t_test": self.peers.t_test,
             "welch": self.peers.welch,
+            "before_after": self.peers.before_after,
         })
     }
 }
@@ -103,7 +105,7 @@ pub(super) fn print_table(rows: &Rows) {
     let horizon = 2 * BLOCKS;
     println!("changes that do nothing, {PROPOSALS} proposals a run: runs with any promotion");
     println!(
-        "{:>11} {:>6} {:>6} {:>5} {:>7} {:>8} {:>7} {:>5} {:>12} {:>7} {:>11} {:>7} {:>7}",
+        "{:>11} {:>6} {:>6} {:>5} {:>7} {:>8} {:>7} {:>10} {:>12} {:>7} {:>11} {:>7} {:>7} {:>12}",
         "noise",
         "alpha",
         "runs",
@@ -116,12 +118,13 @@ pub(super) fn print_table(rows: &Rows) {
         "futile",
         "budget left",
         "t-test",
-        "welch"
+        "welch",
+        "before/after"
     );
     for row in &rows.nothing {
         let share = |count: u32| f64::from(count) / f64::from(row.runs);
         println!(
-            "{:>11} {:>6} {:>6} {:>5} {:>7.4} {:>8.4} {:>7.4} {:>5} {:>12.0} {:>7.2} {:>11.2} {:>7.3} {:>7.3}",
+            "{:>11} {:>6} {:>6} {:>5} {:>7.4} {:>8.4} {:>7.4} {:>10} {:>12.0} {:>7.2} {:>11.2} {:>7.3} {:>7.3} {:>12.3}",
             row.weather,
             row.alpha,
             row.runs,
@@ -129,12 +132,13 @@ pub(super) fn print_table(rows: &Rows) {
             share(row.any),
             row.upper(),
             SLACK * row.alpha,
-            if row.kept() { "kept" } else { "not" },
+            if row.kept() { "kept" } else { "not shown" },
             row.slices as f64 / row.proposals as f64,
             row.futile as f64 / row.proposals as f64,
             row.left,
             share(row.peers_any.t_test),
             share(row.peers_any.welch),
+            share(row.peers_any.before_after),
         );
     }
     println!();
