@@ -209,6 +209,8 @@ impl AutonomousPerformanceManager {
         let (asks, mut asked) = mpsc::channel::<Ask>(16);
         let (stop, mut stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
+            // Whoever asks, however often, puts off no look at the system.
+            let mut due = clock.sleep(interval);
             loop {
                 tokio::select! {
                     biased;
@@ -218,12 +220,15 @@ impl AutonomousPerformanceManager {
                         Ask::Order(order, answer) => drop(answer.send(office.order(order).await)),
                         Ask::Status(answer) => drop(answer.send(office.status())),
                     },
-                    () = clock.sleep(interval) => match office.tick().await {
-                        Err(ManagerError::Ledger(LedgerError::Unavailable(what))) => {
-                            tracing::warn!(what, "the ledger can't be used; nothing is done until it can");
+                    () = &mut due => {
+                        match office.tick().await {
+                            Err(ManagerError::Ledger(LedgerError::Unavailable(what))) => {
+                                tracing::warn!(what, "the ledger can't be used; nothing is done until it can");
+                            }
+                            other => other?,
                         }
-                        other => other?,
-                    },
+                        due = clock.sleep(interval);
+                    }
                 }
                 if let Some(error) = office.over() {
                     return Err(error);

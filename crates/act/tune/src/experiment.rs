@@ -212,8 +212,8 @@ impl Experiment {
     }
 
     /// Begins a new epoch, once the workload is no longer the one that was measured: what was seen before counts no more. Of the
-    /// stake, what it has not lost is left, and never more than was staked, so the account pays nothing for it. Without effect once
-    /// it is decided.
+    /// stake, what it has not lost is left, and never more than was staked, so the account pays nothing for it. Whoever says so must
+    /// not have looked at the arms: a block given up for how it goes is a block that was chosen. Without effect once it is decided.
     pub fn begin_epoch(&mut self) {
         if self.decision.is_some() {
             return;

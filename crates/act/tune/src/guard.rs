@@ -219,8 +219,8 @@ impl Guards {
         Ok(Guards { watched, stages, guard: verdict::Guard::new(all), level: error / count.max(1) as f64 })
     }
 
-    /// Takes what a constraint's expression gave for the slice that ended `at`, in milliseconds since the epoch; `None` where its
-    /// source gave nothing. What is no number, or lacks the control that the bound is relative to, counts as nothing.
+    /// Takes what a constraint's expression gave for a slice in which the change was in force and which ended `at`, in milliseconds
+    /// since the epoch; `None` where its source gave nothing. What is no number, or lacks the control that the bound is relative to, counts as nothing.
     ///
     /// # Errors
     /// [`GuardError::Unknown`] and [`GuardError::Backwards`].

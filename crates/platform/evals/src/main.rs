@@ -2,6 +2,7 @@
 //!
 //! Most suites are a folder of cases, each of which passes or fails: which there are stands in `suite`; how cases are run one after
 //! another, and how a run that was cut off goes on, in `runner`. `cache` measures instead: miss ratios beside other policies'.
+//! `promotion` simulates: what is promoted by mistake, and what is found.
 //!
 //! Exit codes: 0 every case passed, or there is no data and nobody named any; 1 a case failed; 2 wrong usage or input.
 
@@ -10,6 +11,7 @@ mod cache;
 mod data;
 mod openmetrics;
 mod progress;
+mod promotion;
 mod promqltest;
 mod report;
 mod results;
@@ -39,6 +41,8 @@ enum Choice {
     Promqltest(SuiteArguments),
     /// Miss ratios of the self-optimising cache beside fixed policies and the optimum, over key traces
     Cache(cache::Arguments),
+    /// How often changes that are no gain are promoted, and how fast those that are, in simulated systems
+    Promotion(promotion::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Choice::Openmetrics(arguments) => run(&suite::OPENMETRICS, &arguments),
         Choice::Promqltest(arguments) => run(&suite::PROMQLTEST, &arguments),
         Choice::Cache(arguments) => cache::run(&arguments),
+        Choice::Promotion(arguments) => promotion::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Asked;
 use super::plan::{Design, Plan, Rules};
 use crate::guard::Better;
-use crate::random;
+use crate::random::{self, Random};
 
 /// What a slice of time runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,7 +29,8 @@ pub struct Slice {
     /// How many requests clients sent, whether or not they were served. It must not depend on the arm: leave it out where clients wait
     /// for answers before they send more.
     pub offered: Option<f64>,
-    /// Whether something else went on that whoever observes knows of: a deployment, a fault, a freeze.
+    /// Whether something else went on that whoever observes knows of and the arm has no part in: a deployment, a freeze, telemetry of
+    /// all that was lost.
     pub disturbed: bool,
 }
 
@@ -59,7 +60,8 @@ pub(super) enum Ended {
 /// Blocks as they come.
 #[derive(Clone, Debug)]
 pub(super) struct Blocks {
-    seed: u64,
+    coins: Random,
+    order: [Arm; 2],
     wash_out: u32,
     slices: u32,
     next: u64,
@@ -86,8 +88,10 @@ const ENOUGH: usize = 8;
 
 impl Blocks {
     pub(super) fn new(plan: &Plan, seed: u64) -> Blocks {
+        let mut coins = random::seeded(seed, 0);
         Blocks {
-            seed,
+            order: toss(&mut coins),
+            coins,
             wash_out: plan.wash_out(),
             slices: plan.slices,
             next: 0,
@@ -101,7 +105,7 @@ impl Blocks {
 
     pub(super) fn asks(&self) -> Asked {
         let half = self.wash_out + self.slices;
-        let arm = self.order()[usize::from(self.place >= half)];
+        let arm = self.order[usize::from(self.place >= half)];
         Asked { slice: self.next, arm, wash_out: self.place % half < self.wash_out }
     }
 
@@ -115,17 +119,17 @@ impl Blocks {
         if self.place < 2 * half {
             return Ended::Not;
         }
-        let order = self.order();
-        let halves = self.halves;
+        let (order, halves) = (self.order, self.halves);
         self.drop_current();
-        let outcome = self.judge(plan, order, &halves);
         self.ended += 1;
+        let outcome = self.judge(plan, order, &halves);
         outcome
     }
 
-    /// Leaves the block that is under way; the next slice begins it anew.
+    /// Leaves the block that is under way; the next slice begins another.
     pub(super) fn drop_current(&mut self) {
         self.place = 0;
+        self.order = toss(&mut self.coins);
         self.halves = [Half::empty(); 2];
     }
 
@@ -141,12 +145,6 @@ impl Blocks {
     pub(super) fn slices_until(&self, blocks: u32) -> u64 {
         let block = 2 * (u64::from(self.wash_out) + u64::from(self.slices));
         (u64::from(blocks) * block).saturating_sub(u64::from(self.place))
-    }
-
-    /// By a coin for each block.
-    fn order(&self) -> [Arm; 2] {
-        let heads = random::seeded(self.seed, u64::from(self.ended)).random::<bool>();
-        if heads { [Arm::Treated, Arm::Control] } else { [Arm::Control, Arm::Treated] }
     }
 
     fn judge(&mut self, plan: &Plan, order: [Arm; 2], halves: &[Half; 2]) -> Ended {
@@ -197,6 +195,11 @@ impl Blocks {
         self.changes.insert(place, change);
         known && usual.is_some_and(|usual| usual > 0.0 && change > times * usual)
     }
+}
+
+/// The order of a block's arms.
+fn toss(coins: &mut Random) -> [Arm; 2] {
+    if coins.random::<bool>() { [Arm::Treated, Arm::Control] } else { [Arm::Control, Arm::Treated] }
 }
 
 impl Half {

@@ -121,7 +121,9 @@ impl System {
     /// # Errors
     /// Where its ledger can't be read.
     pub(crate) async fn status(&self, lake: &Lake) -> Result<Status, Refusal> {
-        if let Some(status) = self.running.lock().await.as_ref().and_then(Running::status) {
+        if let Some(running) = self.running.lock().await.as_ref()
+            && let Ok(status) = running.status().await
+        {
             return Ok(status);
         }
         status(&self.rows(lake, 0).await?).map_err(|error| unreadable(&error))
