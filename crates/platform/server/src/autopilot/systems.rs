@@ -52,7 +52,7 @@ pub(crate) struct Listed {
     objective: String,
     /// Why nobody manages it, where nobody does.
     trouble: Option<String>,
-    status: Option<Status>,
+    status: Status,
 }
 
 impl Systems {
@@ -108,12 +108,10 @@ impl System {
     /// # Errors
     /// Where its ledger can't be read.
     pub(crate) async fn listed(&self, lake: &Lake) -> Result<Listed, Refusal> {
-        Ok(Listed {
-            name: self.config.name.clone(),
-            objective: self.config.objective.expression.clone(),
-            trouble: self.trouble.read().clone(),
-            status: Some(self.status(lake).await?),
-        })
+        let status = self.status(lake).await?;
+        let trouble = self.trouble.read().clone();
+        let SystemConfig { name, objective, .. } = &self.config;
+        Ok(Listed { name: name.clone(), objective: objective.expression.clone(), trouble, status })
     }
 
     /// Where things stand: as the manager knows, or as the ledger tells where nobody manages it.
