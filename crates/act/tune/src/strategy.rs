@@ -1,12 +1,26 @@
 //! Who proposes what to measure next.
 
+mod annealing;
+mod cma_es;
+mod design;
+pub mod genetic;
+mod noise;
 mod random_search;
+mod spsa;
+mod standing;
+mod tempering;
+mod walker;
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+pub use annealing::Annealing;
+pub use cma_es::CmaEs;
+pub use genetic::Genetic;
 pub use random_search::RandomSearch;
+pub use spsa::Spsa;
+pub use tempering::Tempering;
 
 use crate::history::{History, Trial};
 use crate::space::Space;
@@ -43,16 +57,38 @@ pub trait Propose: Send {
 pub enum Strategy {
     /// Uniformly at random.
     Random,
+    /// Covariance matrix adaptation.
+    CmaEs,
+    /// A genetic algorithm.
+    Genetic,
+    /// Simultaneous perturbation stochastic approximation.
+    Spsa,
+    /// Simulated annealing.
+    Annealing,
+    /// Parallel tempering.
+    Tempering,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Strategy; 1] = [Strategy::Random];
+    pub const ALL: [Strategy; 6] = [
+        Strategy::Random,
+        Strategy::CmaEs,
+        Strategy::Genetic,
+        Strategy::Spsa,
+        Strategy::Annealing,
+        Strategy::Tempering,
+    ];
 
     /// The word that names it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Strategy::Random => "random",
+            Strategy::CmaEs => "cma-es",
+            Strategy::Genetic => "genetic",
+            Strategy::Spsa => "spsa",
+            Strategy::Annealing => "annealing",
+            Strategy::Tempering => "tempering",
         }
     }
 
@@ -60,6 +96,11 @@ impl Strategy {
     pub fn begin(self, brief: &Brief) -> Box<dyn Propose> {
         match self {
             Strategy::Random => Box::new(RandomSearch::new(brief)),
+            Strategy::CmaEs => Box::new(CmaEs::new(brief)),
+            Strategy::Genetic => Box::new(Genetic::new(brief)),
+            Strategy::Spsa => Box::new(Spsa::new(brief)),
+            Strategy::Annealing => Box::new(Annealing::new(brief)),
+            Strategy::Tempering => Box::new(Tempering::new(brief)),
         }
     }
 }
