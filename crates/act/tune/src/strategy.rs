@@ -4,10 +4,10 @@ mod annealing;
 mod cma_es;
 mod design;
 pub mod genetic;
-mod noise;
+pub(crate) mod noise;
 mod random_search;
 mod spsa;
-mod standing;
+pub(crate) mod standing;
 mod tempering;
 mod walker;
 
@@ -23,6 +23,8 @@ pub use spsa::Spsa;
 pub use tempering::Tempering;
 
 use crate::history::{History, Trial};
+use crate::phases::Phases;
+use crate::portfolio::{MEMBERS, Portfolio};
 use crate::space::Space;
 
 /// What a strategy is told before it begins.
@@ -67,17 +69,23 @@ pub enum Strategy {
     Annealing,
     /// Parallel tempering.
     Tempering,
+    /// CMA-ES, annealing and a genetic algorithm on one budget, by what each earns.
+    Portfolio,
+    /// Explore, exploit, polish.
+    Phases,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Strategy; 6] = [
+    pub const ALL: [Strategy; 8] = [
         Strategy::Random,
         Strategy::CmaEs,
         Strategy::Genetic,
         Strategy::Spsa,
         Strategy::Annealing,
         Strategy::Tempering,
+        Strategy::Portfolio,
+        Strategy::Phases,
     ];
 
     /// The word that names it.
@@ -89,6 +97,8 @@ impl Strategy {
             Strategy::Spsa => "spsa",
             Strategy::Annealing => "annealing",
             Strategy::Tempering => "tempering",
+            Strategy::Portfolio => "portfolio",
+            Strategy::Phases => "phases",
         }
     }
 
@@ -101,8 +111,15 @@ impl Strategy {
             Strategy::Spsa => Box::new(Spsa::new(brief)),
             Strategy::Annealing => Box::new(Annealing::new(brief)),
             Strategy::Tempering => Box::new(Tempering::new(brief)),
+            Strategy::Portfolio => Box::new(Portfolio::of(&MEMBERS, brief)),
+            Strategy::Phases => Box::new(Phases::standard(brief)),
         }
     }
+}
+
+/// The square of the distance of two points.
+pub(crate) fn apart(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
 }
 
 impl fmt::Display for Strategy {

@@ -14,6 +14,7 @@ mod promqltest;
 mod report;
 mod results;
 mod runner;
+mod strategies;
 mod suite;
 
 use std::path::PathBuf;
@@ -39,6 +40,8 @@ enum Choice {
     Promqltest(SuiteArguments),
     /// Miss ratios of the self-optimising cache beside fixed policies and the optimum, over key traces
     Cache(cache::Arguments),
+    /// Each strategy of the tuner against random search at equal budget, over generated objectives
+    Strategies(strategies::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Choice::Openmetrics(arguments) => run(&suite::OPENMETRICS, &arguments),
         Choice::Promqltest(arguments) => run(&suite::PROMQLTEST, &arguments),
         Choice::Cache(arguments) => cache::run(&arguments),
+        Choice::Strategies(arguments) => strategies::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

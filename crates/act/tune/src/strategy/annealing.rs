@@ -68,10 +68,10 @@ impl Propose for Annealing {
     }
 
     fn ask(&mut self, seen: &History) -> Vec<f64> {
-        if self.walker.is_none() {
-            if let Some(point) = self.design.next(seen) {
-                return point;
-            }
+        if self.walker.is_none()
+            && let Some(point) = self.design.next(seen)
+        {
+            return point;
         }
         let known = known(seen);
         let patience = 10 + 10 * self.space.axes().len();

@@ -13,7 +13,7 @@ use self::categories::Categories;
 use self::gauss::{Gauss, fold};
 use super::design::Design;
 use super::standing::{Standing, best_known, both, known};
-use super::{Brief, Propose, noise};
+use super::{Brief, Propose, apart, noise};
 use crate::history::{History, Outcome, Trial};
 use crate::random::{Random, seeded};
 use crate::space::{Axis, Space};
@@ -243,9 +243,7 @@ impl Propose for CmaEs {
     fn tell(&mut self, seen: &History, trial: &Trial) {
         let (Some(run), Some(outcome)) = (&mut self.run, &trial.outcome) else { return };
         let waiting = run.generation.iter_mut().filter(|candidate| candidate.told < candidate.asked);
-        let distance = |candidate: &Candidate| -> f64 {
-            candidate.point.iter().zip(&trial.point).map(|(a, b)| (a - b).powi(2)).sum()
-        };
+        let distance = |candidate: &Candidate| apart(&candidate.point, &trial.point);
         let nearest = waiting.min_by(|a, b| distance(a).total_cmp(&distance(b)));
         // The design's last outcomes may come after the run began.
         let Some(candidate) = nearest else { return };
@@ -322,7 +320,8 @@ impl Run {
         let last = &self.bests[self.bests.len() - span..];
         let (low, high) =
             last.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
-        if !(high - low > 1e-13 * low.abs().max(1e-300)) {
+        let differ = high.is_finite() && high - low > 1e-13 * low.abs().max(1e-300);
+        if !differ {
             return true;
         }
         let long = 12 * span;

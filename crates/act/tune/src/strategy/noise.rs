@@ -7,7 +7,7 @@ use crate::history::History;
 
 /// The standard error of one measurement: pooled over points that were measured repeatedly, else the root mean square of what whoever
 /// measured told; `None` where neither says anything.
-pub(super) fn of(seen: &History) -> Option<f64> {
+pub(crate) fn of(seen: &History) -> Option<f64> {
     let mut points: HashMap<Vec<u64>, (f64, f64, f64)> = HashMap::new();
     let (mut told, mut count) = (0.0, 0.0);
     for (trial, measured) in seen.measured() {

@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::design::Design;
 use super::standing::{Standing, best_known, cost, known};
-use super::{Brief, Propose, noise};
+use super::{Brief, Propose, apart, noise};
 use crate::history::{History, Trial};
 use crate::random::{Random, seeded};
 use crate::space::Space;
@@ -124,8 +124,7 @@ impl Propose for Spsa {
 
     fn tell(&mut self, seen: &History, trial: &Trial) {
         let (Some(descent), Some(outcome)) = (&mut self.descent, &trial.outcome) else { return };
-        let distance =
-            |point: &[f64]| -> f64 { point.iter().zip(&trial.point).map(|(a, b)| (a - b).powi(2)).sum() };
+        let distance = |point: &[f64]| apart(point, &trial.point);
         let waiting = descent.pairs.iter().enumerate().flat_map(|(place, pair)| {
             (0..pair.asked).filter(|side| pair.costs[*side].is_none()).map(move |side| (place, side))
         });

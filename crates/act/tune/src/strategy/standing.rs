@@ -8,7 +8,7 @@ use crate::history::{History, Outcome};
 /// How good an outcome is; less is better. What kept every constraint stands before what broke one, by its value; that before what
 /// failed, by how much it broke (Deb, Computer Methods in Applied Mechanics and Engineering 186, 2000).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Standing {
+pub(crate) enum Standing {
     /// It kept every constraint; its value.
     Feasible(f64),
     /// It broke one; the sum of what it broke them by, and its value.
@@ -18,7 +18,7 @@ pub(super) enum Standing {
 }
 
 impl Standing {
-    pub(super) fn of(outcome: &Outcome) -> Standing {
+    pub(crate) fn of(outcome: &Outcome) -> Standing {
         match outcome {
             Outcome::Measured(measured) if measured.feasible => Standing::Feasible(measured.value),
             Outcome::Measured(measured) => {
@@ -29,14 +29,14 @@ impl Standing {
         }
     }
 
-    pub(super) fn value(self) -> Option<f64> {
+    pub(crate) fn value(self) -> Option<f64> {
         match self {
             Standing::Feasible(value) => Some(value),
             Standing::Infeasible(..) | Standing::Failed => None,
         }
     }
 
-    pub(super) fn order(&self, other: &Standing) -> Ordering {
+    pub(crate) fn order(&self, other: &Standing) -> Ordering {
         match (self, other) {
             (Standing::Feasible(a), Standing::Feasible(b)) => a.total_cmp(b),
             (Standing::Infeasible(a, x), Standing::Infeasible(b, y)) => a.total_cmp(b).then(x.total_cmp(y)),
@@ -55,15 +55,15 @@ impl Standing {
 
 /// What all measurements of one point say together.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Known {
-    pub(super) point: Vec<f64>,
+pub(crate) struct Known {
+    pub(crate) point: Vec<f64>,
     /// The mean of its values where each kept the constraints, else the worst of its outcomes.
-    pub(super) standing: Standing,
-    pub(super) count: usize,
+    pub(crate) standing: Standing,
+    pub(crate) count: usize,
 }
 
 /// All points with an outcome, in the order in which they were first asked for.
-pub(super) fn known(seen: &History) -> Vec<Known> {
+pub(crate) fn known(seen: &History) -> Vec<Known> {
     let mut places: HashMap<Vec<u64>, usize> = HashMap::with_capacity(seen.trials().len());
     let mut points: Vec<Known> = Vec::new();
     for trial in seen.trials() {
@@ -82,18 +82,18 @@ pub(super) fn known(seen: &History) -> Vec<Known> {
 }
 
 /// The best of them, the first among equals; `None` where nothing was measured.
-pub(super) fn best_known(known: &[Known]) -> Option<&Known> {
+pub(crate) fn best_known(known: &[Known]) -> Option<&Known> {
     let measured = known.iter().filter(|point| point.standing != Standing::Failed);
     measured.min_by(|a, b| a.standing.order(&b.standing))
 }
 
 /// Equal points have equal keys.
-pub(super) fn key(point: &[f64]) -> Vec<u64> {
+pub(crate) fn key(point: &[f64]) -> Vec<u64> {
     point.iter().map(|u| (u + 0.0).to_bits()).collect()
 }
 
 /// One more outcome of a point that has had `count - 1`.
-pub(super) fn both(so_far: Standing, next: Standing, count: usize) -> Standing {
+pub(crate) fn both(so_far: Standing, next: Standing, count: usize) -> Standing {
     match (so_far, next) {
         (Standing::Feasible(mean), Standing::Feasible(value)) => {
             Standing::Feasible(mean + (value - mean) / count as f64)
@@ -110,7 +110,7 @@ pub(super) fn both(so_far: Standing, next: Standing, count: usize) -> Standing {
 
 /// An outcome as one number, for strategies that subtract: what broke a constraint is worse than all that kept them, what failed worse
 /// still.
-pub(super) fn cost(standing: Standing, seen: &History) -> f64 {
+pub(crate) fn cost(standing: Standing, seen: &History) -> f64 {
     let values =
         seen.measured().filter(|(_, measured)| measured.feasible).map(|(_, measured)| measured.value);
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));

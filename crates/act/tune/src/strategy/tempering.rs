@@ -8,7 +8,7 @@ use super::annealing::new_neighbour;
 use super::design::Design;
 use super::standing::{Standing, cost, known};
 use super::walker::Walker;
-use super::{Brief, Propose};
+use super::{Brief, Propose, apart};
 use crate::history::{History, Trial};
 use crate::random::{Random, seeded};
 use crate::space::Space;
@@ -102,8 +102,7 @@ impl Propose for Tempering {
     }
 
     fn tell(&mut self, seen: &History, trial: &Trial) {
-        let distance =
-            |point: &[f64]| -> f64 { point.iter().zip(&trial.point).map(|(a, b)| (a - b).powi(2)).sum() };
+        let distance = |point: &[f64]| apart(point, &trial.point);
         let nearest = (0..self.pending.len())
             .min_by(|a, b| distance(&self.pending[*a].1).total_cmp(&distance(&self.pending[*b].1)));
         let (Some(place), Some(outcome)) = (nearest, &trial.outcome) else { return };
