@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use crate::history::{History, Trial};
+use crate::portfolio::LedgerRow;
 use crate::strategy::standing::{Standing, best_known, known};
 use crate::strategy::{Brief, CmaEs, Propose, Strategy, apart};
 
@@ -126,6 +127,11 @@ impl Propose for Phases {
         point
     }
 
+    /// That of the phase that it is in.
+    fn ledger(&self) -> Vec<LedgerRow> {
+        self.phases[self.at].strategy.ledger()
+    }
+
     fn tell(&mut self, seen: &History, trial: &Trial) {
         let best = best_known(&known(seen)).map(|best| best.standing);
         let is_better = match (&best, &self.best) {
@@ -144,5 +150,57 @@ impl Propose for Phases {
             let (phase, _) = self.pending.remove(nearest);
             self.phases[phase].strategy.tell(seen, trial);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::history::{Measured, Outcome};
+
+    /// Proposes its number.
+    struct Fixed(f64);
+
+    impl Propose for Fixed {
+        fn name(&self) -> &'static str {
+            "fixed"
+        }
+
+        fn ask(&mut self, _seen: &History) -> Vec<f64> {
+            vec![self.0]
+        }
+
+        fn tell(&mut self, _seen: &History, _trial: &Trial) {}
+    }
+
+    fn switches(value: impl Fn(usize) -> f64) -> Vec<(usize, Why)> {
+        let space = serde_json::from_str(r#"{"x": {"type": "float", "min": 0, "max": 1}}"#).expect("a space");
+        let brief = Brief { space: Arc::new(space), budget: Some(40), seed: 1 };
+        let phase =
+            |name, at, share, patience| Phase { name, strategy: Box::new(Fixed(at)), share, patience };
+        let all = vec![phase("a", 0.1, 0.5, 5), phase("b", 0.2, 0.25, 8), phase("c", 0.3, 1.0, 3)];
+        let (mut phases, mut seen) = (Phases::new(all, &brief), History::default());
+        for trial in 0..40 {
+            let point = phases.ask(&seen);
+            let id = seen.begin(vec![point[0] + trial as f64 * 1e-6]);
+            seen.end(id, Outcome::Measured(Measured::of(value(trial))));
+            let trial = seen.trial(id).expect("begun").clone();
+            phases.tell(&seen, &trial);
+        }
+        assert_eq!(phases.phase(), "c");
+        phases.switches().iter().map(|switch| (switch.trials, switch.why)).collect()
+    }
+
+    #[test]
+    fn while_it_improves_a_phase_lasts_for_its_share() {
+        assert_eq!(switches(|trial| -(trial as f64)), [(20, Why::Spent), (30, Why::Spent)]);
+    }
+
+    #[test]
+    fn a_phase_that_has_stalled_ends() {
+        // The first measurement is the best of all.
+        assert_eq!(switches(|trial| trial as f64), [(7, Why::Stalled), (16, Why::Stalled)]);
     }
 }

@@ -131,17 +131,6 @@ impl Portfolio {
         Portfolio::new(members, Sharing::Return(Price::Trial))
     }
 
-    /// What each member got and earned, in the order in which they were given; clones split what is theirs.
-    pub fn ledger(&self) -> Vec<LedgerRow> {
-        let shares = self.shares();
-        let row = |(member, strategy): (usize, &Box<dyn Propose>)| {
-            let class = self.classes.iter().position(|class| class.members.contains(&member)).unwrap_or(0);
-            let clones = self.classes[class].members.len() as f64;
-            self.classes[class].account.row(strategy.name(), shares[class] / clones, clones)
-        };
-        self.members.iter().enumerate().map(row).collect()
-    }
-
     /// The share of each class; they sum to 1.
     fn shares(&self) -> Vec<f64> {
         let count = self.classes.len() as f64;
@@ -316,6 +305,17 @@ impl Propose for Portfolio {
         let members = self.classes[class].members.clone();
         self.pending.push(Pending { point: point.clone(), members, is_check: false });
         point
+    }
+
+    /// In the order in which the members were given; clones split what is theirs.
+    fn ledger(&self) -> Vec<LedgerRow> {
+        let shares = self.shares();
+        let row = |(member, strategy): (usize, &Box<dyn Propose>)| {
+            let class = self.classes.iter().position(|class| class.members.contains(&member)).unwrap_or(0);
+            let clones = self.classes[class].members.len() as f64;
+            self.classes[class].account.row(strategy.name(), shares[class] / clones, clones)
+        };
+        self.members.iter().enumerate().map(row).collect()
     }
 
     fn tell(&mut self, seen: &History, trial: &Trial) {

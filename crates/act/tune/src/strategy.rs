@@ -24,7 +24,7 @@ pub use tempering::Tempering;
 
 use crate::history::{History, Trial};
 use crate::phases::Phases;
-use crate::portfolio::{MEMBERS, Portfolio};
+use crate::portfolio::{LedgerRow, MEMBERS, Portfolio};
 use crate::space::Space;
 
 /// What a strategy is told before it begins.
@@ -52,6 +52,11 @@ pub trait Propose: Send {
 
     /// One of the points that it asked for has an outcome; `seen` has it too.
     fn tell(&mut self, seen: &History, trial: &Trial);
+
+    /// What each of the strategies that it consists of got and earned; empty for one that is not made of others.
+    fn ledger(&self) -> Vec<LedgerRow> {
+        Vec::new()
+    }
 }
 
 /// The strategies that can be named.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::design::Design;
-use super::standing::{Standing, best_known, cost, known};
+use super::standing::{Standing, Strangers, best_known, cost, known};
 use super::{Brief, Propose, apart, noise};
 use crate::history::{History, Trial};
 use crate::random::{Random, seeded};
@@ -27,6 +27,7 @@ pub struct Spsa {
     descent: Option<Descent>,
     /// What perturbations begin with, finer at each new beginning.
     reach: f64,
+    strangers: Strangers,
 }
 
 /// One descent, from a beginning to where it no longer moves.
@@ -72,12 +73,14 @@ impl Spsa {
             random: seeded(brief.seed, 7),
             descent: None,
             reach: 0.05,
+            strangers: Strangers::default(),
         }
     }
 
     fn begin(&mut self, seen: &History) {
         let known = known(seen);
         let Some(best) = best_known(&known) else { return };
+        self.strangers.told(best.standing);
         let left = self.budget.map_or(200, |budget| budget.saturating_sub(seen.trials().len()));
         self.descent = Some(Descent {
             at: best.point.clone(),
@@ -108,6 +111,12 @@ impl Propose for Spsa {
         let Some(descent) = &mut self.descent else {
             return (0..self.space.axes().len()).map(|_| self.random.random()).collect();
         };
+        if let Some(stranger) = self.strangers.better(&known(seen)) {
+            // With the gain that it has: the slopes there are not known yet.
+            descent.at.clone_from(&stranger.point);
+            descent.before = None;
+            descent.pairs.retain(|pair| pair.asked > 0);
+        }
         let half = descent.pairs.iter_mut().find(|pair| pair.asked < 2);
         let pair = match half {
             Some(pair) => pair,
@@ -131,7 +140,9 @@ impl Propose for Spsa {
         let to = |(place, side): &(usize, usize)| distance(&descent.pairs[*place].points[*side]);
         let Some((place, side)) = waiting.min_by(|a, b| to(a).total_cmp(&to(b))) else { return };
         let pair = &mut descent.pairs[place];
-        pair.costs[side] = Some(cost(Standing::of(outcome), seen));
+        let standing = Standing::of(outcome);
+        self.strangers.told(standing);
+        pair.costs[side] = Some(cost(standing, seen));
         if let [Some(plus), Some(minus)] = pair.costs {
             let pair = descent.pairs.swap_remove(place);
             descent.learn(&pair, (plus, minus), noise::of(seen).unwrap_or(0.0));
