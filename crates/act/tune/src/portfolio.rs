@@ -310,12 +310,12 @@ impl Propose for Portfolio {
     /// In the order in which the members were given; clones split what is theirs.
     fn ledger(&self) -> Vec<LedgerRow> {
         let shares = self.shares();
-        let row = |(member, strategy): (usize, &Box<dyn Propose>)| {
+        let row = |member: usize| {
             let class = self.classes.iter().position(|class| class.members.contains(&member)).unwrap_or(0);
             let clones = self.classes[class].members.len() as f64;
-            self.classes[class].account.row(strategy.name(), shares[class] / clones, clones)
+            self.classes[class].account.row(self.members[member].name(), shares[class] / clones, clones)
         };
-        self.members.iter().enumerate().map(row).collect()
+        (0..self.members.len()).map(row).collect()
     }
 
     fn tell(&mut self, seen: &History, trial: &Trial) {
