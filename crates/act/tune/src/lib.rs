@@ -6,8 +6,10 @@
 //! - [`space`]: knobs with their ranges, scales and conditions, and points of the unit cube that stand for their settings;
 //! - [`history`]: what was tried and what came of it;
 //! - [`strategy`]: who proposes what to measure next, behind one trait;
+//! - [`portfolio`]: several strategies on one budget, by what each earns; [`phases`]: one after another, by evidence;
 //! - [`study`]: ask, tell, best;
 //! - [`ask_tell`]: the same as a conversation of JSON lines;
+//! - [`optimize`]: the whole search in one call, within constraints and a time budget;
 //! - [`guard`]: objectives and constraints as people declare them, and whether they are kept;
 //! - [`experiment`]: whether a change is better, by randomised slices, and the account of errors;
 //! - [`betting`]: confidence that may be looked at after every observation.
@@ -19,6 +21,9 @@ pub mod betting;
 pub mod experiment;
 pub mod guard;
 pub mod history;
+pub mod optimize;
+pub mod phases;
+pub mod portfolio;
 pub mod random;
 pub mod space;
 pub mod strategy;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::history::{History, Measured, Outcome};
+use crate::portfolio::LedgerRow;
 use crate::space::{Config, Space, SpaceError};
 use crate::strategy::{Brief, Propose, Strategy};
 
@@ -69,9 +70,19 @@ pub enum StudyError {
 impl Study {
     /// A study of `space` by `strategy`; `budget` trials, where that is known. The same seed gives the same study.
     pub fn new(space: Space, strategy: Strategy, budget: Option<usize>, seed: u64) -> Study {
+        Study::with(space, budget, seed, |brief| strategy.begin(brief))
+    }
+
+    /// A study by whatever `begin` makes of the brief. It is asked where there is something to choose: the space has an axis.
+    pub fn with(
+        space: Space,
+        budget: Option<usize>,
+        seed: u64,
+        begin: impl FnOnce(&Brief) -> Box<dyn Propose>,
+    ) -> Study {
         let space = Arc::new(space);
         let brief = Brief { space: Arc::clone(&space), budget, seed };
-        let strategy = (!space.axes().is_empty()).then(|| strategy.begin(&brief));
+        let strategy = (!space.axes().is_empty()).then(|| begin(&brief));
         Study { space, strategy, history: History::default(), proposed: Vec::new(), budget, added: 0 }
     }
 
@@ -83,6 +94,11 @@ impl Study {
     /// All trials so far.
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// What each strategy got and earned, where there are several.
+    pub fn ledger(&self) -> Vec<LedgerRow> {
+        self.strategy.as_ref().map_or_else(Vec::new, |strategy| strategy.ledger())
     }
 
     /// The next trial; `None` once the budget is spent. Where the space says where everything stands, that is the first one.

@@ -16,6 +16,7 @@ mod promqltest;
 mod report;
 mod results;
 mod runner;
+mod strategies;
 mod suite;
 
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ enum Choice {
     Cache(cache::Arguments),
     /// How often changes that are no gain are promoted, and how fast those that are, in simulated systems
     Promotion(promotion::Arguments),
+    /// Each strategy of the tuner against random search at equal budget, over generated objectives
+    Strategies(strategies::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Choice::Promqltest(arguments) => run(&suite::PROMQLTEST, &arguments),
         Choice::Cache(arguments) => cache::run(&arguments),
         Choice::Promotion(arguments) => promotion::run(&arguments),
+        Choice::Strategies(arguments) => strategies::run(&arguments),
     };
     match outcome {
         Ok(code) => code,
