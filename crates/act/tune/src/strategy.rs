@@ -1,12 +1,18 @@
 //! Who proposes what to measure next.
 
+mod descent;
+mod frame;
+mod quadratic;
 mod random_search;
+mod story;
+mod trust_region;
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 pub use random_search::RandomSearch;
+pub use trust_region::TrustRegion;
 
 use crate::history::{History, Trial};
 use crate::space::Space;
@@ -43,16 +49,19 @@ pub trait Propose: Send {
 pub enum Strategy {
     /// Uniformly at random.
     Random,
+    /// By quadratic models within a trust region.
+    TrustRegion,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Strategy; 1] = [Strategy::Random];
+    pub const ALL: [Strategy; 2] = [Strategy::Random, Strategy::TrustRegion];
 
     /// The word that names it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Strategy::Random => "random",
+            Strategy::TrustRegion => "trust-region",
         }
     }
 
@@ -60,6 +69,7 @@ impl Strategy {
     pub fn begin(self, brief: &Brief) -> Box<dyn Propose> {
         match self {
             Strategy::Random => Box::new(RandomSearch::new(brief)),
+            Strategy::TrustRegion => Box::new(TrustRegion::new(brief)),
         }
     }
 }

@@ -5,10 +5,12 @@
 //!
 //! Exit codes: 0 every case passed, or there is no data and nobody named any; 1 a case failed; 2 wrong usage or input.
 
+mod bbob;
 mod build;
 mod cache;
 mod data;
 mod openmetrics;
+mod optimiser;
 mod progress;
 mod promqltest;
 mod report;
@@ -39,6 +41,8 @@ enum Choice {
     Promqltest(SuiteArguments),
     /// Miss ratios of the self-optimising cache beside fixed policies and the optimum, over key traces
     Cache(cache::Arguments),
+    /// How near the optimum of BBOB's 24 noiseless functions an optimiser comes within a budget
+    Bbob(bbob::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Choice::Openmetrics(arguments) => run(&suite::OPENMETRICS, &arguments),
         Choice::Promqltest(arguments) => run(&suite::PROMQLTEST, &arguments),
         Choice::Cache(arguments) => cache::run(&arguments),
+        Choice::Bbob(arguments) => bbob::run(&arguments),
     };
     match outcome {
         Ok(code) => code,
