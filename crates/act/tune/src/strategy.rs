@@ -1,7 +1,10 @@
 //! Who proposes what to measure next.
 
+mod curvature;
 mod descent;
 mod frame;
+mod lines;
+mod phases;
 mod quadratic;
 mod random_search;
 mod story;
@@ -11,6 +14,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+pub use phases::Phases;
 pub use random_search::RandomSearch;
 pub use trust_region::TrustRegion;
 
@@ -51,17 +55,20 @@ pub enum Strategy {
     Random,
     /// By quadratic models within a trust region.
     TrustRegion,
+    /// In phases, by what the function turns out to be.
+    Phases,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Strategy; 2] = [Strategy::Random, Strategy::TrustRegion];
+    pub const ALL: [Strategy; 3] = [Strategy::Random, Strategy::TrustRegion, Strategy::Phases];
 
     /// The word that names it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Strategy::Random => "random",
             Strategy::TrustRegion => "trust-region",
+            Strategy::Phases => "phases",
         }
     }
 
@@ -70,6 +77,7 @@ impl Strategy {
         match self {
             Strategy::Random => Box::new(RandomSearch::new(brief)),
             Strategy::TrustRegion => Box::new(TrustRegion::new(brief)),
+            Strategy::Phases => Box::new(Phases::new(brief)),
         }
     }
 }
