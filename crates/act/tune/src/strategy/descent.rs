@@ -9,7 +9,7 @@ use nalgebra::{DMatrix, DVector};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::frame::Frame;
-use super::quadratic::{self, Fit};
+use super::quadratic::{self, Fit, Quadratic};
 use super::story::{Laboratory, Sample};
 use crate::random::Random;
 
@@ -31,6 +31,7 @@ pub(super) struct End {
 
 /// A model that is less sure than this of a point learns from it before it shrinks.
 const UNSURE: f64 = 0.02;
+pub(super) fn envf(k:&str,d:f64)->f64{std::env::var(k).ok().and_then(|v|v.parse().ok()).unwrap_or(d)}
 
 /// Descends until the radius is below `finest`, nothing is left to gain, or the budget is spent.
 pub(super) async fn descend(
@@ -44,10 +45,19 @@ pub(super) async fn descend(
     let n = frame.dimension();
     let finest = finest.max(frame.finest());
     let mut failures = 0;
+    let mut misses = [0.0, 0.0];
     while radius >= finest && laboratory.remaining() > 0 && n > 0 {
         laboratory.focus(&centre.point, radius);
         let at = frame.inner(&centre.point);
-        let Some(fit) = model(laboratory, frame, &centre, radius, &hessian) else { break };
+        let zero = DMatrix::zeros(n, n);
+        let (Some(kept), Some(plain)) = (
+            model(laboratory, frame, &centre, radius, &hessian),
+            model(laboratory, frame, &centre, radius, &zero),
+        ) else {
+            break;
+        };
+        let rivals = [kept.quadratic.clone(), plain.quadratic.clone()];
+        let fit = if misses[0] <= misses[1] * envf("FAV", 1.3) { kept } else { plain };
         hessian = &fit.quadratic.hessian / (radius * radius);
         let low = at.map(|u| -u / radius);
         let high = at.map(|u| (1.0 - u) / radius);
@@ -67,6 +77,13 @@ pub(super) async fn descend(
         let doubt = fit.doubt(&step);
         let inner = &at + &step * radius;
         let measured = laboratory.measure(&frame.point(&inner)).await;
+        if let Some(value) = measured {
+            let miss = |model: &Quadratic| (model.value(&step) - value).abs();
+            let (one, two) = (miss(&rivals[0]), miss(&rivals[1]));
+            let sum = (one + two).max(f64::MIN_POSITIVE);
+            let mem = envf("MEM", 0.9);
+            misses = [mem * misses[0] + one / sum, mem * misses[1] + two / sum];
+        }
         let won = measured.map_or(f64::NEG_INFINITY, |value| centre.value - value);
         let length = step.norm();
         if let Some(value) = measured
@@ -74,6 +91,7 @@ pub(super) async fn descend(
         {
             centre = Sample { point: laboratory.space().snap(&frame.point(&inner)), value };
         }
+        if std::env::var("TRD").is_ok() { let e=hessian.clone().symmetric_eigenvalues(); eprintln!("n {} f {:.3e} r {radius:.2e} prom {promising} gain {gain:.2e} won {won:.2e} len {length:.2} doubt {doubt:.1e} fails {failures} eig {:.1e} {:.1e}", laboratory.remaining(), centre.value, e.min(), e.max()); }
         let ratio = if promising { won / gain } else { f64::NAN };
         if ratio >= 0.7 {
             radius = (2.0 * length * radius).clamp(radius * 0.5, radius * 2.0).min(0.5);
@@ -111,14 +129,14 @@ fn model(
     near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.2.total_cmp(&b.2)));
     let full = (n + 1) * (n + 2) / 2;
     // Too far, and a point says nothing about the region, whatever its slack.
-    let reach = near.iter().take_while(|(distance, ..)| *distance <= 10.0).count().max(2 * n + 1);
-    near.truncate(reach.min(full + n));
+    let reach = near.iter().take_while(|(distance, ..)| *distance <= envf("REACH",30.0)).count().max(2 * n + 1);
+    near.truncate(reach.min((full as f64*envf("FULL",1.0)) as usize + n));
     let values: Vec<f64> = near.iter().map(|(.., value)| *value).collect();
     let spread = values.iter().fold(0.0_f64, |widest, v| widest.max((v - centre.value).abs()));
     let noise = laboratory.noise();
     let slack = if spread > 0.0 { (noise / spread).powi(2) } else { 0.0 } + 1e-16;
     let steps = near.into_iter().map(|(_, step, _)| step).collect();
-    quadratic::fit(steps, &values, slack, &(hessian * (radius * radius)))
+    quadratic::fit(steps, &values, slack, &(hessian * (radius * radius * envf("DECAY",1.0))))
 }
 
 /// The point at the region's rim of which the model is least sure.

@@ -48,6 +48,9 @@ const EXACT: f64 = 1e-7;
 /// In a basis that was measured, to this share.
 const NEARLY: f64 = 0.02;
 
+/// Axes that are coupled by this share of what their curvatures allow have a stiff direction between them.
+const COUPLED: f64 = 0.5;
+
 async fn search(laboratory: Laboratory, mut random: Random) {
     let mut place = laboratory.space().start();
     while laboratory.remaining() > 0 {
@@ -87,12 +90,16 @@ async fn by_terms(laboratory: &Laboratory, frame: &Frame, place: &[f64], begun: 
     }
     let known = along_axes(frame, &origin, &samples);
     let identity = DMatrix::identity(n, n);
-    if adds_up(laboratory, frame, &origin, &identity, &known, EXACT).await {
-        let start = lines::Start { origin, basis: identity, known, wide: true };
-        return Kind::Sum(lines::follow(laboratory, frame, start).await);
-    }
+    let coupled = match adds_up(laboratory, frame, &origin, &identity, &known, EXACT).await {
+        Sum::Yes => {
+            let start = lines::Start { origin, basis: identity, known, wide: true };
+            return Kind::Sum(lines::follow(laboratory, frame, start).await);
+        }
+        Sum::No(coupled) => coupled,
+    };
+    if std::env::var("TRC").is_ok() { eprintln!("coupled {coupled}"); }
     let generous = laboratory.remaining() > 2 * curvature::cost(n) + 10 * n;
-    if !generous {
+    if !generous || coupled < COUPLED {
         return Kind::Other(begun);
     }
     let centre = laboratory.lowest().unwrap_or(origin);
@@ -100,7 +107,7 @@ async fn by_terms(laboratory: &Laboratory, frame: &Frame, place: &[f64], begun: 
     let basis = hessian.clone().symmetric_eigen().eigenvectors;
     let known = along_basis(laboratory, frame, &centre, &basis).await;
     if let Some(known) = known
-        && adds_up(laboratory, frame, &centre, &basis, &known, NEARLY).await
+        && let Sum::Yes = adds_up(laboratory, frame, &centre, &basis, &known, NEARLY).await
     {
         let start = lines::Start { origin: centre, basis, known, wide: false };
         return Kind::Sum(lines::follow(laboratory, frame, start).await);
@@ -150,27 +157,47 @@ async fn adds_up(
     basis: &DMatrix<f64>,
     known: &[Vec<(f64, f64)>],
     tolerance: f64,
-) -> bool {
+) -> Sum {
     let at = frame.inner(&origin.point);
     let tests = known.iter().map(Vec::len).min().unwrap_or(0);
+    let mut tested = false;
     for test in 0..tests {
-        let mut inner = at.clone();
-        let (mut foretold, mut moved) = (origin.value, 0.0);
+        let (mut foretold, mut moved, mut steps) = (origin.value, 0.0, DVector::zeros(known.len()));
         for (index, line) in known.iter().enumerate() {
             let mut ordered = line.clone();
             ordered.sort_by(|a, b| a.1.total_cmp(&b.1));
             let (step, value) = ordered[test];
-            inner += basis.column(index) * step;
+            steps[index] = step;
             foretold += value - origin.value;
             moved += (value - origin.value).abs();
         }
+        let inner = &at + basis * &steps;
         if inner.iter().any(|u| !(0.0..=1.0).contains(u)) {
             continue;
         }
-        let Some(value) = laboratory.measure(&frame.point(&inner)).await else { return false };
+        let Some(value) = laboratory.measure(&frame.point(&inner)).await else { return Sum::No(0.0) };
         if (value - foretold).abs() > tolerance * moved + 1e-12 * origin.value.abs() {
-            return false;
+            return Sum::No((value - foretold) / most_coupled(origin.value, known, &steps));
         }
+        tested = true;
     }
-    tests > 0
+    if tested { Sum::Yes } else { Sum::No(0.0) }
+}
+
+/// The change beyond the sum that there would be if only one direction mattered, so that each two axes were coupled as much as their
+/// curvatures allow.
+fn most_coupled(here: f64, known: &[Vec<(f64, f64)>], steps: &DVector<f64>) -> f64 {
+    let curvature = |line: &Vec<(f64, f64)>| match line.as_slice() {
+        [(a, at_a), (b, at_b), ..] => 2.0 * ((at_a - here) / a - (at_b - here) / b) / (a - b),
+        _ => 0.0,
+    };
+    let bends: Vec<f64> = known.iter().zip(steps.iter()).map(|(l, s)| curvature(l).max(0.0).sqrt() * s.abs()).collect();
+    let (sum, squares) = (bends.iter().sum::<f64>(), bends.iter().map(|b| b * b).sum::<f64>());
+    0.5 * (sum * sum - squares)
+}
+
+enum Sum {
+    Yes,
+    /// No, and how coupled the directions are: at most about 1.
+    No(f64),
 }

@@ -115,7 +115,7 @@ impl Fit {
 }
 
 fn model_error(step: &DVector<f64>) -> f64 {
-    1e-5 * step.norm_squared().powi(3)
+    super::descent::envf("SLACK",1e-6) * step.norm_squared().powi(3)
 }
 
 /// The lowest point of g·s + ½ s·H·s with |s| ≤ `radius`: Moré & Sorensen's conditions, met in the Hessian's own axes.
