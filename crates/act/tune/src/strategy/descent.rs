@@ -33,12 +33,13 @@ pub(super) struct End {
 const UNSURE: f64 = 0.02;
 pub(super) fn envf(k:&str,d:f64)->f64{std::env::var(k).ok().and_then(|v|v.parse().ok()).unwrap_or(d)}
 
-/// Descends until the radius is below `finest`, nothing is left to gain, or the budget is spent.
+/// Descends until the radius is below `finest`, nothing is left to gain, or `until` trials are left of the budget.
 pub(super) async fn descend(
     laboratory: &Laboratory,
     frame: &Frame,
     start: Start,
     finest: f64,
+    until: usize,
     random: &mut Random,
 ) -> End {
     let Start { mut centre, mut radius, mut hessian } = start;
@@ -46,7 +47,7 @@ pub(super) async fn descend(
     let finest = finest.max(frame.finest());
     let mut failures = 0;
     let mut misses = [0.0, 0.0];
-    while radius >= finest && laboratory.remaining() > 0 && n > 0 {
+    while radius >= finest && laboratory.remaining() > until && n > 0 {
         laboratory.focus(&centre.point, radius);
         let at = frame.inner(&centre.point);
         let zero = DMatrix::zeros(n, n);

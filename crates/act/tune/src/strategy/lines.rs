@@ -23,6 +23,15 @@ pub(super) struct Start {
     pub(super) wide: bool,
 }
 
+/// How the lines ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// There is nothing left to gain along any of them, or no budget.
+    Bottom,
+    /// Bounds or terms tie lines to each other: they can't be followed one by one.
+    Tied,
+}
+
 /// Samples that a line gets before it is told whether it has several valleys.
 const SURVEYED: usize = 9;
 /// Evaluations that it takes to follow a valley to its bottom: what is kept back for each line.
@@ -37,6 +46,8 @@ struct Search<'a> {
     best: Sample,
     lines: Vec<Line>,
     restarts: usize,
+    /// Steps towards a bound that other lines could move.
+    pressed: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -50,7 +61,7 @@ struct Line {
 }
 
 /// Follows the lines until nothing is left to gain or the budget is spent, and gives the best point.
-pub(super) async fn follow(laboratory: &Laboratory, frame: &Frame, start: Start) -> Sample {
+pub(super) async fn follow(laboratory: &Laboratory, frame: &Frame, start: Start) -> (Sample, End) {
     let n = frame.dimension();
     let line = |known: &Vec<(f64, f64)>| {
         let mut samples = known.clone();
@@ -71,6 +82,7 @@ pub(super) async fn follow(laboratory: &Laboratory, frame: &Frame, start: Start)
         best: start.origin,
         lines,
         restarts: 0,
+        pressed: 0,
     };
     search.take_known().await;
     if start.wide {
@@ -82,7 +94,10 @@ pub(super) async fn follow(laboratory: &Laboratory, frame: &Frame, start: Start)
     loop {
         let before = search.best.value;
         search.descend().await;
-        if laboratory.remaining() == 0 || search.restarts > 3 * n {
+        if search.tied() {
+            return (search.best, End::Tied);
+        }
+        if laboratory.remaining() == 0 {
             break;
         }
         if start.wide {
@@ -98,10 +113,15 @@ pub(super) async fn follow(laboratory: &Laboratory, frame: &Frame, start: Start)
             search.begin_anew();
         }
     }
-    search.best
+    (search.best, End::Bottom)
 }
 
 impl Search<'_> {
+    fn tied(&self) -> bool {
+        let n = self.lines.len();
+        self.restarts > n || self.pressed > n
+    }
+
     /// Goes where the known samples of each line are lowest, if that is as low as the terms say.
     async fn take_known(&mut self) {
         let lowest = |line: &Line| line.samples.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0.0, 0.0));
@@ -152,6 +172,13 @@ impl Search<'_> {
             };
             let most = (0..self.lines.len()).filter_map(candidate).max_by(|a, b| a.2.total_cmp(&b.2));
             let Some((index, place, _)) = most else { return };
+            let (low, high) = self.range(index);
+            let oblique = self.basis.column(index).iter().filter(|d| d.abs() > 1e-12).count() > 1;
+            let at_bound = self.at[index] <= low + 1e-12 || self.at[index] >= high - 1e-12;
+            self.pressed += usize::from(oblique && at_bound);
+            if self.tied() {
+                return;
+            }
             let bracket = self.lines[index].bracket(self.at[index]);
             let was_disturbed = self.lines[index].disturbed;
             let Some(excess) = self.sample(index, place).await else { continue };
@@ -163,9 +190,6 @@ impl Search<'_> {
             {
                 self.restarts += 1;
                 self.restart(index, 0.5 * (right.0 - left.0));
-                if self.restarts > 3 * self.lines.len() {
-                    return;
-                }
             }
         }
     }

@@ -13,7 +13,7 @@ use nalgebra::{DMatrix, DVector};
 
 use super::frame::Frame;
 use super::story::{Laboratory, Sample, Story};
-use super::trust_region::{begin, elsewhere, turn};
+use super::trust_region::{FINEST, RADIUS, begin, elsewhere, turn};
 use super::{Brief, Propose, curvature, descent, lines};
 use crate::history::{History, Trial};
 use crate::random::{Random, seeded};
@@ -49,18 +49,21 @@ const EXACT: f64 = 1e-7;
 const NEARLY: f64 = 0.02;
 
 /// Axes that are coupled by this share of what their curvatures allow have a stiff direction between them.
-const COUPLED: f64 = 0.5;
+const COUPLED: f64 = 0.2;
+
+/// How often lines that are tied are followed again after a descent.
+const TURNS: usize = 4;
 
 async fn search(laboratory: Laboratory, mut random: Random) {
     let mut place = laboratory.space().start();
     while laboratory.remaining() > 0 {
         if let Some(begun) = begin(&laboratory, &place).await {
             let frame = Frame::at(laboratory.space(), &begun.centre.point);
-            let begun = match by_terms(&laboratory, &frame, &place, begun).await {
+            let begun = match by_terms(&laboratory, &frame, &place, begun, &mut random).await {
                 Kind::Sum(best) => descent::Start { radius: 1e-4, ..start_at(best, frame.dimension()) },
                 Kind::Other(start) => start,
             };
-            let end = descent::descend(&laboratory, &frame, begun, 1e-9, &mut random).await;
+            let end = descent::descend(&laboratory, &frame, begun, FINEST, 0, &mut random).await;
             turn(&laboratory, &end.best, &mut random).await;
         }
         place = elsewhere(&laboratory, &mut random);
@@ -74,10 +77,16 @@ enum Kind {
 }
 
 fn start_at(centre: Sample, n: usize) -> descent::Start {
-    descent::Start { centre, radius: super::trust_region::RADIUS, hessian: DMatrix::zeros(n, n) }
+    descent::Start { centre, radius: RADIUS, hessian: DMatrix::zeros(n, n) }
 }
 
-async fn by_terms(laboratory: &Laboratory, frame: &Frame, place: &[f64], begun: descent::Start) -> Kind {
+async fn by_terms(
+    laboratory: &Laboratory,
+    frame: &Frame,
+    place: &[f64],
+    begun: descent::Start,
+    random: &mut Random,
+) -> Kind {
     let n = frame.dimension();
     let samples = laboratory.samples();
     let value_at = |point: &[f64]| samples.iter().rev().find(|s| s.point == point).map(|s| s.value);
@@ -93,7 +102,8 @@ async fn by_terms(laboratory: &Laboratory, frame: &Frame, place: &[f64], begun: 
     let coupled = match adds_up(laboratory, frame, &origin, &identity, &known, EXACT).await {
         Sum::Yes => {
             let start = lines::Start { origin, basis: identity, known, wide: true };
-            return Kind::Sum(lines::follow(laboratory, frame, start).await);
+            let (best, _) = lines::follow(laboratory, frame, start).await;
+            return Kind::Sum(best);
         }
         Sum::No(coupled) => coupled,
     };
@@ -109,8 +119,18 @@ async fn by_terms(laboratory: &Laboratory, frame: &Frame, place: &[f64], begun: 
     if let Some(known) = known
         && let Sum::Yes = adds_up(laboratory, frame, &centre, &basis, &known, NEARLY).await
     {
-        let start = lines::Start { origin: centre, basis, known, wide: false };
-        return Kind::Sum(lines::follow(laboratory, frame, start).await);
+        let mut start = lines::Start { origin: centre, basis: basis.clone(), known, wide: false };
+        for _ in 0..TURNS {
+            match lines::follow(laboratory, frame, start).await {
+                (best, lines::End::Bottom) => return Kind::Sum(best),
+                (centre, lines::End::Tied) => {
+                    let until = laboratory.remaining().saturating_sub(4 * n);
+                    let free = descent::Start { centre, hessian: hessian.clone(), radius: RADIUS };
+                    let freed = descent::descend(laboratory, frame, free, FINEST, until, random).await;
+                    start = lines::Start { origin: freed.best, basis: basis.clone(), known: vec![Vec::new(); n], wide: false };
+                }
+            }
+        }
     }
     let centre = laboratory.lowest().unwrap_or(begun.centre);
     Kind::Other(descent::Start { centre, hessian, ..begun })

@@ -39,6 +39,9 @@ impl Propose for TrustRegion {
 /// Half a tenth of a side to either side of a point: where a descent begins.
 pub(super) const RADIUS: f64 = 0.1;
 
+/// Below this radius a place is as good as it gets.
+pub(super) const FINEST: f64 = 1e-9;
+
 async fn search(laboratory: Laboratory, mut random: Random) {
     let mut place = laboratory.space().start();
     while laboratory.remaining() > 0 {
@@ -47,7 +50,7 @@ async fn search(laboratory: Laboratory, mut random: Random) {
             continue;
         };
         let frame = Frame::at(laboratory.space(), &begun.centre.point);
-        let end = descent::descend(&laboratory, &frame, begun, 1e-9, &mut random).await;
+        let end = descent::descend(&laboratory, &frame, begun, FINEST, 0, &mut random).await;
         turn(&laboratory, &end.best, &mut random).await;
         place = elsewhere(&laboratory, &mut random);
     }
