@@ -35,7 +35,7 @@ pub(super) enum End {
 /// Samples that a line gets before it is told whether it has several valleys.
 const SURVEYED: usize = 9;
 /// Evaluations that it takes to follow a valley to its bottom: what is kept back for each line.
-const FOLLOWING: usize = 18;
+const FOLLOWING: usize = 12;
 
 struct Search<'a> {
     laboratory: &'a Laboratory,
@@ -293,11 +293,12 @@ impl Line {
         let mut sorted: Vec<f64> = self.samples.iter().map(|(_, e)| *e).filter(|e| e.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
         let (lowest, middle) = (*sorted.first()?, sorted[sorted.len() / 2]);
-        let target = lowest - 0.01 * (middle - lowest) - f64::MIN_POSITIVE;
+        let target = lowest - 0.002 * (middle - lowest) - f64::MIN_POSITIVE;
         let difficulty = |pair: &[(f64, f64)]| {
             let (left, right) = ((pair[0].1 - target).sqrt(), (pair[1].1 - target).sqrt());
             let width = pair[1].0 - pair[0].0;
-            let place = pair[0].0 + width * (left / (left + right)).clamp(0.3, 0.7);
+            let lean = if left + right > 0.0 { left / (left + right) } else { 0.5 };
+            let place = pair[0].0 + width * lean.clamp(0.25, 0.75);
             ((left + right) / width, place, width)
         };
         let intervals = self.samples.windows(2).map(difficulty);

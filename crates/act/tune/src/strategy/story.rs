@@ -212,7 +212,8 @@ impl Laboratory {
     }
 
     fn wish(&self, point: &[f64]) -> usize {
-        let point = self.space.snap(point);
+        let sound: Vec<f64> = point.iter().map(|u| if u.is_nan() { 0.5 } else { *u }).collect();
+        let point = self.space.snap(&sound);
         let discrete = self.space.axes().iter().all(|axis| *axis != Axis::Real);
         let mut desk = self.desk();
         let known = desk.samples.iter().find(|sample| discrete && sample.point == point).map(|s| s.value);
