@@ -14,11 +14,13 @@
 //! Laws take the values in runs of neighbours, so a generator should not be sorted by what matters. A law
 //! that was given too few values to say anything is an error too: a test must be able to fail.
 
+mod envelope;
 mod intercept;
 mod tree;
 
 use std::fmt::{self, Debug};
 
+pub use envelope::{distance, envelope};
 pub use intercept::{Ending, field, intercept, one_end};
 
 use crate::merge::{
