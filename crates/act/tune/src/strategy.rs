@@ -4,6 +4,7 @@ mod curvature;
 mod descent;
 mod frame;
 mod lines;
+mod lipo;
 mod phases;
 mod quadratic;
 mod random_search;
@@ -14,6 +15,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+pub use lipo::Lipo;
 pub use phases::Phases;
 pub use random_search::RandomSearch;
 pub use trust_region::TrustRegion;
@@ -55,19 +57,22 @@ pub enum Strategy {
     Random,
     /// By quadratic models within a trust region.
     TrustRegion,
+    /// By a bound on slopes, and a trust region by turns.
+    Lipo,
     /// In phases, by what the function turns out to be.
     Phases,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Strategy; 3] = [Strategy::Random, Strategy::TrustRegion, Strategy::Phases];
+    pub const ALL: [Strategy; 4] = [Strategy::Random, Strategy::TrustRegion, Strategy::Lipo, Strategy::Phases];
 
     /// The word that names it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Strategy::Random => "random",
             Strategy::TrustRegion => "trust-region",
+            Strategy::Lipo => "lipo",
             Strategy::Phases => "phases",
         }
     }
@@ -77,6 +82,7 @@ impl Strategy {
         match self {
             Strategy::Random => Box::new(RandomSearch::new(brief)),
             Strategy::TrustRegion => Box::new(TrustRegion::new(brief)),
+            Strategy::Lipo => Box::new(Lipo::new(brief)),
             Strategy::Phases => Box::new(Phases::new(brief)),
         }
     }

@@ -4,140 +4,154 @@
 //! Ragonneau & Zhang's COBYQA: a model is fitted to what was measured near the best point; the next point is the lowest of the model
 //! within a radius and within the bounds; the radius follows how well the model foretold. Unlike there, the model is fitted anew each
 //! time to all points that are near, by [`super::quadratic`], and a radius shrinks only once the model is sure of itself there.
+//!
+//! Second derivatives that were learned farther away help where they change slowly and mislead where they do not. So there are two models:
+//! one that departs from them as little as the points allow, and one that knows nothing but the points. Which one is followed is told by
+//! what each of them foretold lately.
 
 use nalgebra::{DMatrix, DVector};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::frame::Frame;
-use super::quadratic::{self, Fit, Quadratic};
+use super::quadratic::{self, Fit};
 use super::story::{Laboratory, Sample};
 use crate::random::Random;
 
-/// Where a descent begins.
-pub(super) struct Start {
+/// A descent under way.
+pub(super) struct Descent {
     /// The best point so far.
     pub(super) centre: Sample,
     /// How far around it the model is believed.
     pub(super) radius: f64,
     /// What is known of the second derivatives, by moving coordinates.
     pub(super) hessian: DMatrix<f64>,
+    /// How wrong the model that remembers and the one that doesn't were lately.
+    misses: [f64; 2],
+    failures: usize,
 }
 
-/// Where a descent ended.
-pub(super) struct End {
-    pub(super) best: Sample,
-    pub(super) hessian: DMatrix<f64>,
-}
-
-/// A model that is less sure than this of a point learns from it before it shrinks.
+/// A model that is less sure than this of a point learns from it before the radius shrinks.
 const UNSURE: f64 = 0.02;
-pub(super) fn envf(k:&str,d:f64)->f64{std::env::var(k).ok().and_then(|v|v.parse().ok()).unwrap_or(d)}
+/// What the past weighs in telling the models apart: about ten measurements count.
+const LATELY: f64 = 0.9;
+/// How much worse the model that remembers may foretell before the other is followed.
+const FAVOUR: f64 = 1.3;
+/// Points farther than this many radii say nothing about the region, whatever their slack.
+const REACH: f64 = 30.0;
+/// Below this radius a place is as good as it gets.
+pub(super) const FINEST: f64 = 1e-9;
 
-/// Descends until the radius is below `finest`, nothing is left to gain, or `until` trials are left of the budget.
-pub(super) async fn descend(
-    laboratory: &Laboratory,
-    frame: &Frame,
-    start: Start,
-    finest: f64,
-    until: usize,
-    random: &mut Random,
-) -> End {
-    let Start { mut centre, mut radius, mut hessian } = start;
-    let n = frame.dimension();
-    let finest = finest.max(frame.finest());
-    let mut failures = 0;
-    let mut misses = [0.0, 0.0];
-    while radius >= finest && laboratory.remaining() > until && n > 0 {
-        laboratory.focus(&centre.point, radius);
-        let at = frame.inner(&centre.point);
-        let zero = DMatrix::zeros(n, n);
-        let (Some(kept), Some(plain)) = (
-            model(laboratory, frame, &centre, radius, &hessian),
-            model(laboratory, frame, &centre, radius, &zero),
-        ) else {
-            break;
-        };
-        let rivals = [kept.quadratic.clone(), plain.quadratic.clone()];
-        let fit = if misses[0] <= misses[1] * envf("FAV", 1.3) { kept } else { plain };
-        hessian = &fit.quadratic.hessian / (radius * radius);
-        let low = at.map(|u| -u / radius);
-        let high = at.map(|u| (1.0 - u) / radius);
-        let mut step = fit.quadratic.lowest_within(1.0, &low, &high);
-        let gain = fit.quadratic.value(&DVector::zeros(n)) - fit.quadratic.value(&step);
-        let precision = laboratory.noise() + 4e-15 * centre.value.abs();
-        let promising = gain > precision && step.norm() > 1e-3;
-        if !promising {
-            let (doubtful, doubt) = most_doubtful(&fit, &low, &high, random);
-            if doubt < UNSURE || failures > 2 * n {
-                radius *= 0.25;
-                failures = 0;
-                continue;
+impl Descent {
+    /// A descent from `centre`, the model being believed within `radius`.
+    pub(super) fn new(centre: Sample, radius: f64, hessian: DMatrix<f64>) -> Descent {
+        Descent { centre, radius, hessian, misses: [0.0; 2], failures: 0 }
+    }
+
+    /// Descends until nothing is left to gain, or `until` trials are left of the budget.
+    pub(super) async fn run(&mut self, laboratory: &Laboratory, frame: &Frame, until: usize, random: &mut Random) {
+        while laboratory.remaining() > until && self.step(laboratory, frame, random).await {}
+    }
+
+    /// Measures one more point; not, where nothing is left to gain.
+    pub(super) async fn step(&mut self, laboratory: &Laboratory, frame: &Frame, random: &mut Random) -> bool {
+        let n = frame.dimension();
+        let finest = frame.finest().max(FINEST);
+        while n > 0 && self.radius >= finest {
+            laboratory.focus(&self.centre.point, self.radius);
+            let Some(models) = self.models(laboratory, frame) else { return false };
+            let follow = usize::from(self.misses[0] > FAVOUR * self.misses[1]);
+            let fit = &models[follow];
+            self.hessian = &fit.quadratic.hessian / (self.radius * self.radius);
+            let at = frame.inner(&self.centre.point);
+            let (low, high) = (at.map(|u| -u / self.radius), at.map(|u| (1.0 - u) / self.radius));
+            let lowest = fit.quadratic.lowest_within(1.0, &low, &high);
+            let gain = fit.quadratic.constant - fit.quadratic.value(&lowest);
+            let precision = laboratory.noise() + 4e-15 * self.centre.value.abs();
+            if gain > precision && lowest.norm() > 1e-3 {
+                self.try_step(laboratory, frame, &models, follow, &lowest, Some(gain)).await;
+                return true;
             }
-            step = doubtful;
-        }
-        let doubt = fit.doubt(&step);
-        let inner = &at + &step * radius;
-        let measured = laboratory.measure(&frame.point(&inner)).await;
-        if let Some(value) = measured {
-            let miss = |model: &Quadratic| (model.value(&step) - value).abs();
-            let (one, two) = (miss(&rivals[0]), miss(&rivals[1]));
-            let sum = (one + two).max(f64::MIN_POSITIVE);
-            let mem = envf("MEM", 0.9);
-            misses = [mem * misses[0] + one / sum, mem * misses[1] + two / sum];
-        }
-        let won = measured.map_or(f64::NEG_INFINITY, |value| centre.value - value);
-        let length = step.norm();
-        if let Some(value) = measured
-            && won > 0.0
-        {
-            centre = Sample { point: laboratory.space().snap(&frame.point(&inner)), value };
-        }
-        if std::env::var("TRD").is_ok() { let e=hessian.clone().symmetric_eigenvalues(); eprintln!("n {} f {:.3e} r {radius:.2e} prom {promising} gain {gain:.2e} won {won:.2e} len {length:.2} doubt {doubt:.1e} fails {failures} eig {:.1e} {:.1e}", laboratory.remaining(), centre.value, e.min(), e.max()); }
-        let ratio = if promising { won / gain } else { f64::NAN };
-        if ratio >= 0.7 {
-            radius = (2.0 * length * radius).clamp(radius * 0.5, radius * 2.0).min(0.5);
-            failures = 0;
-        } else if ratio >= 0.1 {
-            radius = (2.0 * length * radius).clamp(radius * 0.5, radius);
-            failures = 0;
-        } else {
-            failures += 1;
-            if ratio < 0.1 && (doubt < UNSURE || failures > n + 1 || measured.is_none()) {
-                radius *= (0.5 * length).clamp(0.1, 0.5);
-                failures = 0;
+            let (doubtful, doubt) = most_doubtful(fit, &low, &high, random);
+            if doubt >= UNSURE && self.failures <= 2 * n {
+                self.try_step(laboratory, frame, &models, follow, &doubtful, None).await;
+                return true;
             }
+            self.radius *= 0.25;
+            self.failures = 0;
+        }
+        false
+    }
+
+    /// Measures at `step`, which is foretold to gain so much or was chosen to learn from.
+    async fn try_step(
+        &mut self,
+        laboratory: &Laboratory,
+        frame: &Frame,
+        models: &[Fit; 2],
+        follow: usize,
+        step: &DVector<f64>,
+        gain: Option<f64>,
+    ) {
+        let doubt = models[follow].doubt(step);
+        let point = laboratory.space().snap(&frame.point(&(frame.inner(&self.centre.point) + step * self.radius)));
+        let value = laboratory.measure(&point).await;
+        let won = value.map_or(f64::NEG_INFINITY, |value| self.centre.value - value);
+        if let Some(value) = value {
+            let misses = models.each_ref().map(|model| (model.quadratic.value(step) - value).abs());
+            let both = (misses[0] + misses[1]).max(f64::MIN_POSITIVE);
+            for (sum, miss) in self.misses.iter_mut().zip(misses) {
+                *sum = LATELY * *sum + miss / both;
+            }
+            if won > 0.0 {
+                self.centre = Sample { point, value };
+            }
+        }
+        let reached = step.norm();
+        match gain.map(|gain| won / gain) {
+            Some(ratio) if ratio >= 0.7 => {
+                self.radius = (2.0 * reached * self.radius).clamp(0.5 * self.radius, 2.0 * self.radius).min(0.5);
+                self.failures = 0;
+            }
+            Some(ratio) if ratio >= 0.1 => {
+                self.radius = (2.0 * reached * self.radius).clamp(0.5 * self.radius, self.radius);
+                self.failures = 0;
+            }
+            Some(_) => {
+                self.failures += 1;
+                if doubt < UNSURE || self.failures > frame.dimension() + 1 || value.is_none() {
+                    self.radius *= (0.5 * reached).clamp(0.1, 0.5);
+                    self.failures = 0;
+                }
+            }
+            None => self.failures += 1,
         }
     }
-    End { best: centre, hessian }
-}
 
-fn model(
-    laboratory: &Laboratory,
-    frame: &Frame,
-    centre: &Sample,
-    radius: f64,
-    hessian: &DMatrix<f64>,
-) -> Option<Fit> {
-    let n = frame.dimension();
-    let at = frame.inner(&centre.point);
-    let usable = laboratory.samples().into_iter().filter(|sample| frame.holds(sample));
-    let mut near: Vec<(f64, DVector<f64>, f64)> = usable
-        .map(|sample| {
-            let step = (frame.inner(&sample.point) - &at) / radius;
-            (step.norm(), step, sample.value)
-        })
-        .collect();
-    near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.2.total_cmp(&b.2)));
-    let full = (n + 1) * (n + 2) / 2;
-    // Too far, and a point says nothing about the region, whatever its slack.
-    let reach = near.iter().take_while(|(distance, ..)| *distance <= envf("REACH",30.0)).count().max(2 * n + 1);
-    near.truncate(reach.min((full as f64*envf("FULL",1.0)) as usize + n));
-    let values: Vec<f64> = near.iter().map(|(.., value)| *value).collect();
-    let spread = values.iter().fold(0.0_f64, |widest, v| widest.max((v - centre.value).abs()));
-    let noise = laboratory.noise();
-    let slack = if spread > 0.0 { (noise / spread).powi(2) } else { 0.0 } + 1e-16;
-    let steps = near.into_iter().map(|(_, step, _)| step).collect();
-    quadratic::fit(steps, &values, slack, &(hessian * (radius * radius * envf("DECAY",1.0))))
+    /// The model that remembers, and the one that doesn't.
+    fn models(&self, laboratory: &Laboratory, frame: &Frame) -> Option<[Fit; 2]> {
+        let n = frame.dimension();
+        let at = frame.inner(&self.centre.point);
+        let usable = laboratory.samples().into_iter().filter(|sample| frame.holds(sample));
+        let mut near: Vec<(f64, DVector<f64>, f64)> = usable
+            .map(|sample| {
+                let step = (frame.inner(&sample.point) - &at) / self.radius;
+                (step.norm(), step, sample.value)
+            })
+            .collect();
+        near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.2.total_cmp(&b.2)));
+        let coefficients = (n + 1) * (n + 2) / 2;
+        let reached = near.iter().take_while(|(distance, ..)| *distance <= REACH).count().max(2 * n + 1);
+        near.truncate(reached.min(coefficients + n));
+        let values: Vec<f64> = near.iter().map(|(.., value)| *value).collect();
+        let spread = values.iter().fold(0.0_f64, |widest, v| widest.max((v - self.centre.value).abs()));
+        let noise = if spread > 0.0 { (laboratory.noise() / spread).powi(2) } else { 0.0 };
+        let steps: Vec<DVector<f64>> = near.into_iter().map(|(_, step, _)| step).collect();
+        let remembered = &self.hessian * (self.radius * self.radius);
+        Some([
+            quadratic::fit(steps.clone(), &values, noise, &remembered)?,
+            quadratic::fit(steps, &values, noise, &DMatrix::zeros(n, n))?,
+        ])
+    }
 }
 
 /// The point at the region's rim of which the model is least sure.

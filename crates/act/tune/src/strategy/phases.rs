@@ -13,8 +13,9 @@ use nalgebra::{DMatrix, DVector};
 
 use super::frame::Frame;
 use super::story::{Laboratory, Sample, Story};
-use super::trust_region::{FINEST, RADIUS, begin, elsewhere, turn};
-use super::{Brief, Propose, curvature, descent, lines};
+use super::trust_region::{RADIUS, begin, elsewhere, turn};
+use super::descent::Descent;
+use super::{Brief, Propose, curvature, lines};
 use crate::history::{History, Trial};
 use crate::random::{Random, seeded};
 
@@ -59,43 +60,31 @@ async fn search(laboratory: Laboratory, mut random: Random) {
     while laboratory.remaining() > 0 {
         if let Some(begun) = begin(&laboratory, &place).await {
             let frame = Frame::at(laboratory.space(), &begun.centre.point);
-            let begun = match by_terms(&laboratory, &frame, &place, begun, &mut random).await {
-                Kind::Sum(best) => descent::Start { radius: 1e-4, ..start_at(best, frame.dimension()) },
-                Kind::Other(start) => start,
-            };
-            let end = descent::descend(&laboratory, &frame, begun, FINEST, 0, &mut random).await;
-            turn(&laboratory, &end.best, &mut random).await;
+            let mut descent = by_terms(&laboratory, &frame, &place, begun, &mut random).await;
+            descent.run(&laboratory, &frame, 0, &mut random).await;
+            turn(&laboratory, &descent.centre, &mut random).await;
         }
         place = elsewhere(&laboratory, &mut random);
     }
 }
 
-enum Kind {
-    /// A sum, searched to the end.
-    Sum(Sample),
-    Other(descent::Start),
-}
-
-fn start_at(centre: Sample, n: usize) -> descent::Start {
-    descent::Start { centre, radius: RADIUS, hessian: DMatrix::zeros(n, n) }
-}
-
+/// Searches term by term where the function is a sum, and gives the descent that goes on.
 async fn by_terms(
     laboratory: &Laboratory,
     frame: &Frame,
     place: &[f64],
-    begun: descent::Start,
+    begun: Descent,
     random: &mut Random,
-) -> Kind {
+) -> Descent {
     let n = frame.dimension();
     let samples = laboratory.samples();
     let value_at = |point: &[f64]| samples.iter().rev().find(|s| s.point == point).map(|s| s.value);
     let snapped = laboratory.space().snap(place);
     let Some(origin) = value_at(&snapped).map(|value| Sample { point: snapped, value }) else {
-        return Kind::Other(begun);
+        return begun;
     };
     if laboratory.noise() > 0.0 || n < 2 {
-        return Kind::Other(begun);
+        return begun;
     }
     let known = along_axes(frame, &origin, &samples);
     let identity = DMatrix::identity(n, n);
@@ -103,17 +92,16 @@ async fn by_terms(
         Sum::Yes => {
             let start = lines::Start { origin, basis: identity, known, wide: true };
             let (best, _) = lines::follow(laboratory, frame, start).await;
-            return Kind::Sum(best);
+            return polishing(best, n);
         }
         Sum::No(coupled) => coupled,
     };
-    if std::env::var("TRC").is_ok() { eprintln!("coupled {coupled}"); }
     let generous = laboratory.remaining() > 2 * curvature::cost(n) + 10 * n;
     if !generous || coupled < COUPLED {
-        return Kind::Other(begun);
+        return begun;
     }
     let centre = laboratory.lowest().unwrap_or(origin);
-    let Some(hessian) = curvature::hessian(laboratory, frame, &centre).await else { return Kind::Other(begun) };
+    let Some(hessian) = curvature::hessian(laboratory, frame, &centre).await else { return begun };
     let basis = hessian.clone().symmetric_eigen().eigenvectors;
     let known = along_basis(laboratory, frame, &centre, &basis).await;
     if let Some(known) = known
@@ -122,18 +110,23 @@ async fn by_terms(
         let mut start = lines::Start { origin: centre, basis: basis.clone(), known, wide: false };
         for _ in 0..TURNS {
             match lines::follow(laboratory, frame, start).await {
-                (best, lines::End::Bottom) => return Kind::Sum(best),
+                (best, lines::End::Bottom) => return polishing(best, n),
                 (centre, lines::End::Tied) => {
                     let until = laboratory.remaining().saturating_sub(4 * n);
-                    let free = descent::Start { centre, hessian: hessian.clone(), radius: RADIUS };
-                    let freed = descent::descend(laboratory, frame, free, FINEST, until, random).await;
-                    start = lines::Start { origin: freed.best, basis: basis.clone(), known: vec![Vec::new(); n], wide: false };
+                    let mut free = Descent::new(centre, RADIUS, hessian.clone());
+                    free.run(laboratory, frame, until, random).await;
+                    start = lines::Start { origin: free.centre, basis: basis.clone(), known: vec![Vec::new(); n], wide: false };
                 }
             }
         }
     }
     let centre = laboratory.lowest().unwrap_or(begun.centre);
-    Kind::Other(descent::Start { centre, hessian, ..begun })
+    Descent::new(centre, RADIUS, hessian)
+}
+
+/// What is left to do where lines reached the bottom: directions between them.
+fn polishing(best: Sample, n: usize) -> Descent {
+    Descent::new(best, 1e-4, DMatrix::zeros(n, n))
 }
 
 /// What was measured on each axis through `origin`.

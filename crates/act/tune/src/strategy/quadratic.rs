@@ -28,7 +28,8 @@ impl Quadratic {
         self.constant + self.gradient.dot(s) + 0.5 * s.dot(&(&self.hessian * s))
     }
 
-    /// The model `radius` times as wide: of steps that are counted in `radius`.
+    /// The lowest point at most `radius` away and between `low` and `high`, which hold the origin: coordinates that would leave are held
+    /// at their bound one after another.
     pub(super) fn lowest_within(&self, radius: f64, low: &DVector<f64>, high: &DVector<f64>) -> DVector<f64> {
         let n = self.gradient.len();
         let mut step = DVector::zeros(n);
@@ -59,9 +60,9 @@ impl Quadratic {
     }
 }
 
-/// The model nearest to `prior` that explains `values` at `steps`, which are counted in radii of the region; `slack` is the variance that
-/// is added to each value beyond the model's own error. None where the points tell nothing.
-pub(super) fn fit(steps: Vec<DVector<f64>>, values: &[f64], slack: f64, prior: &DMatrix<f64>) -> Option<Fit> {
+/// The model nearest to `prior` that explains `values` at `steps`, which are counted in radii of the region; `noise` is the variance of
+/// the values, in units of what the Hessian may be off by. None where the points tell nothing.
+pub(super) fn fit(steps: Vec<DVector<f64>>, values: &[f64], noise: f64, prior: &DMatrix<f64>) -> Option<Fit> {
     let (m, n) = (steps.len(), prior.nrows());
     let size = m + n + 1;
     let mut system = DMatrix::zeros(size, size);
@@ -71,7 +72,7 @@ pub(super) fn fit(steps: Vec<DVector<f64>>, values: &[f64], slack: f64, prior: &
             system[(i, j)] = kernel;
             system[(j, i)] = kernel;
         }
-        system[(i, i)] += slack + model_error(&steps[i]);
+        system[(i, i)] += 1e-16 + noise + model_error(&steps[i]);
         system[(i, m)] = 1.0;
         system[(m, i)] = 1.0;
         for k in 0..n {
@@ -115,7 +116,7 @@ impl Fit {
 }
 
 fn model_error(step: &DVector<f64>) -> f64 {
-    super::descent::envf("SLACK",1e-6) * step.norm_squared().powi(3)
+    1e-6 * step.norm_squared().powi(3)
 }
 
 /// The lowest point of g·s + ½ s·H·s with |s| ≤ `radius`: Moré & Sorensen's conditions, met in the Hessian's own axes.

@@ -188,7 +188,7 @@ impl Laboratory {
 
     /// How many more trials there will be; a great many, where nobody said.
     pub(super) fn remaining(&self) -> usize {
-        self.budget.map_or(1 << 20, |budget| budget.saturating_sub(self.desk().begun))
+        self.budget.unwrap_or(1 << 40).saturating_sub(self.desk().begun)
     }
 
     /// The standard error of a measurement, as told; 0 where none was.

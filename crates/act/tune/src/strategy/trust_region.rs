@@ -3,7 +3,7 @@
 use nalgebra::{DMatrix, DVector};
 use rand::Rng;
 
-use super::descent::{self, Start};
+use super::descent::Descent;
 use super::frame::Frame;
 use super::story::{Laboratory, Sample, Story};
 use super::{Brief, Propose};
@@ -36,28 +36,23 @@ impl Propose for TrustRegion {
     }
 }
 
-/// Half a tenth of a side to either side of a point: where a descent begins.
+/// A tenth of an axis: how far around a point a search looks before it knows anything.
 pub(super) const RADIUS: f64 = 0.1;
-
-/// Below this radius a place is as good as it gets.
-pub(super) const FINEST: f64 = 1e-9;
 
 async fn search(laboratory: Laboratory, mut random: Random) {
     let mut place = laboratory.space().start();
     while laboratory.remaining() > 0 {
-        let Some(begun) = begin(&laboratory, &place).await else {
-            place = elsewhere(&laboratory, &mut random);
-            continue;
-        };
-        let frame = Frame::at(laboratory.space(), &begun.centre.point);
-        let end = descent::descend(&laboratory, &frame, begun, FINEST, 0, &mut random).await;
-        turn(&laboratory, &end.best, &mut random).await;
+        if let Some(mut descent) = begin(&laboratory, &place).await {
+            let frame = Frame::at(laboratory.space(), &descent.centre.point);
+            descent.run(&laboratory, &frame, 0, &mut random).await;
+            turn(&laboratory, &descent.centre, &mut random).await;
+        }
         place = elsewhere(&laboratory, &mut random);
     }
 }
 
 /// Measures `place` and both sides of it along each ordered axis; none where nothing there could be measured.
-pub(super) async fn begin(laboratory: &Laboratory, place: &[f64]) -> Option<Start> {
+pub(super) async fn begin(laboratory: &Laboratory, place: &[f64]) -> Option<Descent> {
     let frame = Frame::at(laboratory.space(), place);
     let n = frame.dimension();
     let at = frame.inner(place);
@@ -74,7 +69,7 @@ pub(super) async fn begin(laboratory: &Laboratory, place: &[f64]) -> Option<Star
         Some(Sample { point: laboratory.space().snap(point), value: value? })
     });
     let centre = measured.min_by(|a, b| a.value.total_cmp(&b.value))?;
-    Some(Start { centre, radius: RADIUS, hessian: DMatrix::zeros(n, n) })
+    Some(Descent::new(centre, RADIUS, DMatrix::zeros(n, n)))
 }
 
 /// One step to either side, or two to the same where a bound is near.
