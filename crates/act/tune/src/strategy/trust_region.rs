@@ -2,6 +2,7 @@
 
 use nalgebra::{DMatrix, DVector};
 use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
 
 use super::descent::Descent;
 use super::frame::Frame;
@@ -94,8 +95,30 @@ pub(super) async fn turn(laboratory: &Laboratory, best: &Sample, random: &mut Ra
     }
 }
 
-/// The emptiest of some random places, the categories of the best point in half of them.
+/// Where to begin anew: by turns beside the best point, at a distance of any size, and far from all points.
+///
+/// A function with many valleys often has lower ones near a low one; one that has not is looked at elsewhere.
 pub(super) fn elsewhere(laboratory: &Laboratory, random: &mut Random) -> Vec<f64> {
+    match laboratory.lowest().filter(|_| random.random_bool(0.5)) {
+        Some(best) => beside(&best, laboratory.space().axes(), random),
+        None => emptiest(laboratory, random),
+    }
+}
+
+fn beside(best: &Sample, axes: &[Axis], random: &mut Random) -> Vec<f64> {
+    let distance = 0.3 * 0.1_f64.powf(random.random::<f64>());
+    let moved = |(u, axis): (&f64, &Axis)| match axis {
+        Axis::Category(_) => *u,
+        Axis::Real | Axis::Whole(_) => {
+            let step: f64 = StandardNormal.sample(random);
+            (u + distance * step).clamp(0.0, 1.0)
+        }
+    };
+    best.point.iter().zip(axes).map(moved).collect()
+}
+
+/// The emptiest of some random places, the categories of the best point in half of them.
+fn emptiest(laboratory: &Laboratory, random: &mut Random) -> Vec<f64> {
     let axes = laboratory.space().axes();
     let samples = laboratory.samples();
     let emptiness = |point: &DVector<f64>| {
