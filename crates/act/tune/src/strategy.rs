@@ -2,13 +2,22 @@
 
 mod annealing;
 mod cma_es;
+mod curvature;
+mod descent;
 mod design;
+mod frame;
 pub mod genetic;
+mod lines;
+mod lipo;
 pub(crate) mod noise;
+mod phases;
+mod quadratic;
 mod random_search;
 mod spsa;
 pub(crate) mod standing;
+mod story;
 mod tempering;
+mod trust_region;
 mod walker;
 
 use std::fmt;
@@ -18,9 +27,12 @@ use std::sync::Arc;
 pub use annealing::Annealing;
 pub use cma_es::CmaEs;
 pub use genetic::Genetic;
+pub use lipo::Lipo;
+pub use phases::Phases as Structured;
 pub use random_search::RandomSearch;
 pub use spsa::Spsa;
 pub use tempering::Tempering;
+pub use trust_region::TrustRegion;
 
 use crate::history::{History, Trial};
 use crate::phases::Phases;
@@ -78,11 +90,17 @@ pub enum Strategy {
     Portfolio,
     /// Explore, exploit, polish.
     Phases,
+    /// By quadratic models within a trust region.
+    TrustRegion,
+    /// By a bound on slopes, and a trust region by turns.
+    Lipo,
+    /// By the structure that the function turns out to have.
+    Structured,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Strategy; 8] = [
+    pub const ALL: [Strategy; 11] = [
         Strategy::Random,
         Strategy::CmaEs,
         Strategy::Genetic,
@@ -91,6 +109,9 @@ impl Strategy {
         Strategy::Tempering,
         Strategy::Portfolio,
         Strategy::Phases,
+        Strategy::TrustRegion,
+        Strategy::Lipo,
+        Strategy::Structured,
     ];
 
     /// The word that names it.
@@ -104,6 +125,9 @@ impl Strategy {
             Strategy::Tempering => "tempering",
             Strategy::Portfolio => "portfolio",
             Strategy::Phases => "phases",
+            Strategy::TrustRegion => "trust-region",
+            Strategy::Lipo => "lipo",
+            Strategy::Structured => "structured",
         }
     }
 
@@ -118,6 +142,9 @@ impl Strategy {
             Strategy::Tempering => Box::new(Tempering::new(brief)),
             Strategy::Portfolio => Box::new(Portfolio::of(&MEMBERS, brief)),
             Strategy::Phases => Box::new(Phases::standard(brief)),
+            Strategy::TrustRegion => Box::new(TrustRegion::new(brief)),
+            Strategy::Lipo => Box::new(Lipo::new(brief)),
+            Strategy::Structured => Box::new(Structured::new(brief)),
         }
     }
 }

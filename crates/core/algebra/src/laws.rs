@@ -15,6 +15,7 @@
 //! that was given too few values to say anything is an error too: a test must be able to fail.
 
 mod feedback;
+mod envelope;
 mod intercept;
 mod tree;
 mod verdict;
@@ -22,6 +23,7 @@ mod verdict;
 use std::fmt::{self, Debug};
 
 pub use feedback::{feedback, replay, then};
+pub use envelope::{distance, envelope};
 pub use intercept::{Ending, field, intercept, one_end};
 
 use crate::merge::{

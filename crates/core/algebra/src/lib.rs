@@ -8,6 +8,7 @@
 //! - [`histogram`]: the one latency type, a log-bucketed histogram whose counts merge exactly;
 //! - [`mod@unit`]: units, conversions, and when a conversion may move past an aggregation;
 //! - [`rollup`]: pod → service → team, without double counts;
+//! - [`envelope`]: bounds between measurements of what changes only so fast;
 //! - [`intercept`]: what is done before and after a call, and nests; where a part lies within a whole;
 //! - [`feedback`]: machines that answer one input at a time, and loops that close with a delay;
 //! - [`tree`]: profiles and other trees of named parts, what a part has of its own and in all;
@@ -32,6 +33,7 @@
 //! ```
 
 pub mod feedback;
+pub mod envelope;
 pub mod histogram;
 pub mod intercept;
 #[cfg(feature = "laws")]

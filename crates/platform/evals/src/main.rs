@@ -6,10 +6,12 @@
 //!
 //! Exit codes: 0 every case passed, or there is no data and nobody named any; 1 a case failed; 2 wrong usage or input.
 
+mod bbob;
 mod build;
 mod cache;
 mod data;
 mod openmetrics;
+mod optimiser;
 mod progress;
 mod promotion;
 mod promqltest;
@@ -46,6 +48,8 @@ enum Choice {
     Promotion(promotion::Arguments),
     /// Each strategy of the tuner against random search at equal budget, over generated objectives
     Strategies(strategies::Arguments),
+    /// How near the optimum of BBOB's 24 noiseless functions an optimiser comes within a budget
+    Bbob(bbob::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Choice::Cache(arguments) => cache::run(&arguments),
         Choice::Promotion(arguments) => promotion::run(&arguments),
         Choice::Strategies(arguments) => strategies::run(&arguments),
+        Choice::Bbob(arguments) => bbob::run(&arguments),
     };
     match outcome {
         Ok(code) => code,
