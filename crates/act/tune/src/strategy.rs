@@ -1,11 +1,13 @@
 //! Who proposes what to measure next.
 
+mod bayes;
 mod random_search;
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+pub use bayes::Bayes;
 pub use random_search::RandomSearch;
 
 use crate::history::{History, Trial};
@@ -43,16 +45,19 @@ pub trait Propose: Send {
 pub enum Strategy {
     /// Uniformly at random.
     Random,
+    /// Bayesian optimisation: a Gaussian process and the knowledge that a measurement would bring.
+    Bayes,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Strategy; 1] = [Strategy::Random];
+    pub const ALL: [Strategy; 2] = [Strategy::Random, Strategy::Bayes];
 
     /// The word that names it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Strategy::Random => "random",
+            Strategy::Bayes => "bayes",
         }
     }
 
@@ -60,6 +65,7 @@ impl Strategy {
     pub fn begin(self, brief: &Brief) -> Box<dyn Propose> {
         match self {
             Strategy::Random => Box::new(RandomSearch::new(brief)),
+            Strategy::Bayes => Box::new(Bayes::new(brief)),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Ask for trials, tell what came of them, hear what is best.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::history::{History, Measured, Outcome};
+use crate::recommend::Recommender;
 use crate::space::{Config, Space};
 use crate::strategy::{Brief, Propose, Strategy};
 
@@ -25,6 +27,7 @@ pub struct Study {
     strategy: Option<Box<dyn Propose>>,
     history: History,
     budget: Option<usize>,
+    recommender: RefCell<Recommender>,
 }
 
 /// A trial that wants measuring.
@@ -65,7 +68,7 @@ impl Study {
         let space = Arc::new(space);
         let brief = Brief { space: Arc::clone(&space), budget, seed };
         let strategy = (!space.axes().is_empty()).then(|| strategy.begin(&brief));
-        Study { space, strategy, history: History::default(), budget }
+        Study { space, strategy, history: History::default(), budget, recommender: RefCell::default() }
     }
 
     /// The space that is searched.
@@ -108,10 +111,12 @@ impl Study {
         Ok(())
     }
 
-    /// What is best, as far as can be told; `None` before the first feasible measurement.
+    /// What is best, as far as can be told: under noise not the luckiest measurement, see [`Recommender`]. `None` before the first
+    /// feasible one.
     pub fn best(&self) -> Option<Best> {
-        let (trial, measured) = self.history.lowest()?;
-        Some(Best { id: trial.id, config: self.space.decode(&trial.point), value: measured.value })
+        let found = self.recommender.borrow_mut().recommend(&self.space, &self.history)?;
+        let trial = self.history.trial(found.id)?;
+        Some(Best { id: found.id, config: self.space.decode(&trial.point), value: found.value })
     }
 }
 

@@ -9,12 +9,14 @@ mod build;
 mod cache;
 mod data;
 mod openmetrics;
+mod optimiser;
 mod progress;
 mod promqltest;
 mod report;
 mod results;
 mod runner;
 mod suite;
+mod tune_noisy;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,6 +41,8 @@ enum Choice {
     Promqltest(SuiteArguments),
     /// Miss ratios of the self-optimising cache beside fixed policies and the optimum, over key traces
     Cache(cache::Arguments),
+    /// Regret of the tuner beside peers on noisy problems with mixed knobs and few trials
+    TuneNoisy(tune_noisy::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Choice::Openmetrics(arguments) => run(&suite::OPENMETRICS, &arguments),
         Choice::Promqltest(arguments) => run(&suite::PROMQLTEST, &arguments),
         Choice::Cache(arguments) => cache::run(&arguments),
+        Choice::TuneNoisy(arguments) => tune_noisy::run(&arguments),
     };
     match outcome {
         Ok(code) => code,
