@@ -124,10 +124,17 @@ impl Model {
             };
             let climbed = starts.iter().filter_map(|start| fit::climb(&data, start, steps));
             let Some((mut theta, mut density)) = climbed.max_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
-            if noise != Noise::None && inflate(&mut data, &theta) && steps > 0 {
-                if let Some((again, value)) = fit::climb(&data, &theta, steps / 2) {
-                    (theta, density) = (again, value);
+            let rounds = if noise == Noise::None { 0 } else { steps.div_ceil(15) + 1 };
+            for _ in 0..rounds {
+                if steps == 0 {
+                    inflate(&mut data, &theta);
+                    continue;
                 }
+                if !inflate(&mut data, &theta) {
+                    break;
+                }
+                let Some((again, value)) = fit::climb(&data, &theta, steps / 2) else { break };
+                (theta, density) = (again, value);
             }
             if best.as_ref().is_none_or(|(highest, ..)| density + stretch > *highest) {
                 best = Some((density + stretch, scale, theta, data, shape));
@@ -240,17 +247,20 @@ fn data(seen: &[Observation], scale: &Scale, noise: Noise, words: &[bool], dista
 /// gives whether there are any.
 fn inflate(data: &mut Data, theta: &[f64]) -> bool {
     let kernel = Kernel::at(theta);
-    let Some(factor) = fit::factor(data, &kernel, fit::noise_variance(theta)) else { return false };
+    let noise = fit::noise_variance(theta);
+    let Some(factor) = fit::factor(data, &kernel, noise) else { return false };
     let alpha = factor.solve(&data.values);
     let inverse = factor.inverse();
     let mut any = false;
     for index in 0..data.values.len() {
-        // What is left out of n values is off by alpha/inverse, with variance 1/inverse (Rasmussen, Williams 2006, eq. 5.12).
-        let squared = alpha[index] * alpha[index] / inverse[(index, index)];
-        if squared > 6.0 {
-            data.inflation[index] = (4.0 + squared) / 5.0;
-            any = true;
-        }
+        // Left out, a value is off by alpha/inverse, with variance 1/inverse (Rasmussen, Williams 2006, eq. 5.12), of which its own
+        // noise is a part that it no longer has to explain.
+        let off = alpha[index] / inverse[(index, index)];
+        let variance = 1.0 / inverse[(index, index)] - noise * (data.inflation[index] - 1.0);
+        let squared = off * off / variance.max(f64::MIN_POSITIVE);
+        let inflation = if squared > crate::tun("T_IT", 4.0) { (4.0 + squared) / 5.0 } else { 1.0 };
+        any |= (inflation / data.inflation[index] - 1.0).abs() > 0.1;
+        data.inflation[index] = inflation;
     }
     any
 }

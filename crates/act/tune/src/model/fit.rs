@@ -25,10 +25,10 @@ pub(super) struct Data {
 /// (Hvarfner, Hellsten, Nardi 2024, "Vanilla Bayesian Optimization Performs Great in High Dimensions").
 fn prior(axes: usize, index: usize) -> (f64, f64) {
     match index - index.min(axes) {
-        _ if index < axes => (0.5 * libm::log(axes as f64) + libm::log(0.6), 1.1),
+        _ if index < axes => (crate::tun("T_LP",0.25) * libm::log(axes as f64) + libm::log(crate::tun("T_LM",0.5)), crate::tun("T_LS",0.8)),
         0 => (0.0, 1.0),
-        1 => (0.0, 1.5),
-        _ => (libm::log(0.15), 1.3),
+        1 => (crate::tun("T_AM",0.0), 1.5),
+        _ => (libm::log(crate::tun("T_NM",0.15)), crate::tun("T_NS",1.3)),
     }
 }
 
