@@ -12,7 +12,9 @@
 //! - [`optimize`]: the whole search in one call, within constraints and a time budget;
 //! - [`guard`]: objectives and constraints as people declare them, and whether they are kept;
 //! - [`experiment`]: whether a change is better, by randomised slices, and the account of errors;
-//! - [`betting`]: confidence that may be looked at after every observation.
+//! - [`betting`]: confidence that may be looked at after every observation;
+//! - [`noise`]: whether a measurement, made again, would give the same value;
+//! - [`recommend`]: which measured point is best, under noise not the luckiest.
 //!
 //! Values are minimised.
 
@@ -21,15 +23,26 @@ pub mod betting;
 pub mod experiment;
 pub mod guard;
 pub mod history;
+mod model;
+pub mod noise;
 pub mod optimize;
 pub mod phases;
 pub mod portfolio;
 pub mod random;
+pub mod recommend;
 pub mod space;
 pub mod strategy;
 pub mod study;
 
 pub use history::{History, Measured, Outcome, Trial};
+pub use noise::Noise;
+pub use recommend::{Recommendation, Recommender};
 pub use space::{Config, Parameter, Space, SpaceError};
 pub use strategy::{Brief, Propose, Strategy};
 pub use study::{Best, Study, StudyError};
+
+#[doc(hidden)]
+pub fn tun(name: &str, default: f64) -> f64 {
+    static M: std::sync::OnceLock<std::collections::HashMap<String, f64>> = std::sync::OnceLock::new();
+    *M.get_or_init(|| std::env::vars().filter_map(|(k, v)| Some((k, v.parse().ok()?))).collect()).get(name).unwrap_or(&default)
+}

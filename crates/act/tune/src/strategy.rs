@@ -1,6 +1,7 @@
 //! Who proposes what to measure next.
 
 mod annealing;
+mod bayes;
 mod cma_es;
 mod curvature;
 mod descent;
@@ -25,6 +26,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 pub use annealing::Annealing;
+pub use bayes::Bayes;
 pub use cma_es::CmaEs;
 pub use genetic::Genetic;
 pub use lipo::Lipo;
@@ -96,11 +98,13 @@ pub enum Strategy {
     Lipo,
     /// By the structure that the function turns out to have.
     Structured,
+    /// Bayesian optimisation: a Gaussian process and the knowledge that a measurement would bring.
+    Bayes,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Strategy; 11] = [
+    pub const ALL: [Strategy; 12] = [
         Strategy::Random,
         Strategy::CmaEs,
         Strategy::Genetic,
@@ -112,6 +116,7 @@ impl Strategy {
         Strategy::TrustRegion,
         Strategy::Lipo,
         Strategy::Structured,
+        Strategy::Bayes,
     ];
 
     /// The word that names it.
@@ -128,6 +133,7 @@ impl Strategy {
             Strategy::TrustRegion => "trust-region",
             Strategy::Lipo => "lipo",
             Strategy::Structured => "structured",
+            Strategy::Bayes => "bayes",
         }
     }
 
@@ -145,6 +151,7 @@ impl Strategy {
             Strategy::TrustRegion => Box::new(TrustRegion::new(brief)),
             Strategy::Lipo => Box::new(Lipo::new(brief)),
             Strategy::Structured => Box::new(Structured::new(brief)),
+            Strategy::Bayes => Box::new(Bayes::new(brief)),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Ask for trials, tell what came of them, hear what is best.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::history::{History, Measured, Outcome};
 use crate::portfolio::LedgerRow;
+use crate::recommend::Recommender;
 use crate::space::{Config, Space, SpaceError};
 use crate::strategy::{Brief, Propose, Strategy};
 
@@ -30,6 +32,7 @@ pub struct Study {
     budget: Option<usize>,
     /// Trials that nobody asked for.
     added: usize,
+    recommender: RefCell<Recommender>,
 }
 
 /// A trial that wants measuring.
@@ -83,7 +86,8 @@ impl Study {
         let space = Arc::new(space);
         let brief = Brief { space: Arc::clone(&space), budget, seed };
         let strategy = (!space.axes().is_empty()).then(|| begin(&brief));
-        Study { space, strategy, history: History::default(), proposed: Vec::new(), budget, added: 0 }
+        let (history, recommender) = (History::default(), RefCell::default());
+        Study { space, strategy, history, proposed: Vec::new(), budget, added: 0, recommender }
     }
 
     /// The space that is searched.
@@ -156,10 +160,12 @@ impl Study {
         Ok(id)
     }
 
-    /// What is best, as far as can be told; `None` before the first feasible measurement.
+    /// What is best, as far as can be told: under noise not the luckiest measurement, see [`Recommender`]. `None` before the first
+    /// feasible one.
     pub fn best(&self) -> Option<Best> {
-        let (trial, measured) = self.history.lowest()?;
-        Some(Best { id: trial.id, config: self.space.decode(&trial.point), value: measured.value })
+        let found = self.recommender.borrow_mut().recommend(&self.space, &self.history)?;
+        let trial = self.history.trial(found.id)?;
+        Some(Best { id: found.id, config: self.space.decode(&trial.point), value: found.value })
     }
 
     /// The point to measure next, and whether the strategy proposed it.

@@ -20,6 +20,7 @@ mod results;
 mod runner;
 mod strategies;
 mod suite;
+mod tune_noisy;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,6 +51,8 @@ enum Choice {
     Strategies(strategies::Arguments),
     /// How near the optimum of BBOB's 24 noiseless functions an optimiser comes within a budget
     Bbob(bbob::Arguments),
+    /// Regret of the tuner beside peers on noisy problems with mixed knobs and few trials
+    TuneNoisy(tune_noisy::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         Choice::Promotion(arguments) => promotion::run(&arguments),
         Choice::Strategies(arguments) => strategies::run(&arguments),
         Choice::Bbob(arguments) => bbob::run(&arguments),
+        Choice::TuneNoisy(arguments) => tune_noisy::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

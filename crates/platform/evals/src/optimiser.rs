@@ -2,6 +2,7 @@
 //! and output. All of them see the same trials' values and nothing else.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, bail};
@@ -9,6 +10,19 @@ use kandela_model::WireValue;
 use kandela_tune::{Config, Measured, Outcome, Space, Strategy, Study};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+/// The command that serves other people's optimisers, `peers/tune/peer.py`, or why there is none.
+pub(crate) fn peer_command() -> Result<Vec<String>, String> {
+    let venv = std::env::var_os("KANDELA_VENV").map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/kandela/venv"));
+    let python = venv.or(home).map(|venv| venv.join("bin/python")).filter(|python| python.exists());
+    let python = python.ok_or("there is no virtual environment of peers: run peers/install optimisers")?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../peers/tune/peer.py");
+    if !script.exists() {
+        return Err(format!("{} is not there", script.display()));
+    }
+    Ok(vec![python.display().to_string(), script.display().to_string()])
+}
 
 /// Who optimises.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +86,21 @@ impl Optimiser {
         match self {
             Optimiser::Ours(study) => Ok(study.tell(id, Outcome::Measured(measured))?),
             Optimiser::Peer(peer) => {
-                peer.send(&json!({"tell": [{"id": id, "value": measured.value, "feasible": measured.feasible}]}))?;
+                peer.send(
+                    &json!({"tell": [{"id": id, "value": measured.value, "feasible": measured.feasible}]}),
+                )?;
+                peer.best = peer.receive::<BestAnswer>()?.best;
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells that a trial gave no value.
+    pub(crate) fn fail(&mut self, id: u64) -> anyhow::Result<()> {
+        match self {
+            Optimiser::Ours(study) => Ok(study.tell(id, Outcome::Failed)?),
+            Optimiser::Peer(peer) => {
+                peer.send(&json!({"tell": [{"id": id, "value": null, "feasible": false}]}))?;
                 peer.best = peer.receive::<BestAnswer>()?.best;
                 Ok(())
             }
@@ -94,7 +122,7 @@ pub(crate) struct Peer {
     to: Option<ChildStdin>,
     from: BufReader<ChildStdout>,
     space: Space,
-    best: Option<Trial>,
+    best: Option<Recommended>,
 }
 
 #[derive(Deserialize)]
@@ -104,7 +132,17 @@ struct Trials {
 
 #[derive(Deserialize)]
 struct BestAnswer {
-    best: Option<Trial>,
+    best: Option<Recommended>,
+}
+
+#[derive(Deserialize)]
+struct Recommended {
+    config: Value,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
 }
 
 #[derive(Deserialize)]
@@ -138,15 +176,21 @@ impl Peer {
         if self.from.read_line(&mut line)? == 0 {
             bail!("the peer ended without an answer; its standard error says why");
         }
+        let refused = serde_json::from_str::<Refusal>(&line);
+        if let Ok(Refusal { error }) = refused {
+            bail!("the peer refuses: {error}");
+        }
         serde_json::from_str(&line).with_context(|| format!("the peer answered {}", line.trim_end()))
     }
 
     fn typed(&self, config: &Value) -> anyhow::Result<Config> {
         let settings = config.as_object().context("a configuration is an object")?;
         let typed = |(name, value): (&String, &Value)| {
-            let parameter = self.space.parameter(name).with_context(|| format!("there is no parameter {name}"))?;
+            let parameter =
+                self.space.parameter(name).with_context(|| format!("there is no parameter {name}"))?;
             let wire: WireValue = serde_json::from_value(value.clone())?;
-            let value = wire.typed(&parameter.spec.kind).with_context(|| format!("{name} can't be {value}"))?;
+            let value =
+                wire.typed(&parameter.spec.kind).with_context(|| format!("{name} can't be {value}"))?;
             Ok((name.clone(), value))
         };
         settings.iter().map(typed).collect()
@@ -159,5 +203,60 @@ impl Drop for Peer {
         self.to = None;
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space() -> Space {
+        let json = r#"{
+            "x": {"type": "float", "min": -5, "max": 5},
+            "n": {"type": "int", "min": 1, "max": 64, "log": true},
+            "word": {"type": "enum", "values": ["a", "b"]},
+            "deep": {"type": "bool", "when": {"parameter": "word", "among": ["b"]}}
+        }"#;
+        serde_json::from_str(json).expect("a space")
+    }
+
+    fn peer(strategy: &str) -> Option<Contender> {
+        match peer_command() {
+            Ok(command) => Some(Contender::Peer { command, strategy: strategy.to_owned() }),
+            Err(why) => {
+                eprintln!("skipped: {why}");
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn a_peer_is_asked_and_told_and_recommends_the_lowest() {
+        let Some(peer) = peer("random") else { return };
+        let space = space();
+        let mut optimiser = peer.begin(&space, 12, 3).expect("begins");
+        let mut lowest: Option<(f64, Config)> = None;
+        for step in 0..12 {
+            let (id, config) = optimiser.ask().expect("a trial");
+            space.encode(&config).expect("settings of the space");
+            if step == 5 {
+                optimiser.fail(id).expect("told");
+                continue;
+            }
+            let value = f64::from((step * 7 + 3) % 12);
+            if lowest.as_ref().is_none_or(|(least, _)| value < *least) {
+                lowest = Some((value, config));
+            }
+            optimiser.tell(id, Measured::of(value)).expect("told");
+        }
+        assert_eq!(optimiser.recommend().expect("typed"), lowest.map(|(_, config)| config));
+    }
+
+    #[test]
+    fn what_a_peer_refuses_is_told_in_its_words() {
+        let Some(peer) = peer("nonsense") else { return };
+        let mut optimiser = peer.begin(&space(), 3, 3).expect("starts");
+        let refusal = optimiser.ask().expect_err("no such strategy").to_string();
+        assert!(refusal.contains("there is no strategy 'nonsense'"), "{refusal}");
     }
 }
