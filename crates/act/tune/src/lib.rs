@@ -5,6 +5,7 @@
 //!
 //! - [`space`]: knobs with their ranges, scales and conditions, and points of the unit cube that stand for their settings;
 //! - [`history`]: what was tried and what came of it;
+//! - [`safe`]: search that keeps constraints while it searches;
 //! - [`strategy`]: who proposes what to measure next, behind one trait;
 //! - [`study`]: ask, tell, best.
 //!
@@ -12,11 +13,13 @@
 
 pub mod history;
 pub mod random;
+pub mod safe;
 pub mod space;
 pub mod strategy;
 pub mod study;
 
 pub use history::{History, Measured, Outcome, Trial};
+pub use safe::{Alarm, Bound, Constraint};
 pub use space::{Config, Parameter, Space, SpaceError};
 pub use strategy::{Brief, Propose, Strategy};
 pub use study::{Best, Study, StudyError};

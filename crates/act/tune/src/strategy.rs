@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub use random_search::RandomSearch;
 
 use crate::history::{History, Trial};
+use crate::safe::{Alarm, Constraint, Safe};
 use crate::space::Space;
 
 /// What a strategy is told before it begins.
@@ -20,6 +21,8 @@ pub struct Brief {
     pub budget: Option<usize>,
     /// What its randomness is seeded with.
     pub seed: u64,
+    /// What must be kept, in the order of [`Measured::margins`](crate::Measured::margins); empty where nothing was declared.
+    pub constraints: Arc<[Constraint]>,
 }
 
 /// A strategy, by ask and tell.
@@ -36,6 +39,16 @@ pub trait Propose: Send {
 
     /// One of the points that it asked for has an outcome; `seen` has it too.
     fn tell(&mut self, seen: &History, trial: &Trial);
+
+    /// The trial that it would settle on and the value that it expects there; `None` where the lowest measurement is as good a choice.
+    fn recommend(&self, _seen: &History) -> Option<(u64, f64)> {
+        None
+    }
+
+    /// What it has to say besides its proposals.
+    fn alarms(&self) -> &[Alarm] {
+        &[]
+    }
 }
 
 /// The strategies that can be named.
@@ -43,16 +56,19 @@ pub trait Propose: Send {
 pub enum Strategy {
     /// Uniformly at random.
     Random,
+    /// Within what is certified to keep the declared constraints; see [`safe`](crate::safe).
+    Safe,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Strategy; 1] = [Strategy::Random];
+    pub const ALL: [Strategy; 2] = [Strategy::Random, Strategy::Safe];
 
     /// The word that names it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Strategy::Random => "random",
+            Strategy::Safe => "safe",
         }
     }
 
@@ -60,6 +76,7 @@ impl Strategy {
     pub fn begin(self, brief: &Brief) -> Box<dyn Propose> {
         match self {
             Strategy::Random => Box::new(RandomSearch::new(brief)),
+            Strategy::Safe => Box::new(Safe::new(brief)),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::history::{History, Measured, Outcome};
+use crate::safe::{Alarm, Constraint};
 use crate::space::{Config, Space};
 use crate::strategy::{Brief, Propose, Strategy};
 
@@ -25,6 +26,8 @@ pub struct Study {
     strategy: Option<Box<dyn Propose>>,
     history: History,
     budget: Option<usize>,
+    /// How many constraints were declared.
+    constraints: usize,
 }
 
 /// A trial that wants measuring.
@@ -57,15 +60,79 @@ pub enum StudyError {
     /// The value is no number.
     #[error("trial {0}: {1} is no value to minimise; tell a finite number, or that the trial failed")]
     NotFinite(u64, f64),
+    /// Margins that do not belong to the declared constraints.
+    #[error(
+        "trial {trial}: {told} margins for {declared} declared constraints; tell one finite margin for each, in their order"
+    )]
+    Margins {
+        /// The trial.
+        trial: u64,
+        /// How many finite margins were told.
+        told: usize,
+        /// How many constraints were declared.
+        declared: usize,
+    },
+    /// A declared constraint that can't be kept track of.
+    #[error("constraint {constraint}: {what}")]
+    Constraint {
+        /// The constraint.
+        constraint: String,
+        /// What is wrong with it, and what to do.
+        what: &'static str,
+    },
+    /// A safe search without a place to start from.
+    #[error(
+        "parameter {0} has no default: a safe search starts where the constraints are known to be kept; say where that is"
+    )]
+    NoStart(String),
 }
 
 impl Study {
     /// A study of `space` by `strategy`; `budget` trials, where that is known. The same seed gives the same study.
     pub fn new(space: Space, strategy: Strategy, budget: Option<usize>, seed: u64) -> Study {
+        Study::begin(space, Vec::new(), strategy, budget, seed)
+    }
+
+    /// A study that keeps `constraints` in view: trials are told with a margin for each. [`Strategy::Safe`] keeps them while it
+    /// searches, beginning at the defaults of the space, which must keep them; other strategies hear of them only.
+    ///
+    /// # Errors
+    /// [`StudyError`], which names the constraint, or the parameter that has no default.
+    pub fn constrained(
+        space: Space,
+        constraints: Vec<Constraint>,
+        strategy: Strategy,
+        budget: Option<usize>,
+        seed: u64,
+    ) -> Result<Study, StudyError> {
+        constraints.iter().enumerate().try_for_each(|(place, constraint)| {
+            let twice = constraints[..place].iter().any(|other| other.name == constraint.name);
+            let what = constraint.fault().or(twice.then_some("it is there twice; name each once"));
+            what.map_or(Ok(()), |what| {
+                Err(StudyError::Constraint { constraint: constraint.name.clone(), what })
+            })
+        })?;
+        if strategy == Strategy::Safe {
+            let axes = (0..space.axes().len()).map(|index| space.axis_parameter(index));
+            if let Some(parameter) = axes.into_iter().find(|parameter| parameter.default.is_none()) {
+                return Err(StudyError::NoStart(parameter.spec.name.clone()));
+            }
+        }
+        Ok(Study::begin(space, constraints, strategy, budget, seed))
+    }
+
+    fn begin(
+        space: Space,
+        constraints: Vec<Constraint>,
+        strategy: Strategy,
+        budget: Option<usize>,
+        seed: u64,
+    ) -> Study {
         let space = Arc::new(space);
-        let brief = Brief { space: Arc::clone(&space), budget, seed };
+        let declared = constraints.len();
+        let brief = Brief { space: Arc::clone(&space), budget, seed, constraints: constraints.into() };
         let strategy = (!space.axes().is_empty()).then(|| strategy.begin(&brief));
-        Study { space, strategy, history: History::default(), budget }
+        Study { space, strategy, history: History::default(), budget, constraints: declared }
     }
 
     /// The space that is searched.
@@ -78,8 +145,16 @@ impl Study {
         &self.history
     }
 
-    /// The next trial; `None` once the budget is spent.
+    /// What the strategy has to say besides its proposals.
+    pub fn alarms(&self) -> &[Alarm] {
+        self.strategy.as_ref().map_or(&[], |strategy| strategy.alarms())
+    }
+
+    /// The next trial; `None` once the budget is spent, or once an [alarm](Study::alarms) says that a constraint can't be met.
     pub fn ask(&mut self) -> Option<Asked> {
+        if self.alarms().iter().any(|alarm| matches!(alarm, Alarm::Unmet { .. })) {
+            return None;
+        }
         if self.budget.is_some_and(|budget| self.history.trials().len() >= budget) {
             return None;
         }
@@ -99,6 +174,13 @@ impl Study {
         {
             return Err(StudyError::NotFinite(id, *value));
         }
+        if let Outcome::Measured(Measured { margins, .. }) = &outcome {
+            let told = margins.iter().filter(|margin| margin.is_finite()).count();
+            let expected = if self.constraints == 0 { margins.len() } else { self.constraints };
+            if told != expected || margins.len() != expected {
+                return Err(StudyError::Margins { trial: id, told, declared: self.constraints });
+            }
+        }
         if !self.history.end(id, outcome) {
             return Err(StudyError::NotUnderWay(id));
         }
@@ -110,8 +192,10 @@ impl Study {
 
     /// What is best, as far as can be told; `None` before the first feasible measurement.
     pub fn best(&self) -> Option<Best> {
-        let (trial, measured) = self.history.lowest()?;
-        Some(Best { id: trial.id, config: self.space.decode(&trial.point), value: measured.value })
+        let recommended = self.strategy.as_ref().and_then(|strategy| strategy.recommend(&self.history));
+        let lowest = || self.history.lowest().map(|(trial, measured)| (trial.id, measured.value));
+        let (id, value) = recommended.or_else(lowest)?;
+        Some(Best { id, config: self.space.decode(&self.history.trial(id)?.point), value })
     }
 }
 

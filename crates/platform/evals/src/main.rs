@@ -7,8 +7,10 @@
 
 mod build;
 mod cache;
+mod constrained;
 mod data;
 mod openmetrics;
+mod optimiser;
 mod progress;
 mod promqltest;
 mod report;
@@ -39,6 +41,8 @@ enum Choice {
     Promqltest(SuiteArguments),
     /// Miss ratios of the self-optimising cache beside fixed policies and the optimum, over key traces
     Cache(cache::Arguments),
+    /// How often a search breaks a constraint, and how much it finds within, on generated problems
+    Constrained(constrained::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Choice::Openmetrics(arguments) => run(&suite::OPENMETRICS, &arguments),
         Choice::Promqltest(arguments) => run(&suite::PROMQLTEST, &arguments),
         Choice::Cache(arguments) => cache::run(&arguments),
+        Choice::Constrained(arguments) => constrained::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, bail};
 use kandela_model::WireValue;
-use kandela_tune::{Config, Measured, Outcome, Space, Strategy, Study};
+use kandela_tune::{Alarm, Config, Constraint, Measured, Outcome, Space, Strategy, Study};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -30,9 +30,21 @@ impl Contender {
 
     /// Begins a search of `budget` trials, of which the objective is minimised.
     pub(crate) fn begin(&self, space: &Space, budget: usize, seed: u64) -> anyhow::Result<Optimiser> {
+        self.begin_constrained(space, Vec::new(), budget, seed)
+    }
+
+    /// The same, where constraints are declared. A peer hears only whether they were kept.
+    pub(crate) fn begin_constrained(
+        &self,
+        space: &Space,
+        constraints: Vec<Constraint>,
+        budget: usize,
+        seed: u64,
+    ) -> anyhow::Result<Optimiser> {
         match self {
             Contender::Ours(strategy) => {
-                Ok(Optimiser::Ours(Study::new(space.clone(), *strategy, Some(budget), seed)))
+                let study = Study::constrained(space.clone(), constraints, *strategy, Some(budget), seed)?;
+                Ok(Optimiser::Ours(study))
             }
             Contender::Peer { command, strategy } => {
                 let mut peer = Peer::start(command, space.clone())?;
@@ -67,12 +79,31 @@ impl Optimiser {
         }
     }
 
+    /// The same, or nothing once `done` trials were all, or the search ended by itself.
+    pub(crate) fn ask_within(&mut self, done: usize, budget: usize) -> anyhow::Result<Option<(u64, Config)>> {
+        match self {
+            Optimiser::Ours(study) => Ok(study.ask().map(|asked| (asked.id, asked.config))),
+            Optimiser::Peer(_) if done >= budget => Ok(None),
+            Optimiser::Peer(_) => self.ask().map(Some),
+        }
+    }
+
+    /// What ours has to say besides its proposals.
+    pub(crate) fn alarms(&self) -> &[Alarm] {
+        match self {
+            Optimiser::Ours(study) => study.alarms(),
+            Optimiser::Peer(_) => &[],
+        }
+    }
+
     /// Tells what a trial measured.
     pub(crate) fn tell(&mut self, id: u64, measured: Measured) -> anyhow::Result<()> {
         match self {
             Optimiser::Ours(study) => Ok(study.tell(id, Outcome::Measured(measured))?),
             Optimiser::Peer(peer) => {
-                peer.send(&json!({"tell": [{"id": id, "value": measured.value, "feasible": measured.feasible}]}))?;
+                peer.send(
+                    &json!({"tell": [{"id": id, "value": measured.value, "feasible": measured.feasible}]}),
+                )?;
                 peer.best = peer.receive::<BestAnswer>()?.best;
                 Ok(())
             }
@@ -144,9 +175,11 @@ impl Peer {
     fn typed(&self, config: &Value) -> anyhow::Result<Config> {
         let settings = config.as_object().context("a configuration is an object")?;
         let typed = |(name, value): (&String, &Value)| {
-            let parameter = self.space.parameter(name).with_context(|| format!("there is no parameter {name}"))?;
+            let parameter =
+                self.space.parameter(name).with_context(|| format!("there is no parameter {name}"))?;
             let wire: WireValue = serde_json::from_value(value.clone())?;
-            let value = wire.typed(&parameter.spec.kind).with_context(|| format!("{name} can't be {value}"))?;
+            let value =
+                wire.typed(&parameter.spec.kind).with_context(|| format!("{name} can't be {value}"))?;
             Ok((name.clone(), value))
         };
         settings.iter().map(typed).collect()
