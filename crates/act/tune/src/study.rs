@@ -150,9 +150,9 @@ impl Study {
         self.strategy.as_ref().map_or(&[], |strategy| strategy.alarms())
     }
 
-    /// The next trial; `None` once the budget is spent, or once an [alarm](Study::alarms) says that a constraint can't be met.
+    /// The next trial; `None` once the budget is spent, or once an [alarm](Study::alarms) ends the search.
     pub fn ask(&mut self) -> Option<Asked> {
-        if self.alarms().iter().any(|alarm| matches!(alarm, Alarm::Unmet { .. })) {
+        if self.alarms().iter().any(Alarm::ends) {
             return None;
         }
         if self.budget.is_some_and(|budget| self.history.trials().len() >= budget) {

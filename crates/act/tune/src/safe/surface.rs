@@ -99,6 +99,25 @@ impl Surface {
     pub(crate) fn hyper(&self) -> &Hyper {
         &self.hyper
     }
+
+    /// The standard deviation of the quantity's slope along each axis, before any measurement.
+    pub(crate) fn slopes(&self) -> Vec<f64> {
+        let axes = self.hyper.axes();
+        (0..axes).map(|k| self.hyper.amplitude() * (5.0_f64 / 3.0).sqrt() / self.hyper.length(k)).collect()
+    }
+
+    /// The steepest straight way between two measured points, each taken so many standard deviations in the other's favour.
+    pub(crate) fn steepest_chord(&self, deviations: f64) -> f64 {
+        let known: Vec<(f64, f64)> = self.points.iter().map(|point| self.at(point)).collect();
+        let pairs = (0..known.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
+        let slope = |(i, j): (usize, usize)| {
+            let squares = self.points[i].iter().zip(&self.points[j]).map(|(a, b)| (a - b).powi(2));
+            let off = deviations * (known[i].1.powi(2) + known[j].1.powi(2)).sqrt();
+            let rise = (known[i].0.max(0.0) - known[j].0.max(0.0)).abs() - off;
+            if rise > 0.0 { rise / squares.sum::<f64>().sqrt() } else { 0.0 }
+        };
+        pairs.map(slope).filter(|slope| slope.is_finite()).fold(0.0, f64::max)
+    }
 }
 
 /// The likeliest hyper-parameters, as far as a search from `from` finds them.
@@ -186,4 +205,55 @@ fn kernel(hyper: &Hyper, a: &[f64], b: &[f64]) -> (f64, f64) {
     let r = ROOT_5 * square.sqrt();
     let decayed = hyper.amplitude().powi(2) * (-r).exp();
     (decayed * (1.0 + r + r * r / 3.0), decayed * (1.0 + r) * 5.0 / 3.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn readings() -> Readings {
+        let points: Vec<Vec<f64>> =
+            (0..12).map(|i| vec![f64::from(i * 7 % 12) / 12.0, f64::from(i * 5 % 12) / 12.0]).collect();
+        let values = points.iter().map(|p| (3.0 * p[0]).sin() + p[1]).collect();
+        let noise = vec![None; 12];
+        Readings { points, values, noise }
+    }
+
+    const BELIEF: Belief = Belief { length: (-0.5, 0.7), amplitude: (0.0, 0.7), noise: (-3.0, 1.0) };
+
+    #[test]
+    fn the_slope_of_the_loss_is_its_difference_quotient() {
+        let at = Hyper(vec![-0.4, 0.3, 0.2, -2.0]);
+        let (_, slope) = loss(&readings(), 0.1, &BELIEF, &at).expect("a loss");
+        for (k, along) in slope.iter().enumerate() {
+            let moved = |by: f64| {
+                let mut logs = at.0.clone();
+                logs[k] += by;
+                loss(&readings(), 0.1, &BELIEF, &Hyper(logs)).expect("a loss").0
+            };
+            let quotient = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+            assert!((along - quotient).abs() < 1e-5 * (1.0 + along.abs()), "{k}: {along} {quotient}");
+        }
+    }
+
+    #[test]
+    fn a_surface_passes_near_what_was_measured_and_knows_little_far_away() {
+        let fitted = fit(&readings(), 0.0, &BELIEF, Hyper::believed(&BELIEF, 2), 60);
+        let surface = Surface::given(&readings(), 0.0, fitted).expect("a surface");
+        for (point, value) in readings().points.iter().zip(readings().values) {
+            let (mean, deviation) = surface.at(point);
+            assert!((mean - value).abs() < 0.1 && deviation < 0.1, "{mean} ± {deviation} at {value}");
+        }
+        let (_, far) = surface.at(&[9.0, 9.0]);
+        assert!((far / surface.hyper().amplitude() - 1.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn fitting_never_ends_worse_than_it_began() {
+        let from = Hyper::believed(&BELIEF, 2);
+        let before = loss(&readings(), 0.0, &BELIEF, &from).expect("a loss").0;
+        let after =
+            loss(&readings(), 0.0, &BELIEF, &fit(&readings(), 0.0, &BELIEF, from, 30)).expect("a loss").0;
+        assert!(after < before);
+    }
 }

@@ -94,7 +94,7 @@ fn climb(problem: &Problem, from: &[f64], random: &mut Random) -> f64 {
     value
 }
 
-/// The greatest slope of a constraint's quantity in any direction, as far as some thousand points tell.
+/// The greatest slope of a constraint's quantity in any direction where it is kept, as far as some thousand points tell.
 pub(crate) fn steepest(limit: &Limit, axes: usize, number: u64) -> f64 {
     const STEP: f64 = 1e-4;
     let mut random = seeded(number, 79);
@@ -108,7 +108,7 @@ pub(crate) fn steepest(limit: &Limit, axes: usize, number: u64) -> f64 {
         (0..axes).map(|k| along(k).powi(2)).sum::<f64>().sqrt()
     };
     let sample = (0..3000).map(|_| (0..axes).map(|_| random.random()).collect::<Vec<f64>>());
-    sample.map(|p| slope(&p)).fold(0.0, f64::max)
+    sample.filter(|p| limit.margin(p) >= 0.0).map(|p| slope(&p)).fold(0.0, f64::max)
 }
 
 fn square(a: &[f64], b: &[f64]) -> f64 {
