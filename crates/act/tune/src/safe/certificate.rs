@@ -31,7 +31,7 @@ const SHORTER: f64 = 0.7;
 const STEEPEST: f64 = 4.0;
 
 /// The least slope that is reckoned with, in margins for each width of the cube: what looked flat so far may end in an edge.
-const LEAST_SLOPE: f64 = 3.0;
+const LEAST_SLOPE: f64 = 4.0;
 
 /// So many standard deviations two margins are brought together before their slope counts against a declared rate.
 const CHORD: f64 = 2.5;

@@ -33,7 +33,7 @@ const HARDLY_ANY: f64 = 0.01;
 
 /// The radius of the first step and the greatest one, in widths of the cube for each root of the number of axes, and by what it grows.
 const FIRST: f64 = 0.02;
-const FARTHEST: f64 = 0.12;
+const FARTHEST: f64 = 0.1;
 const GROWTH: f64 = 1.08;
 
 /// A margin so many standard deviations below what was expected halves the radius.

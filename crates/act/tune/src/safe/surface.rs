@@ -162,9 +162,9 @@ fn loss(readings: &Readings, mean: f64, belief: &Belief, hyper: &Hyper) -> Optio
             let (value, by_square) = kernel(hyper, &readings.points[i], &readings.points[j]);
             slope[axes] += pull * 2.0 * value;
             if i != j {
-                for k in 0..axes {
-                    let apart = (readings.points[i][k] - readings.points[j][k]) / hyper.length(k);
-                    slope[k] += pull * by_square * apart * apart;
+                let apart = readings.points[i].iter().zip(&readings.points[j]).map(|(a, b)| a - b);
+                for ((k, apart), along) in apart.enumerate().zip(&mut slope) {
+                    *along += pull * by_square * (apart / hyper.length(k)).powi(2);
                 }
             } else if readings.noise[i].is_none() {
                 slope[axes + 1] += pull * 2.0 * hyper.noise().powi(2);
