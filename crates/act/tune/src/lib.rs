@@ -5,6 +5,7 @@
 //!
 //! - [`space`]: knobs with their ranges, scales and conditions, and points of the unit cube that stand for their settings;
 //! - [`history`]: what was tried and what came of it;
+//! - [`safe`]: search that keeps constraints while it searches;
 //! - [`strategy`]: who proposes what to measure next, behind one trait;
 //! - [`portfolio`]: several strategies on one budget, by what each earns; [`phases`]: one after another, by evidence;
 //! - [`study`]: ask, tell, best;
@@ -30,6 +31,7 @@ pub mod phases;
 pub mod portfolio;
 pub mod random;
 pub mod recommend;
+pub mod safe;
 pub mod space;
 pub mod strategy;
 pub mod study;
@@ -37,6 +39,7 @@ pub mod study;
 pub use history::{History, Measured, Outcome, Trial};
 pub use noise::Noise;
 pub use recommend::{Recommendation, Recommender};
+pub use safe::{Alarm, Bound, Constraint};
 pub use space::{Config, Parameter, Space, SpaceError};
 pub use strategy::{Brief, Propose, Strategy};
 pub use study::{Best, Study, StudyError};

@@ -39,6 +39,7 @@ pub use trust_region::TrustRegion;
 use crate::history::{History, Trial};
 use crate::phases::Phases;
 use crate::portfolio::{LedgerRow, MEMBERS, Portfolio};
+use crate::safe::{Alarm, Constraint, Safe};
 use crate::space::Space;
 
 /// What a strategy is told before it begins.
@@ -50,6 +51,8 @@ pub struct Brief {
     pub budget: Option<usize>,
     /// What its randomness is seeded with.
     pub seed: u64,
+    /// What must be kept, in the order of [`Measured::margins`](crate::Measured::margins); empty where nothing was declared.
+    pub constraints: Arc<[Constraint]>,
 }
 
 /// A strategy, by ask and tell.
@@ -70,6 +73,16 @@ pub trait Propose: Send {
     /// What each of the strategies that it consists of got and earned; empty for one that is not made of others.
     fn ledger(&self) -> Vec<LedgerRow> {
         Vec::new()
+    }
+
+    /// The trial that it would settle on and the value that it expects there; `None` where the lowest measurement is as good a choice.
+    fn recommend(&self, _seen: &History) -> Option<(u64, f64)> {
+        None
+    }
+
+    /// What it has to say besides its proposals.
+    fn alarms(&self) -> &[Alarm] {
+        &[]
     }
 }
 
@@ -100,11 +113,13 @@ pub enum Strategy {
     Structured,
     /// Bayesian optimisation: a Gaussian process and the knowledge that a measurement would bring.
     Bayes,
+    /// Within what is certified to keep the declared constraints; see [`safe`](crate::safe).
+    Safe,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Strategy; 12] = [
+    pub const ALL: [Strategy; 13] = [
         Strategy::Random,
         Strategy::CmaEs,
         Strategy::Genetic,
@@ -117,6 +132,7 @@ impl Strategy {
         Strategy::Lipo,
         Strategy::Structured,
         Strategy::Bayes,
+        Strategy::Safe,
     ];
 
     /// The word that names it.
@@ -134,6 +150,7 @@ impl Strategy {
             Strategy::Lipo => "lipo",
             Strategy::Structured => "structured",
             Strategy::Bayes => "bayes",
+            Strategy::Safe => "safe",
         }
     }
 
@@ -152,6 +169,7 @@ impl Strategy {
             Strategy::Lipo => Box::new(Lipo::new(brief)),
             Strategy::Structured => Box::new(Structured::new(brief)),
             Strategy::Bayes => Box::new(Bayes::new(brief)),
+            Strategy::Safe => Box::new(Safe::new(brief)),
         }
     }
 }

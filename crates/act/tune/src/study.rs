@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::history::{History, Measured, Outcome};
 use crate::portfolio::LedgerRow;
 use crate::recommend::Recommender;
+use crate::safe::{Alarm, Constraint};
 use crate::space::{Config, Space, SpaceError};
 use crate::strategy::{Brief, Propose, Strategy};
 
@@ -32,6 +33,8 @@ pub struct Study {
     budget: Option<usize>,
     /// Trials that nobody asked for.
     added: usize,
+    /// How many constraints were declared.
+    constraints: usize,
     recommender: RefCell<Recommender>,
 }
 
@@ -68,12 +71,65 @@ pub enum StudyError {
     /// Settings that are none of the space.
     #[error("{0}")]
     Settings(#[from] SpaceError),
+    /// Margins that do not belong to the declared constraints.
+    #[error(
+        "trial {trial}: {told} margins for {declared} declared constraints; tell one finite margin for each, in their order"
+    )]
+    Margins {
+        /// The trial.
+        trial: u64,
+        /// How many finite margins were told.
+        told: usize,
+        /// How many constraints were declared.
+        declared: usize,
+    },
+    /// A declared constraint that can't be kept track of.
+    #[error("constraint {constraint}: {what}")]
+    Constraint {
+        /// The constraint.
+        constraint: String,
+        /// What is wrong with it, and what to do.
+        what: &'static str,
+    },
+    /// A safe search without a place to start from.
+    #[error(
+        "parameter {0} has no default: a safe search starts where the constraints are known to be kept; say where that is"
+    )]
+    NoStart(String),
 }
 
 impl Study {
     /// A study of `space` by `strategy`; `budget` trials, where that is known. The same seed gives the same study.
     pub fn new(space: Space, strategy: Strategy, budget: Option<usize>, seed: u64) -> Study {
         Study::with(space, budget, seed, |brief| strategy.begin(brief))
+    }
+
+    /// A study that keeps `constraints` in view: trials are told with a margin for each. [`Strategy::Safe`] keeps them while it
+    /// searches, beginning at the defaults of the space, which must keep them; other strategies hear of them only.
+    ///
+    /// # Errors
+    /// [`StudyError`], which names the constraint, or the parameter that has no default.
+    pub fn constrained(
+        space: Space,
+        constraints: Vec<Constraint>,
+        strategy: Strategy,
+        budget: Option<usize>,
+        seed: u64,
+    ) -> Result<Study, StudyError> {
+        constraints.iter().enumerate().try_for_each(|(place, constraint)| {
+            let twice = constraints[..place].iter().any(|other| other.name == constraint.name);
+            let what = constraint.fault().or(twice.then_some("it is there twice; name each once"));
+            what.map_or(Ok(()), |what| {
+                Err(StudyError::Constraint { constraint: constraint.name.clone(), what })
+            })
+        })?;
+        if strategy == Strategy::Safe {
+            let axes = (0..space.axes().len()).map(|index| space.axis_parameter(index));
+            if let Some(parameter) = axes.into_iter().find(|parameter| parameter.default.is_none()) {
+                return Err(StudyError::NoStart(parameter.spec.name.clone()));
+            }
+        }
+        Ok(Study::over(space, constraints, budget, seed, |brief| strategy.begin(brief)))
     }
 
     /// A study by whatever `begin` makes of the brief. It is asked where there is something to choose: the space has an axis.
@@ -83,11 +139,30 @@ impl Study {
         seed: u64,
         begin: impl FnOnce(&Brief) -> Box<dyn Propose>,
     ) -> Study {
+        Study::over(space, Vec::new(), budget, seed, begin)
+    }
+
+    fn over(
+        space: Space,
+        constraints: Vec<Constraint>,
+        budget: Option<usize>,
+        seed: u64,
+        begin: impl FnOnce(&Brief) -> Box<dyn Propose>,
+    ) -> Study {
         let space = Arc::new(space);
-        let brief = Brief { space: Arc::clone(&space), budget, seed };
+        let declared = constraints.len();
+        let brief = Brief { space: Arc::clone(&space), budget, seed, constraints: constraints.into() };
         let strategy = (!space.axes().is_empty()).then(|| begin(&brief));
-        let (history, recommender) = (History::default(), RefCell::default());
-        Study { space, strategy, history, proposed: Vec::new(), budget, added: 0, recommender }
+        Study {
+            space,
+            strategy,
+            history: History::default(),
+            proposed: Vec::new(),
+            budget,
+            added: 0,
+            constraints: declared,
+            recommender: RefCell::default(),
+        }
     }
 
     /// The space that is searched.
@@ -105,8 +180,16 @@ impl Study {
         self.strategy.as_ref().map_or_else(Vec::new, |strategy| strategy.ledger())
     }
 
-    /// The next trial; `None` once the budget is spent. Where the space says where everything stands, that is the first one.
+    /// What the strategy has to say besides its proposals.
+    pub fn alarms(&self) -> &[Alarm] {
+        self.strategy.as_ref().map_or(&[], |strategy| strategy.alarms())
+    }
+
+    /// The next trial; `None` once the budget is spent, or once an [alarm](Study::alarms) ends the search. Where the space says where everything stands, that is the first one.
     pub fn ask(&mut self) -> Option<Asked> {
+        if self.alarms().iter().any(Alarm::ends) {
+            return None;
+        }
         if self.budget.is_some_and(|budget| self.history.trials().len() - self.added >= budget) {
             return None;
         }
@@ -163,9 +246,13 @@ impl Study {
     /// What is best, as far as can be told: under noise not the luckiest measurement, see [`Recommender`]. `None` before the first
     /// feasible one.
     pub fn best(&self) -> Option<Best> {
-        let found = self.recommender.borrow_mut().recommend(&self.space, &self.history)?;
-        let trial = self.history.trial(found.id)?;
-        Some(Best { id: found.id, config: self.space.decode(&trial.point), value: found.value })
+        let own = self.strategy.as_ref().and_then(|strategy| strategy.recommend(&self.history));
+        let general = || {
+            let found = self.recommender.borrow_mut().recommend(&self.space, &self.history)?;
+            Some((found.id, found.value))
+        };
+        let (id, value) = own.or_else(general)?;
+        Some(Best { id, config: self.space.decode(&self.history.trial(id)?.point), value })
     }
 
     /// The point to measure next, and whether the strategy proposed it.
@@ -183,12 +270,16 @@ impl Study {
     }
 
     fn check(&self, id: u64, outcome: &Outcome) -> Result<(), StudyError> {
-        match outcome {
-            Outcome::Measured(Measured { value, .. }) if !value.is_finite() => {
-                Err(StudyError::NotFinite(id, *value))
-            }
-            _ => Ok(()),
+        let Outcome::Measured(Measured { value, margins, .. }) = outcome else { return Ok(()) };
+        if !value.is_finite() {
+            return Err(StudyError::NotFinite(id, *value));
         }
+        let told = margins.iter().filter(|margin| margin.is_finite()).count();
+        let expected = if self.constraints == 0 { margins.len() } else { self.constraints };
+        if told != expected || margins.len() != expected {
+            return Err(StudyError::Margins { trial: id, told, declared: self.constraints });
+        }
+        Ok(())
     }
 }
 

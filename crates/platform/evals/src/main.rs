@@ -9,6 +9,7 @@
 mod bbob;
 mod build;
 mod cache;
+mod constrained;
 mod data;
 mod openmetrics;
 mod optimiser;
@@ -53,6 +54,8 @@ enum Choice {
     Bbob(bbob::Arguments),
     /// Regret of the tuner beside peers on noisy problems with mixed knobs and few trials
     TuneNoisy(tune_noisy::Arguments),
+    /// How often a search breaks a constraint, and how much it finds within, on generated problems
+    Constrained(constrained::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Choice::Strategies(arguments) => strategies::run(&arguments),
         Choice::Bbob(arguments) => bbob::run(&arguments),
         Choice::TuneNoisy(arguments) => tune_noisy::run(&arguments),
+        Choice::Constrained(arguments) => constrained::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

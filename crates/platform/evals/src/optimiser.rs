@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, bail};
 use kandela_model::WireValue;
-use kandela_tune::{Config, Measured, Outcome, Space, Strategy, Study};
+use kandela_tune::{Alarm, Config, Constraint, Measured, Outcome, Space, Strategy, Study};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -44,9 +44,21 @@ impl Contender {
 
     /// Begins a search of `budget` trials, of which the objective is minimised.
     pub(crate) fn begin(&self, space: &Space, budget: usize, seed: u64) -> anyhow::Result<Optimiser> {
+        self.begin_constrained(space, Vec::new(), budget, seed)
+    }
+
+    /// The same, where constraints are declared. A peer hears only whether they were kept.
+    pub(crate) fn begin_constrained(
+        &self,
+        space: &Space,
+        constraints: Vec<Constraint>,
+        budget: usize,
+        seed: u64,
+    ) -> anyhow::Result<Optimiser> {
         match self {
             Contender::Ours(strategy) => {
-                Ok(Optimiser::Ours(Study::new(space.clone(), *strategy, Some(budget), seed)))
+                let study = Study::constrained(space.clone(), constraints, *strategy, Some(budget), seed)?;
+                Ok(Optimiser::Ours(study))
             }
             Contender::Peer { command, strategy } => {
                 let mut peer = Peer::start(command, space.clone())?;
@@ -78,6 +90,23 @@ impl Optimiser {
                 let trial = answer.trials.into_iter().next().context("asked for a trial, got none")?;
                 Ok((trial.id, peer.typed(&trial.config)?))
             }
+        }
+    }
+
+    /// The same, or nothing once `done` trials were all, or the search ended by itself.
+    pub(crate) fn ask_within(&mut self, done: usize, budget: usize) -> anyhow::Result<Option<(u64, Config)>> {
+        match self {
+            Optimiser::Ours(study) => Ok(study.ask().map(|asked| (asked.id, asked.config))),
+            Optimiser::Peer(_) if done >= budget => Ok(None),
+            Optimiser::Peer(_) => self.ask().map(Some),
+        }
+    }
+
+    /// What ours has to say besides its proposals.
+    pub(crate) fn alarms(&self) -> &[Alarm] {
+        match self {
+            Optimiser::Ours(study) => study.alarms(),
+            Optimiser::Peer(_) => &[],
         }
     }
 
