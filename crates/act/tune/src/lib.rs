@@ -10,6 +10,7 @@
 //!
 //! Values are minimised.
 
+pub mod dqn;
 pub mod history;
 pub mod random;
 pub mod space;

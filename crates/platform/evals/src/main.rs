@@ -1,13 +1,15 @@
 //! Public benchmark suites, run over a data folder: `kandela-evals SUITE [--data DIR] [--format table|json]`.
 //!
 //! Most suites are a folder of cases, each of which passes or fails: which there are stands in `suite`; how cases are run one after
-//! another, and how a run that was cut off goes on, in `runner`. `cache` measures instead: miss ratios beside other policies'.
+//! another, and how a run that was cut off goes on, in `runner`. `cache` measures instead: miss ratios beside other policies'; so does `dqn`:
+//! returns on control tasks.
 //!
 //! Exit codes: 0 every case passed, or there is no data and nobody named any; 1 a case failed; 2 wrong usage or input.
 
 mod build;
 mod cache;
 mod data;
+mod dqn;
 mod openmetrics;
 mod progress;
 mod promqltest;
@@ -39,6 +41,8 @@ enum Choice {
     Promqltest(SuiteArguments),
     /// Miss ratios of the self-optimising cache beside fixed policies and the optimum, over key traces
     Cache(cache::Arguments),
+    /// What a deep Q-network learns on CartPole, Acrobot and MountainCar
+    Dqn(dqn::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Choice::Openmetrics(arguments) => run(&suite::OPENMETRICS, &arguments),
         Choice::Promqltest(arguments) => run(&suite::PROMQLTEST, &arguments),
         Choice::Cache(arguments) => cache::run(&arguments),
+        Choice::Dqn(arguments) => dqn::run(&arguments),
     };
     match outcome {
         Ok(code) => code,
