@@ -29,6 +29,7 @@ mod explore;
 mod matrix;
 mod network;
 mod normal;
+mod novelty;
 mod replay;
 mod saved;
 mod settings;
@@ -41,6 +42,7 @@ pub use settings::{Settings, Target};
 use explore::Explorer;
 use network::{Adam, Gradient, Pass, Shape};
 use normal::Normal;
+use novelty::Novelty;
 use replay::{Experience, Replay, Sample};
 
 use crate::random::{Random, seeded};
@@ -132,11 +134,21 @@ pub struct Dqn {
 
     replay: Replay,
     /// Steps whose return is not complete.
-    pending: VecDeque<(Vec<f32>, usize, f32)>,
+    pending: VecDeque<Step>,
     explorer: Explorer,
+    novelty: Novelty,
     random: Random,
     adam: Adam,
     work: Work,
+}
+
+/// A step whose return is not complete.
+#[derive(Clone, Debug)]
+struct Step {
+    observation: Vec<f32>,
+    action: usize,
+    reward: f32,
+    novelty: f32,
 }
 
 /// Room that is used again in each step.
@@ -195,6 +207,7 @@ impl Dqn {
             replay: Replay::new(observation_len, settings.replay),
             pending: VecDeque::new(),
             explorer: Explorer::new(settings.longest_repeat),
+            novelty: Novelty::default(),
             random,
             adam: Adam::new(online.len()),
             online,
@@ -209,13 +222,24 @@ impl Dqn {
         &self.settings
     }
 
+    /// How many numbers it observes.
+    pub fn observation_len(&self) -> usize {
+        self.observation_len
+    }
+
+    /// How many actions there are.
+    pub fn actions(&self) -> usize {
+        self.actions
+    }
+
     /// What to do next, to learn: mostly the best that is known, sometimes something else.
     ///
     /// # Errors
     /// [`DqnError::Observation`].
     pub fn act(&mut self, observation: &[f32]) -> Result<usize, DqnError> {
         self.check(observation)?;
-        let share = exploring_share(&self.settings, self.observed);
+        let least = self.settings.exploration;
+        let share = least + (1.0 - least) * exploring(&self.settings, self.observed);
         match self.explorer.choose(share, self.actions, &mut self.random) {
             Some(action) => Ok(action),
             None => self.greedy(observation),
@@ -259,7 +283,10 @@ impl Dqn {
         }
         self.observed += 1;
         self.normal.learn(observation);
-        self.pending.push_back((observation.to_vec(), action, reward));
+        self.work.scales.clear();
+        self.work.scales.extend(self.normal.scales());
+        let novelty = self.novelty.visit(&self.work.scales, next);
+        self.pending.push_back(Step { observation: observation.to_vec(), action, reward, novelty });
         while self.pending.len() >= self.settings.steps_ahead
             || (end != End::Goes && !self.pending.is_empty())
         {
@@ -271,35 +298,37 @@ impl Dqn {
         Ok(())
     }
 
-    /// Follows the gradient once, or as often as set; before the warm-up is over it does nothing. Gives the mean absolute error of
-    /// its estimates, in units of reward.
+    /// Follows the gradient once, where it is time to: to be called after each step. Gives the mean absolute error of its estimates, in
+    /// units of reward; `None` where it was not time.
     pub fn learn(&mut self) -> Option<f32> {
-        if self.replay.len() < self.settings.warm_up.max(1) {
+        let ready = self.replay.len() >= self.settings.warm_up.max(1);
+        if !ready || !self.observed.is_multiple_of(self.settings.learn_every) {
             return None;
         }
-        self.work.scales.clear();
-        self.work.scales.extend(self.normal.scales());
-        (0..self.settings.gradient_steps).map(|_| self.gradient_step()).last()
+        Some(self.gradient_step())
     }
 
     /// Moves the oldest pending step, with the return up to `next`, to the replay.
     fn complete(&mut self, next: &[f32], end: End) {
         let discount = self.settings.discount as f32;
-        let backwards = self.pending.iter().rev();
-        let reward = backwards.fold(0.0, |after, (_, _, reward)| reward + discount * after);
+        let summed = |of: fn(&Step) -> f32| {
+            self.pending.iter().rev().fold(0.0, |after, step| of(step) + discount * after)
+        };
+        let (reward, novelty) = (summed(|step| step.reward), summed(|step| step.novelty));
         let ahead = self.pending.len() as f64;
-        let Some((observation, action, _)) = self.pending.pop_front() else { return };
+        let Some(Step { observation, action, .. }) = self.pending.pop_front() else { return };
         let discount = match end {
             End::Terminal => 0.0,
             End::Goes | End::Truncated => libm::pow(self.settings.discount, ahead) as f32,
         };
-        self.replay.push(&Experience { observation, action, reward, discount, next: next.to_vec() });
+        self.replay.push(&Experience { observation, action, reward, novelty, discount, next: next.to_vec() });
     }
 
     fn gradient_step(&mut self) -> f32 {
         let progress = self.settings.progress(self.observed);
         let Work { now, next_online, next_target, gradient, sample, scales, actions, slopes, errors, .. } =
             &mut self.work;
+        let curious = (self.settings.novelty * exploring(&self.settings, self.observed)) as f32;
         let correction = self.settings.correction + progress * (1.0 - self.settings.correction);
         self.replay.sample(self.settings.batch, correction, &mut self.random, sample);
         let width = self.observation_len;
@@ -319,8 +348,9 @@ impl Dqn {
         for (row, (place, weight)) in sample.places.iter().zip(&sample.weights).enumerate() {
             let values = row * self.actions..(row + 1) * self.actions;
             let chosen = best(&next_online.values()[values]);
-            let (reward, discount) = self.replay.outcome(*place);
-            let wanted = reward + discount * next_target.values()[row * self.actions + chosen];
+            let (reward, novelty, discount) = self.replay.outcome(*place);
+            let wanted =
+                reward + curious * novelty + discount * next_target.values()[row * self.actions + chosen];
             let action = self.replay.action(*place);
             let error = now.values()[row * self.actions + action] - wanted;
             actions.push(action);
@@ -374,10 +404,10 @@ const MOST_REWARD: f32 = 1e9;
 /// What the learning rate falls to, as a share.
 const LAST_RATE: f64 = 0.01;
 
-/// The share of steps that explore, after so many.
-fn exploring_share(settings: &Settings, observed: u64) -> f64 {
-    let fallen = settings.progress(observed) / settings.exploring.max(f64::MIN_POSITIVE);
-    1.0 + (settings.exploration - 1.0) * fallen.min(1.0)
+/// How much of exploration is left after so many steps, from 1 to 0.
+fn exploring(settings: &Settings, observed: u64) -> f64 {
+    let over = settings.progress(observed) / settings.exploring.max(f64::MIN_POSITIVE);
+    1.0 - over.min(1.0)
 }
 
 /// The first of the greatest.

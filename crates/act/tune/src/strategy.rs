@@ -1,11 +1,13 @@
 //! Who proposes what to measure next.
 
+mod choice;
 mod random_search;
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+pub use choice::Choice;
 pub use random_search::RandomSearch;
 
 use crate::history::{History, Trial};

@@ -8,6 +8,7 @@
 
 mod build;
 mod cache;
+mod choice;
 mod data;
 mod dqn;
 mod openmetrics;
@@ -43,6 +44,8 @@ enum Choice {
     Cache(cache::Arguments),
     /// What a deep Q-network learns on CartPole, Acrobot and MountainCar
     Dqn(dqn::Arguments),
+    /// Whether a network that learned to choose among strategies beats the portfolio that did not
+    Choice(choice::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Choice::Promqltest(arguments) => run(&suite::PROMQLTEST, &arguments),
         Choice::Cache(arguments) => cache::run(&arguments),
         Choice::Dqn(arguments) => dqn::run(&arguments),
+        Choice::Choice(arguments) => choice::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

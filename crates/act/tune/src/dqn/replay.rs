@@ -11,6 +11,8 @@ pub(super) struct Experience {
     pub(super) observation: Vec<f32>,
     pub(super) action: usize,
     pub(super) reward: f32,
+    /// The discounted sum of how new each step along the way was.
+    pub(super) novelty: f32,
     pub(super) discount: f32,
     pub(super) next: Vec<f32>,
 }
@@ -23,6 +25,7 @@ pub(super) struct Replay {
     nexts: Vec<f32>,
     actions: Vec<usize>,
     rewards: Vec<f32>,
+    novelties: Vec<f32>,
     discounts: Vec<f32>,
     priorities: SumTree,
     /// Where the next one goes, once all places are taken.
@@ -48,6 +51,7 @@ impl Replay {
             nexts: Vec::new(),
             actions: Vec::new(),
             rewards: Vec::new(),
+            novelties: Vec::new(),
             discounts: Vec::new(),
             priorities: SumTree::new(capacity),
             oldest: 0,
@@ -65,6 +69,7 @@ impl Replay {
             self.nexts.extend_from_slice(&experience.next);
             self.actions.push(experience.action);
             self.rewards.push(experience.reward);
+            self.novelties.push(experience.novelty);
             self.discounts.push(experience.discount);
             self.len() - 1
         } else {
@@ -75,6 +80,7 @@ impl Replay {
             self.nexts[numbers].copy_from_slice(&experience.next);
             self.actions[place] = experience.action;
             self.rewards[place] = experience.reward;
+            self.novelties[place] = experience.novelty;
             self.discounts[place] = experience.discount;
             place
         };
@@ -93,9 +99,9 @@ impl Replay {
         self.actions[place]
     }
 
-    /// Reward, and discount of what follows.
-    pub(super) fn outcome(&self, place: usize) -> (f32, f32) {
-        (self.rewards[place], self.discounts[place])
+    /// Reward, novelty, and discount of what follows.
+    pub(super) fn outcome(&self, place: usize) -> (f32, f32, f32) {
+        (self.rewards[place], self.novelties[place], self.discounts[place])
     }
 
     /// Draws `count` places, one from each of as many equal shares of all priority. `correction`, from 0 to 1, says how far the weights
@@ -179,7 +185,14 @@ mod tests {
     use crate::random::seeded;
 
     fn experience(mark: f32) -> Experience {
-        Experience { observation: vec![mark], action: 0, reward: mark, discount: 0.0, next: vec![mark] }
+        Experience {
+            observation: vec![mark],
+            action: 0,
+            reward: mark,
+            novelty: 0.0,
+            discount: 0.0,
+            next: vec![mark],
+        }
     }
 
     proptest! {

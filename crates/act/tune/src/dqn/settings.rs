@@ -19,8 +19,8 @@ pub struct Settings {
     pub learning_rate: f64,
     /// How many experiences a gradient step looks at, at least 1.
     pub batch: usize,
-    /// Gradient steps each time that [`Dqn::learn`](super::Dqn::learn) is called, at least 1.
-    pub gradient_steps: usize,
+    /// Once in how many observed steps the gradient is followed, at least 1.
+    pub learn_every: u64,
     /// How many experiences are kept, at least `batch`.
     pub replay: usize,
     /// How many experiences there are before learning begins, at most `replay`.
@@ -33,8 +33,10 @@ pub struct Settings {
     pub target: Target,
     /// The share of steps that explore, once it has fallen.
     pub exploration: f64,
-    /// The share of `horizon` over which exploration falls from 1.
+    /// The share of `horizon` over which exploration falls from 1, and what is new stops being worth anything.
     pub exploring: f64,
+    /// What seeing something for the first time is worth at first, in units of reward.
+    pub novelty: f64,
     /// How long one random action is kept up at most, in steps; 1 for a new one each step.
     pub longest_repeat: usize,
     /// The longest gradient that is followed.
@@ -61,14 +63,15 @@ impl Default for Settings {
             steps_ahead: 3,
             learning_rate: 1e-3,
             batch: 64,
-            gradient_steps: 1,
+            learn_every: 2,
             replay: 50_000,
             warm_up: 1000,
             priority: 0.6,
             correction: 0.4,
             target: Target::Soft(0.005),
             exploration: 0.05,
-            exploring: 0.2,
+            exploring: 0.3,
+            novelty: 1.0,
             longest_repeat: 20,
             gradient: 10.0,
             horizon: 50_000,
@@ -96,7 +99,7 @@ impl Settings {
             ("steps_ahead", (1..=1000).contains(&self.steps_ahead), "from 1 to 1000"),
             ("learning_rate", within(self.learning_rate, 0.0, 1.0), "from 0 to 1"),
             ("batch", (1..=65_536).contains(&self.batch), "from 1 to 65536"),
-            ("gradient_steps", (1..=1000).contains(&self.gradient_steps), "from 1 to 1000"),
+            ("learn_every", self.learn_every >= 1, "at least 1"),
             ("replay", (self.batch..=1 << 26).contains(&self.replay), "from `batch` to 2^26"),
             ("warm_up", self.warm_up <= self.replay, "at most `replay`"),
             ("priority", within(self.priority, 0.0, 1.0), "from 0 to 1"),
@@ -104,6 +107,7 @@ impl Settings {
             ("target", target, "a soft share above 0 and at most 1, or hard once in at least 1 step"),
             ("exploration", within(self.exploration, 0.0, 1.0), "from 0 to 1"),
             ("exploring", within(self.exploring, 0.0, 1.0), "from 0 to 1"),
+            ("novelty", within(self.novelty, 0.0, 1e9), "from 0 to 1e9"),
             ("longest_repeat", (1..=1 << 20).contains(&self.longest_repeat), "from 1 to 2^20"),
             ("gradient", self.gradient.is_finite() && self.gradient > 0.0, "finite and above 0"),
         ];
