@@ -21,6 +21,7 @@
 
 pub mod ask_tell;
 pub mod betting;
+pub mod dqn;
 pub mod experiment;
 pub mod guard;
 pub mod history;

@@ -2,6 +2,7 @@
 
 mod annealing;
 mod bayes;
+mod choice;
 mod cma_es;
 mod curvature;
 mod descent;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 pub use annealing::Annealing;
 pub use bayes::Bayes;
+pub use choice::Choice;
 pub use cma_es::CmaEs;
 pub use genetic::Genetic;
 pub use lipo::Lipo;

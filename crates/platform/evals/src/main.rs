@@ -3,6 +3,8 @@
 //! Most suites are a folder of cases, each of which passes or fails: which there are stands in `suite`; how cases are run one after
 //! another, and how a run that was cut off goes on, in `runner`. `cache` measures instead: miss ratios beside other policies'.
 //! `promotion` simulates: what is promoted by mistake, and what is found.
+//! another, and how a run that was cut off goes on, in `runner`. `cache` measures instead: miss ratios beside other policies'; so does `dqn`:
+//! returns on control tasks.
 //!
 //! Exit codes: 0 every case passed, or there is no data and nobody named any; 1 a case failed; 2 wrong usage or input.
 
@@ -10,7 +12,9 @@ mod bbob;
 mod build;
 mod cache;
 mod constrained;
+mod choice;
 mod data;
+mod dqn;
 mod openmetrics;
 mod optimiser;
 mod progress;
@@ -56,6 +60,10 @@ enum Choice {
     TuneNoisy(tune_noisy::Arguments),
     /// How often a search breaks a constraint, and how much it finds within, on generated problems
     Constrained(constrained::Arguments),
+    /// What a deep Q-network learns on CartPole, Acrobot and MountainCar
+    Dqn(dqn::Arguments),
+    /// Whether a network that learned to choose among strategies beats the portfolio that did not
+    Choice(choice::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -94,6 +102,8 @@ fn main() -> ExitCode {
         Choice::Bbob(arguments) => bbob::run(&arguments),
         Choice::TuneNoisy(arguments) => tune_noisy::run(&arguments),
         Choice::Constrained(arguments) => constrained::run(&arguments),
+        Choice::Dqn(arguments) => dqn::run(&arguments),
+        Choice::Choice(arguments) => choice::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The outcome of a case.
@@ -27,9 +28,9 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// Opens the file, and reads what is in it. A line that is no outcome is what a run that was cut off has left; it is
-    /// passed over.
-    pub(crate) fn open(path: &Path) -> anyhow::Result<(Self, Vec<Outcome>)> {
+    /// Opens the file, and reads what is in it: outcomes of one type. A line that is no outcome is what a run that was cut off has
+    /// left, or another suite's; it is passed over.
+    pub(crate) fn open<T: DeserializeOwned>(path: &Path) -> anyhow::Result<(Self, Vec<T>)> {
         let context = || format!("cannot use the results file {}", path.display());
         let text = match fs::read(path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -44,7 +45,7 @@ impl Results {
         Ok((Self { path: path.to_path_buf(), file }, known))
     }
 
-    pub(crate) fn append(&mut self, outcome: &Outcome) -> anyhow::Result<()> {
+    pub(crate) fn append(&mut self, outcome: &impl Serialize) -> anyhow::Result<()> {
         let mut line = serde_json::to_vec(outcome)?;
         line.push(b'\n');
         self.file
@@ -77,11 +78,11 @@ mod tests {
         let whole = serde_json::to_string(&outcome("a")).unwrap();
         fs::write(&path, format!("{whole}\n{}", &whole[..whole.len() / 2])).unwrap();
 
-        let (mut results, known) = Results::open(&path).unwrap();
+        let (mut results, known) = Results::open::<Outcome>(&path).unwrap();
         assert_eq!(known.iter().map(|known| known.case.as_str()).collect::<Vec<_>>(), ["a"]);
         results.append(&outcome("b")).unwrap();
 
-        let (_, known) = Results::open(&path).unwrap();
+        let (_, known) = Results::open::<Outcome>(&path).unwrap();
         assert_eq!(known.iter().map(|known| known.case.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     }
 }
