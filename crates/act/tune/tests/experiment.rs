@@ -1,5 +1,7 @@
 //! Experiments and the account of their errors.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use kandela_algebra::verdict::Verdict;
 use kandela_tune::experiment::{
     Account, AccountError, Arm, Decision, Design, Experiment, ExperimentError, Phase, Plan, Slice,
