@@ -1,5 +1,7 @@
 //! Experiments and the account of their errors.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use kandela_algebra::verdict::Verdict;
 use kandela_tune::experiment::{
     Account, AccountError, Arm, Decision, Design, Experiment, ExperimentError, Phase, Plan, Slice,
@@ -282,6 +284,26 @@ proptest! {
             prop_assert!(account.left() >= 0.0 && (account.left() + spent - account.budget()).abs() < 1e-12);
         }
     }
+}
+
+#[test]
+fn among_true_gains_a_budget_still_bounds_any_mistake() {
+    let errs = |run: &u64| {
+        let mut account = Account::new(0.3, 6).unwrap();
+        (0..6).any(|proposal| {
+            let (name, gain) = (format!("{proposal}"), if proposal % 2 == 0 { 0.2 } else { 0.0 });
+            let stake = account.open(&name).unwrap();
+            let seed = 6 * run + proposal;
+            let mut experiment = Experiment::new(switchback(), stake, seed).unwrap();
+            self::run(&mut experiment, noisy(seed, gain));
+            let promoted = experiment.verdict() == Verdict::Holds;
+            account.settle(&name, experiment.capital(), promoted).unwrap();
+            promoted && gain <= 0.0
+        })
+    };
+    let wrong = (0..60).filter(errs).count();
+    // 60 tosses at 0.3 give 18; three standard deviations are 11.
+    assert!(wrong <= 29, "{wrong} of 60");
 }
 
 #[test]

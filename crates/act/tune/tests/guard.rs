@@ -1,5 +1,7 @@
 //! Guards within one trial.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use kandela_algebra::verdict::Verdict;

@@ -122,8 +122,7 @@ impl Blocks {
         let (order, halves) = (self.order, self.halves);
         self.drop_current();
         self.ended += 1;
-        let outcome = self.judge(plan, order, &halves);
-        outcome
+        self.judge(plan, order, &halves)
     }
 
     /// Leaves the block that is under way; the next slice begins another.
