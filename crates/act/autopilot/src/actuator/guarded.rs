@@ -41,6 +41,8 @@ struct Dog {
     /// Has it killed, when it does not answer.
     hung: Arc<Notify>,
     lapses: Option<Instant>,
+    /// How many orders it was given.
+    orders_given: u64,
 }
 
 impl Guarded {
@@ -115,11 +117,11 @@ impl Guarded {
         if place.is_none() {
             let mut dog = Dog::start(&self.watch, &self.folder, self.settings.target())?;
             let open = What::Open(Box::new(self.config.clone()));
-            self.answered(&mut dog, Order { epoch: epoch.0, what: open }, knob).await?;
+            self.answered(&mut dog, epoch, open, knob).await?;
             *place = Some(dog);
         }
         let Some(dog) = place.as_mut() else { return Ok(()) };
-        let answered = self.answered(dog, Order { epoch: epoch.0, what }, knob).await;
+        let answered = self.answered(dog, epoch, what, knob).await;
         if answered.is_ok() && lapses.is_some() {
             dog.lapses = lapses.map(|time| Instant::now() + time);
         }
@@ -129,20 +131,32 @@ impl Guarded {
         answered
     }
 
-    async fn answered(&self, dog: &mut Dog, order: Order, knob: &str) -> Result<(), ActuateError> {
+    /// Gives an order and waits for its answer. A caller who stops waiting changes nothing but that: the watchdog goes on, and the
+    /// next order's answer is told from this one's.
+    async fn answered(
+        &self,
+        dog: &mut Dog,
+        epoch: Epoch,
+        what: What,
+        knob: &str,
+    ) -> Result<(), ActuateError> {
         let target = self.settings.target();
+        dog.orders_given += 1;
+        let number = dog.orders_given;
+        let opens = matches!(what, What::Open(_));
+        let order = Order { number, epoch: epoch.0, what };
         let mut line = serde_json::to_string(&order).map_err(|e| self.unguarded(e.to_string()))?;
         line.push('\n');
-        if !matches!(order.what, What::Open(_)) {
+        if !opens {
             dog.holds.store(true, Ordering::Release);
         }
         // Where this fails the watchdog is gone, which the end of its answers says better.
         let _ = dog.orders.write_all(line.as_bytes()).await;
-        let answer = match tokio::time::timeout(self.watch.patience, dog.answers.recv()).await {
+        let answer = match tokio::time::timeout(self.watch.patience, dog.answer(number)).await {
             Ok(answer) => answer,
             Err(_) => {
                 dog.hung.notify_one();
-                dog.answers.recv().await
+                dog.answer(number).await
             }
         };
         match answer.map(|answer| answer.what) {
@@ -227,12 +241,28 @@ impl Dog {
         let keeper =
             Keeper { watch: watch.clone(), folder: folder.clone(), holds: holds.clone(), hung: hung.clone() };
         tokio::spawn(keeper.keep(child, out, sender));
-        Ok(Dog { orders, answers, holds, hung, lapses: None })
+        Ok(Dog { orders, answers, holds, hung, lapses: None, orders_given: 0 })
     }
 
-    /// Whether it is there, and holds something.
+    /// Whether it is there, and holds something. Answers for which nobody waited are dropped.
     fn is_alive(&mut self) -> bool {
-        matches!(self.answers.try_recv(), Err(mpsc::error::TryRecvError::Empty))
+        loop {
+            match self.answers.try_recv() {
+                Ok(answer) if answer.held => {}
+                Err(mpsc::error::TryRecvError::Empty) => return true,
+                Ok(_) | Err(mpsc::error::TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// The answer to order `number`, or what it said unasked.
+    async fn answer(&mut self, number: u64) -> Option<Answer> {
+        loop {
+            let answer = self.answers.recv().await?;
+            if answer.number == number || answer.number == 0 {
+                return Some(answer);
+            }
+        }
     }
 }
 

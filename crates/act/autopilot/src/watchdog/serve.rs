@@ -48,11 +48,11 @@ async fn serve_noting(path: &Path) -> Result<(), String> {
         Ok(dog) => dog,
         Err(fault) => {
             let tries_on = matches!(fault, Fault::Unguarded(_)) && folder.is_free()?;
-            say(false, Said::Fault(fault));
+            say(order.number, false, Said::Fault(fault));
             return if tries_on { go_back_from_disk(path).await } else { Ok(()) };
         }
     };
-    say(false, Said::Done);
+    say(order.number, false, Said::Done);
     let mut look = tokio::time::interval(LOOK);
     let cause = loop {
         let deadline = dog.deadline;
@@ -83,7 +83,7 @@ async fn serve_noting(path: &Path) -> Result<(), String> {
     match dog.held.take() {
         Some(inverse) => {
             let report = go_back(&folder, dog.settings.as_ref(), &inverse, cause).await?;
-            say(false, Said::WentBack(report));
+            say(0, false, Said::WentBack(report));
             Ok(())
         }
         None => Ok(()),
@@ -167,6 +167,8 @@ struct Dog {
     settings: Box<dyn Settings>,
     target: TargetConfig,
     epoch: u64,
+    /// The order that is being obeyed.
+    number: u64,
     held: Option<Inverse>,
     deadline: Option<Instant>,
 }
@@ -191,7 +193,16 @@ async fn open(folder: &Folder, target: TargetConfig, epoch: u64) -> Result<Dog, 
         folder.keep(None).map_err(Fault::Unguarded)?;
     }
     let settings = target.settings().map_err(|e| Fault::Unguarded(e.to_string()))?;
-    Ok(Dog { folder: folder.clone(), _lock: lock, settings, target, epoch, held: None, deadline: None })
+    Ok(Dog {
+        folder: folder.clone(),
+        _lock: lock,
+        settings,
+        target,
+        epoch,
+        number: 0,
+        held: None,
+        deadline: None,
+    })
 }
 
 /// The lock, from whoever of an older epoch has it.
@@ -228,6 +239,7 @@ async fn take_over(folder: &Folder, epoch: u64) -> Result<File, Fault> {
 
 impl Dog {
     async fn obey(&mut self, order: Order) -> Next {
+        self.number = order.number;
         if order.epoch < self.epoch {
             return self.answer(Some(Fault::Stale { offered: order.epoch, seen: self.epoch }));
         }
@@ -257,7 +269,7 @@ impl Dog {
                     self.answer(Some(Fault::Failed(format!("{reason}; the confirmed values are back"))))
                 }
                 Err(error) => {
-                    say(true, Said::Fault(Fault::Unknown(format!("{reason}; {error}"))));
+                    say(self.number, true, Said::Fault(Fault::Unknown(format!("{reason}; {error}"))));
                     Next::GoBack(Cause::HalfWay)
                 }
             },
@@ -266,7 +278,7 @@ impl Dog {
     }
 
     fn answer(&self, fault: Option<Fault>) -> Next {
-        say(self.held.is_some(), fault.map_or(Said::Done, Said::Fault));
+        say(self.number, self.held.is_some(), fault.map_or(Said::Done, Said::Fault));
         if self.held.is_some() { Next::GoOn } else { Next::End }
     }
 
@@ -393,8 +405,8 @@ fn lines_of_stdin() -> mpsc::Receiver<String> {
 }
 
 /// Tells the manager, which may be gone.
-fn say(held: bool, what: Said) {
-    let Ok(line) = serde_json::to_string(&Answer { held, what }) else { return };
+fn say(number: u64, held: bool, what: Said) {
+    let Ok(line) = serde_json::to_string(&Answer { number, held, what }) else { return };
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
