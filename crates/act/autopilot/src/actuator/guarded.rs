@@ -23,6 +23,10 @@ use crate::watchdog::{Folder, Watch, go_back_from_disk};
 /// How long a start waits for what a crash left to be taken back.
 const AT_START: Duration = Duration::from_secs(30);
 
+/// How long a start waits for another's watchdog, which may be about to end, or about to go back for a manager that is gone.
+const DYING: Duration = Duration::from_secs(3);
+const BETWEEN: Duration = Duration::from_millis(20);
+
 /// A system whose leases a watchdog keeps. It starts one when there is something to hold, which ends when all is confirmed or back.
 pub struct Guarded {
     settings: Box<dyn Settings>,
@@ -46,8 +50,9 @@ struct Dog {
 }
 
 impl Guarded {
-    /// The system that `config` describes. What a crash left on disk is taken back first, unless a watchdog is alive to do so. Where
-    /// the system does not let it within half a minute, a watchdog goes on trying, and nothing can be applied until it is done.
+    /// The system that `config` describes. What a crash left on disk is taken back first; a watchdog of another manager that is
+    /// alive is left to that one, until a newer epoch is applied or reverted. Where the system does not let it within half a
+    /// minute, a watchdog goes on trying, and nothing can be applied until it is done.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -57,8 +62,13 @@ impl Guarded {
         let guarded =
             Guarded { settings, config: config.clone(), watch: watch.clone(), folder, dog: Mutex::new(None) };
         guarded.folder.create().map_err(|e| guarded.unguarded(e))?;
-        if guarded.inverse()?.is_some() && guarded.folder.is_free().map_err(|e| guarded.unguarded(e))? {
-            recover(&guarded.watch, &guarded.folder, AT_START.min(watch.patience)).await;
+        let began = Instant::now();
+        while guarded.inverse()?.is_some() && began.elapsed() < DYING {
+            if guarded.folder.is_free().map_err(|e| guarded.unguarded(e))? {
+                recover(&guarded.watch, &guarded.folder, AT_START.min(watch.patience)).await;
+                break;
+            }
+            tokio::time::sleep(BETWEEN).await;
         }
         Ok(guarded)
     }
@@ -320,8 +330,13 @@ async fn recover(watch: &Watch, folder: &Folder, patience: Duration) {
             false
         }
     };
-    if !went_back && let Err(error) = go_back_from_disk(folder.path()).await {
-        tracing::error!(error, "what was held can't be taken back");
+    if went_back {
+        return;
+    }
+    match tokio::time::timeout(patience, go_back_from_disk(folder.path())).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(error, "what was held can't be taken back"),
+        Err(_) => tracing::error!("what was held can't be taken back yet"),
     }
 }
 
