@@ -267,3 +267,17 @@ fn a_target_that_is_away_is_taken_back_when_it_comes_back() {
     common::send(redis.server.0.id() as i32, rustix::process::Signal::CONT);
     until("goes back", Duration::from_secs(15), || redis.parameter("maxmemory") == "0" && !it.is_pending());
 }
+
+#[test]
+fn a_watchdog_whose_target_never_comes_back_ends_when_its_file_is_removed() {
+    let Some(redis) = Redis::start() else { return };
+    let it = redis.described();
+    let mut manager = it.hold(r#"{"maxmemory": 11000000}"#, 60.0, 1);
+    drop(redis);
+    manager.kill();
+    let told = || !watchdog::reports(&it.watch().folder, "it").expect("readable").is_empty();
+    until("the failure is told", Duration::from_secs(5), told);
+    assert!(it.is_pending() && it.living_watchdog().is_some());
+    std::fs::remove_file(it.of_target("inverse.json")).expect("removed");
+    until("the watchdog has ended", Duration::from_secs(8), || it.living_watchdog().is_none());
+}

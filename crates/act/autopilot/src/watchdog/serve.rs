@@ -130,6 +130,9 @@ async fn go_back(
     let mut wait = RETRY.0;
     let mut failed = false;
     let told = loop {
+        if failed && folder.inverse()?.is_none() {
+            return Err("what to go back to was removed by hand while the target was away".to_owned());
+        }
         let error = match settings.restore(&inverse.texts()).await {
             Ok(()) => break None,
             // Somebody else has taken the field since, and decides what it is.
