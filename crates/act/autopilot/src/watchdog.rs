@@ -44,7 +44,7 @@ impl Watch {
 }
 
 /// What the watchdog process runs: serves the one who started it, over standard input and output, until nothing is held or nobody is
-/// there. `arguments` is the target's folder. The only program that calls this is one that does nothing else.
+/// there. `arguments` is the target's folder. It makes a runtime of its own, so it is called outside of one.
 ///
 /// Ends with success when all that it held is confirmed or restored.
 pub fn main(arguments: &[OsString]) -> ExitCode {

@@ -14,7 +14,7 @@ use common::{Described, Process, find, free_port, kill_at_every_step, skip, unti
 const LONG: Lease = Lease::For(Duration::from_secs(30));
 
 struct Redis {
-    _server: Process,
+    server: Process,
     port: u16,
     cli: std::path::PathBuf,
     _folder: tempfile::TempDir,
@@ -33,7 +33,7 @@ impl Redis {
             .arg(folder.path())
             .stdout(Stdio::null())
             .spawn();
-        let redis = Redis { _server: Process(child.expect("starts")), port, cli, _folder: folder };
+        let redis = Redis { server: Process(child.expect("starts")), port, cli, _folder: folder };
         until("Redis answers", Duration::from_secs(10), || redis.cli(&["ping"]) == "PONG");
         Some(redis)
     }
@@ -51,6 +51,7 @@ impl Redis {
         Described::new(&format!(
             "redis:
   address: 127.0.0.1:{}
+  timeout_s: 1
   knobs:
     maxmemory: {{type: int, min: 0, max: 1000000000}}
     hz: {{type: int, min: 1, max: 1000, step_cap: {{factor: 4}}}}
@@ -215,4 +216,68 @@ async fn what_a_watchdog_did_is_told_once_to_the_next_manager() {
     assert_eq!(reports[0].restored["maxmemory"], kandela_model::WireValue::Int(0));
     watchdog::settle(&folder, &reports[0]).expect("removed");
     assert!(watchdog::reports(&folder, "it").expect("readable").is_empty());
+}
+
+#[tokio::test]
+async fn without_a_watchdog_nothing_is_changed_and_what_a_crash_left_is_taken_back_all_the_same() {
+    let Some(redis) = Redis::start() else { return };
+    let it = redis.described();
+    let mut manager = it.hold(r#"{"maxmemory": 11000000}"#, 60.0, 1);
+    common::send(manager.0.id() as i32, rustix::process::Signal::STOP);
+    common::send(it.watchdog(), rustix::process::Signal::KILL);
+    until("it is dead", Duration::from_secs(3), || it.living_watchdog().is_none());
+    manager.kill();
+    assert!(it.is_pending());
+
+    let mut watch = it.watch();
+    watch.program = vec!["/no/such/program".into()];
+    let targets = kandela_autopilot::actuator::config::targets_from_yaml(&it.text).expect("a target");
+    let actuator = targets[0].open(&watch).await.expect("opens");
+    assert_eq!(redis.parameter("maxmemory"), "0");
+    let error =
+        actuator.apply(&values(&[("hz", whole(20))]), Epoch(2), LONG).await.expect_err("nobody to hold it");
+    assert!(matches!(error, ActuateError::Unguarded { .. }), "{error}");
+    assert_eq!(redis.parameter("hz"), "10");
+}
+
+#[test]
+fn a_watchdog_that_is_told_to_end_goes_back_first() {
+    let Some(redis) = Redis::start() else { return };
+    let it = redis.described();
+    let mut manager = it.hold(r#"{"maxmemory": 11000000}"#, 60.0, 1);
+    common::send(it.watchdog(), rustix::process::Signal::TERM);
+    until("goes back", Duration::from_secs(5), || redis.parameter("maxmemory") == "0" && !it.is_pending());
+    manager.kill();
+    let reports = watchdog::reports(&it.watch().folder, "it").expect("readable");
+    assert_eq!(reports[0].cause, Cause::ToldToEnd);
+}
+
+#[test]
+fn a_target_that_is_away_is_taken_back_when_it_comes_back() {
+    let Some(redis) = Redis::start() else { return };
+    let it = redis.described();
+    let mut manager = it.hold(r#"{"maxmemory": 11000000}"#, 60.0, 1);
+    // It neither answers nor forgets.
+    common::send(redis.server.0.id() as i32, rustix::process::Signal::STOP);
+    manager.kill();
+    until("the failure is told", Duration::from_secs(15), || {
+        let reports = watchdog::reports(&it.watch().folder, "it").expect("readable");
+        reports.iter().any(|report| report.error.is_some())
+    });
+    common::send(redis.server.0.id() as i32, rustix::process::Signal::CONT);
+    until("goes back", Duration::from_secs(15), || redis.parameter("maxmemory") == "0" && !it.is_pending());
+}
+
+#[test]
+fn a_watchdog_whose_target_never_comes_back_ends_when_its_file_is_removed() {
+    let Some(redis) = Redis::start() else { return };
+    let it = redis.described();
+    let mut manager = it.hold(r#"{"maxmemory": 11000000}"#, 60.0, 1);
+    drop(redis);
+    manager.kill();
+    let told = || !watchdog::reports(&it.watch().folder, "it").expect("readable").is_empty();
+    until("the failure is told", Duration::from_secs(5), told);
+    assert!(it.is_pending() && it.living_watchdog().is_some());
+    std::fs::remove_file(it.of_target("inverse.json")).expect("removed");
+    until("the watchdog has ended", Duration::from_secs(8), || it.living_watchdog().is_none());
 }

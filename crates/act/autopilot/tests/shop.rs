@@ -164,6 +164,13 @@ async fn knobs_are_turned_in_every_process_that_has_them_and_go_back_by_themselv
         });
     }
 
+    // One process is gone: the others go back all the same.
+    actuator.apply(&values(&[(WORKERS, whole(2))]), Epoch(3), LONG).await.expect("are turned");
+    let gone = http(&[format!("http://127.0.0.1:{}", free_port()), urls[1].clone(), urls[2].clone()]);
+    let error = gone.open().await.revert(&[WORKERS.to_owned()], Epoch(3)).await.expect_err("one is gone");
+    assert!(matches!(error, ActuateError::Unreachable { .. }), "{error}");
+    assert_eq!([0, 1].map(|replica| shop.knob("checkout", replica, WORKERS)), [json!(1), json!(1)]);
+
     // The canary's share of the traffic, which a watchdog holds.
     let canary = shop.url("checkout", 1).replace("http://", "");
     let split = Described::new(&format!(

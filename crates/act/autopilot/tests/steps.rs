@@ -5,9 +5,10 @@ mod common;
 use std::fs;
 use std::time::Duration;
 
+use kandela_model::{Epoch, Lease};
 use rustix::process::Signal;
 
-use common::{Described, Process, send, until};
+use common::{Described, Process, send, until, values, whole};
 
 /// Within which all must be as it was: the lease, the command's own time, and a little.
 const SOON: Duration = Duration::from_secs(5);
@@ -133,4 +134,19 @@ fn a_second_manager_of_the_same_epoch_is_refused_and_changes_nothing() {
     assert_eq!(slow.read("count"), "2");
     first.kill();
     slow.settle(&mut first, "the first one's value is taken back");
+}
+
+#[tokio::test]
+async fn an_order_whose_asker_stops_waiting_is_carried_out_and_the_next_one_gets_its_own_answer() {
+    let slow = Slow::new();
+    let actuator = slow.it.open().await;
+    let lease = Lease::For(Duration::from_secs(20));
+    let two = values(&[("count", whole(2))]);
+    let waited =
+        tokio::time::timeout(Duration::from_millis(100), actuator.apply(&two, Epoch(1), lease)).await;
+    assert!(waited.is_err(), "it takes longer than that");
+    actuator.apply(&values(&[("count", whole(3))]), Epoch(1), lease).await.expect("is set");
+    assert_eq!(slow.read("stage"), "done 3", "answered when it was done, not when the first one was");
+    actuator.revert(&["count".to_owned()], Epoch(1)).await.expect("goes back");
+    assert!(slow.is_back());
 }

@@ -23,6 +23,10 @@ use crate::watchdog::{Folder, Watch, go_back_from_disk};
 /// How long a start waits for what a crash left to be taken back.
 const AT_START: Duration = Duration::from_secs(30);
 
+/// How long a start waits for another's watchdog, which may be about to end, or about to go back for a manager that is gone.
+const DYING: Duration = Duration::from_secs(3);
+const BETWEEN: Duration = Duration::from_millis(20);
+
 /// A system whose leases a watchdog keeps. It starts one when there is something to hold, which ends when all is confirmed or back.
 pub struct Guarded {
     settings: Box<dyn Settings>,
@@ -41,11 +45,14 @@ struct Dog {
     /// Has it killed, when it does not answer.
     hung: Arc<Notify>,
     lapses: Option<Instant>,
+    /// How many orders it was given.
+    orders_given: u64,
 }
 
 impl Guarded {
-    /// The system that `config` describes. What a crash left on disk is taken back first, unless a watchdog is alive to do so. Where
-    /// the system does not let it within half a minute, a watchdog goes on trying, and nothing can be applied until it is done.
+    /// The system that `config` describes. What a crash left on disk is taken back first; a watchdog of another manager that is
+    /// alive is left to that one, until a newer epoch is applied or reverted. Where the system does not let it within half a
+    /// minute, a watchdog goes on trying, and nothing can be applied until it is done.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -55,8 +62,13 @@ impl Guarded {
         let guarded =
             Guarded { settings, config: config.clone(), watch: watch.clone(), folder, dog: Mutex::new(None) };
         guarded.folder.create().map_err(|e| guarded.unguarded(e))?;
-        if guarded.inverse()?.is_some() && guarded.folder.is_free().map_err(|e| guarded.unguarded(e))? {
-            recover(&guarded.watch, &guarded.folder, AT_START.min(watch.patience)).await;
+        let began = Instant::now();
+        while guarded.inverse()?.is_some() && began.elapsed() < DYING {
+            if guarded.folder.is_free().map_err(|e| guarded.unguarded(e))? {
+                recover(&guarded.watch, &guarded.folder, AT_START.min(watch.patience)).await;
+                break;
+            }
+            tokio::time::sleep(BETWEEN).await;
         }
         Ok(guarded)
     }
@@ -115,11 +127,11 @@ impl Guarded {
         if place.is_none() {
             let mut dog = Dog::start(&self.watch, &self.folder, self.settings.target())?;
             let open = What::Open(Box::new(self.config.clone()));
-            self.answered(&mut dog, Order { epoch: epoch.0, what: open }, knob).await?;
+            self.answered(&mut dog, epoch, open, knob).await?;
             *place = Some(dog);
         }
         let Some(dog) = place.as_mut() else { return Ok(()) };
-        let answered = self.answered(dog, Order { epoch: epoch.0, what }, knob).await;
+        let answered = self.answered(dog, epoch, what, knob).await;
         if answered.is_ok() && lapses.is_some() {
             dog.lapses = lapses.map(|time| Instant::now() + time);
         }
@@ -129,20 +141,32 @@ impl Guarded {
         answered
     }
 
-    async fn answered(&self, dog: &mut Dog, order: Order, knob: &str) -> Result<(), ActuateError> {
+    /// Gives an order and waits for its answer. A caller who stops waiting changes nothing but that: the watchdog goes on, and the
+    /// next order's answer is told from this one's.
+    async fn answered(
+        &self,
+        dog: &mut Dog,
+        epoch: Epoch,
+        what: What,
+        knob: &str,
+    ) -> Result<(), ActuateError> {
         let target = self.settings.target();
+        dog.orders_given += 1;
+        let number = dog.orders_given;
+        let opens = matches!(what, What::Open(_));
+        let order = Order { number, epoch: epoch.0, what };
         let mut line = serde_json::to_string(&order).map_err(|e| self.unguarded(e.to_string()))?;
         line.push('\n');
-        if !matches!(order.what, What::Open(_)) {
+        if !opens {
             dog.holds.store(true, Ordering::Release);
         }
         // Where this fails the watchdog is gone, which the end of its answers says better.
         let _ = dog.orders.write_all(line.as_bytes()).await;
-        let answer = match tokio::time::timeout(self.watch.patience, dog.answers.recv()).await {
+        let answer = match tokio::time::timeout(self.watch.patience, dog.answer(number)).await {
             Ok(answer) => answer,
             Err(_) => {
                 dog.hung.notify_one();
-                dog.answers.recv().await
+                dog.answer(number).await
             }
         };
         match answer.map(|answer| answer.what) {
@@ -227,12 +251,28 @@ impl Dog {
         let keeper =
             Keeper { watch: watch.clone(), folder: folder.clone(), holds: holds.clone(), hung: hung.clone() };
         tokio::spawn(keeper.keep(child, out, sender));
-        Ok(Dog { orders, answers, holds, hung, lapses: None })
+        Ok(Dog { orders, answers, holds, hung, lapses: None, orders_given: 0 })
     }
 
-    /// Whether it is there, and holds something.
+    /// Whether it is there, and holds something. Answers for which nobody waited are dropped.
     fn is_alive(&mut self) -> bool {
-        matches!(self.answers.try_recv(), Err(mpsc::error::TryRecvError::Empty))
+        loop {
+            match self.answers.try_recv() {
+                Ok(answer) if answer.held => {}
+                Err(mpsc::error::TryRecvError::Empty) => return true,
+                Ok(_) | Err(mpsc::error::TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// The answer to order `number`, or what it said unasked.
+    async fn answer(&mut self, number: u64) -> Option<Answer> {
+        loop {
+            let answer = self.answers.recv().await?;
+            if answer.number == number || answer.number == 0 {
+                return Some(answer);
+            }
+        }
     }
 }
 
@@ -290,8 +330,13 @@ async fn recover(watch: &Watch, folder: &Folder, patience: Duration) {
             false
         }
     };
-    if !went_back && let Err(error) = go_back_from_disk(folder.path()).await {
-        tracing::error!(error, "what was held can't be taken back");
+    if went_back {
+        return;
+    }
+    match tokio::time::timeout(patience, go_back_from_disk(folder.path())).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(error, "what was held can't be taken back"),
+        Err(_) => tracing::error!("what was held can't be taken back yet"),
     }
 }
 

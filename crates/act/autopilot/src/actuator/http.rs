@@ -170,6 +170,37 @@ impl HttpKnobs {
         if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
     }
 
+    async fn revert_one(&self, process: &Url, knobs: &[String], epoch: Epoch) -> Result<(), ActuateError> {
+        let leased = |state: &KnobState| state.hold.lapses_in.is_some() && knobs.contains(&state.spec.name);
+        let lapse = |state: &KnobState| {
+            change(state, KnobAction::Set((&state.value).into(), Lease::For(AT_ONCE)), epoch)
+        };
+        let states = self.states(process).await?;
+        let changes: Vec<KnobChange> = states.iter().filter(|state| leased(state)).map(lapse).collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        if let Some(state) = states.iter().find(|state| leased(state) && epoch < state.hold.seen) {
+            let (knob, seen) = (state.spec.name.clone(), state.hold.seen);
+            let error = KnobError::StaleEpoch { knob, offered: epoch, seen };
+            return Err(ActuateError::Refused { target: self.target.clone(), error });
+        }
+        self.put(process, &changes).await.map_err(|fault| match fault {
+            Fault::Refused(refusal) => self.refusal(refusal, process),
+            Fault::Unreachable(what) => ActuateError::unreachable(&self.target, what),
+            Fault::Unknown(what) => ActuateError::unknown(&self.target, what),
+        })?;
+        let began = Instant::now();
+        while let Some(held) = self.states(process).await?.into_iter().find(leased) {
+            if began.elapsed() >= self.timeout {
+                let what = format!("{process}: {} is still held under a lease", held.spec.name);
+                return Err(ActuateError::unknown(&self.target, what));
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
+        Ok(())
+    }
+
     fn refusal(&self, refusal: Refusal, process: &Url) -> ActuateError {
         match refusal.knob {
             Some(knob) => ActuateError::refused(&self.target, &knob, refusal.error),
@@ -221,34 +252,15 @@ impl Actuator for HttpKnobs {
         Ok(())
     }
 
+    /// A process that can't be reached keeps none of the others from going back.
     async fn revert(&self, knobs: &[String], epoch: Epoch) -> Result<(), ActuateError> {
-        let leased = |state: &KnobState| state.hold.lapses_in.is_some() && knobs.contains(&state.spec.name);
-        for (process, states) in self.all().await? {
-            let back = |state: &KnobState| {
-                change(state, KnobAction::Set((&state.value).into(), Lease::For(AT_ONCE)), epoch)
-            };
-            let changes: Vec<KnobChange> = states.iter().filter(|state| leased(state)).map(back).collect();
-            if changes.is_empty() {
-                continue;
+        let mut first = None;
+        for process in &self.processes {
+            if let Err(error) = self.revert_one(process, knobs, epoch).await {
+                first.get_or_insert(error);
             }
-            self.put(process, &changes).await.map_err(|fault| match fault {
-                Fault::Refused(refusal) => self.refusal(refusal, process),
-                Fault::Unreachable(what) => ActuateError::unreachable(&self.target, what),
-                Fault::Unknown(what) => ActuateError::unknown(&self.target, what),
-            })?;
         }
-        let began = Instant::now();
-        loop {
-            let all = self.all().await?;
-            let Some(held) = all.iter().flat_map(|(_, states)| states).find(|state| leased(state)) else {
-                return Ok(());
-            };
-            if began.elapsed() >= self.timeout {
-                let what = format!("{} is still held under a lease", held.spec.name);
-                return Err(ActuateError::unknown(&self.target, what));
-            }
-            tokio::time::sleep(BETWEEN).await;
-        }
+        first.map_or(Ok(()), Err)
     }
 }
 

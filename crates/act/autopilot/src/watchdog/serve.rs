@@ -22,6 +22,8 @@ const TRY: Duration = Duration::from_millis(50);
 const HAND_OVER: Duration = Duration::from_secs(120);
 /// The same where the other one is of the same epoch, and so is not asked to.
 const SAME_EPOCH: Duration = Duration::from_secs(3);
+/// How long one that was told to end tries to go back first.
+const PARTING: Duration = Duration::from_secs(30);
 /// Between attempts to go back, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -40,7 +42,7 @@ async fn serve_noting(path: &Path) -> Result<(), String> {
     let order = match first.map(|line| read_order(&line)) {
         Some(Ok(order)) => order,
         Some(Err(error)) => return Err(error),
-        None => return go_back_from_disk(path).await,
+        None => return go_back_noting(path, Some(&mut signals)).await,
     };
     let What::Open(target) = order.what else { return Err("the first order is to open a target".to_owned()) };
     let opened = open(&folder, *target, order.epoch).await;
@@ -48,11 +50,11 @@ async fn serve_noting(path: &Path) -> Result<(), String> {
         Ok(dog) => dog,
         Err(fault) => {
             let tries_on = matches!(fault, Fault::Unguarded(_)) && folder.is_free()?;
-            say(false, Said::Fault(fault));
-            return if tries_on { go_back_from_disk(path).await } else { Ok(()) };
+            say(order.number, false, Said::Fault(fault));
+            return if tries_on { go_back_noting(path, Some(&mut signals)).await } else { Ok(()) };
         }
     };
-    say(false, Said::Done);
+    say(order.number, false, Said::Done);
     let mut look = tokio::time::interval(LOOK);
     let cause = loop {
         let deadline = dog.deadline;
@@ -82,8 +84,8 @@ async fn serve_noting(path: &Path) -> Result<(), String> {
     };
     match dog.held.take() {
         Some(inverse) => {
-            let report = go_back(&folder, dog.settings.as_ref(), &inverse, cause).await?;
-            say(false, Said::WentBack(report));
+            let report = go_back(&folder, dog.settings.as_ref(), &inverse, cause, Some(&mut signals)).await?;
+            say(0, false, Said::WentBack(report));
             Ok(())
         }
         None => Ok(()),
@@ -92,10 +94,10 @@ async fn serve_noting(path: &Path) -> Result<(), String> {
 
 /// Goes back to what lies on disk, if anything does, once no other watchdog is at it.
 pub(crate) async fn go_back_from_disk(path: &Path) -> Result<(), String> {
-    NOTED_IN.scope(Folder::of(path).running(), go_back_noting(path)).await
+    NOTED_IN.scope(Folder::of(path).running(), go_back_noting(path, None)).await
 }
 
-async fn go_back_noting(path: &Path) -> Result<(), String> {
+async fn go_back_noting(path: &Path, signals: Option<&mut Signals>) -> Result<(), String> {
     let folder = Folder::of(path);
     let began = Instant::now();
     let _lock = loop {
@@ -113,20 +115,24 @@ async fn go_back_noting(path: &Path) -> Result<(), String> {
     let Some(inverse) = folder.inverse()? else { return Ok(()) };
     wait_for_orphan(&folder.running()).await?;
     let settings = inverse.target.settings().map_err(|e| e.to_string())?;
-    go_back(&folder, settings.as_ref(), &inverse, Cause::FoundOnDisk).await.map(drop)
+    go_back(&folder, settings.as_ref(), &inverse, Cause::FoundOnDisk, signals).await.map(drop)
 }
 
-/// Goes back, however long it takes.
+/// Goes back, however long it takes; only a signal ends it before, and what is on disk is then left to the next start.
 async fn go_back(
     folder: &Folder,
     settings: &dyn Settings,
     inverse: &Inverse,
     cause: Cause,
+    mut signals: Option<&mut Signals>,
 ) -> Result<Report, String> {
     let since = Instant::now();
     let mut wait = RETRY.0;
     let mut failed = false;
     let told = loop {
+        if failed && folder.inverse()?.is_none() {
+            return Err("what to go back to was removed by hand while the target was away".to_owned());
+        }
         let error = match settings.restore(&inverse.texts()).await {
             Ok(()) => break None,
             // Somebody else has taken the field since, and decides what it is.
@@ -134,11 +140,23 @@ async fn go_back(
             Err(error) => error.to_string(),
         };
         if !failed {
-            // Told at the first time only: it may be hours until the target is back.
-            folder.report(&report(inverse, cause, since, Some(error)))?;
+            // Told at the first time only, as it may be hours until the target is back; where it can't be told, going back counts more.
+            let _ = folder.report(&report(inverse, cause, since, Some(error.clone())));
             failed = true;
         }
-        tokio::time::sleep(wait).await;
+        let told_to_end = async {
+            match &mut signals {
+                Some(signals) => signals.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::time::timeout(wait, told_to_end).await.is_ok();
+        // The signal that it goes back for has been heard; whoever sent it does not wait for ever.
+        if ended || (cause == Cause::ToldToEnd && since.elapsed() >= PARTING) {
+            return Err(format!(
+                "told to end before it could go back, which is left to the next start: {error}"
+            ));
+        }
         wait = (wait * 2).min(RETRY.1);
     };
     let report = report(inverse, cause, since, told);
@@ -167,6 +185,8 @@ struct Dog {
     settings: Box<dyn Settings>,
     target: TargetConfig,
     epoch: u64,
+    /// The order that is being obeyed.
+    number: u64,
     held: Option<Inverse>,
     deadline: Option<Instant>,
 }
@@ -191,7 +211,16 @@ async fn open(folder: &Folder, target: TargetConfig, epoch: u64) -> Result<Dog, 
         folder.keep(None).map_err(Fault::Unguarded)?;
     }
     let settings = target.settings().map_err(|e| Fault::Unguarded(e.to_string()))?;
-    Ok(Dog { folder: folder.clone(), _lock: lock, settings, target, epoch, held: None, deadline: None })
+    Ok(Dog {
+        folder: folder.clone(),
+        _lock: lock,
+        settings,
+        target,
+        epoch,
+        number: 0,
+        held: None,
+        deadline: None,
+    })
 }
 
 /// The lock, from whoever of an older epoch has it.
@@ -228,6 +257,7 @@ async fn take_over(folder: &Folder, epoch: u64) -> Result<File, Fault> {
 
 impl Dog {
     async fn obey(&mut self, order: Order) -> Next {
+        self.number = order.number;
         if order.epoch < self.epoch {
             return self.answer(Some(Fault::Stale { offered: order.epoch, seen: self.epoch }));
         }
@@ -257,7 +287,7 @@ impl Dog {
                     self.answer(Some(Fault::Failed(format!("{reason}; the confirmed values are back"))))
                 }
                 Err(error) => {
-                    say(true, Said::Fault(Fault::Unknown(format!("{reason}; {error}"))));
+                    say(self.number, true, Said::Fault(Fault::Unknown(format!("{reason}; {error}"))));
                     Next::GoBack(Cause::HalfWay)
                 }
             },
@@ -266,7 +296,7 @@ impl Dog {
     }
 
     fn answer(&self, fault: Option<Fault>) -> Next {
-        say(self.held.is_some(), fault.map_or(Said::Done, Said::Fault));
+        say(self.number, self.held.is_some(), fault.map_or(Said::Done, Said::Fault));
         if self.held.is_some() { Next::GoOn } else { Next::End }
     }
 
@@ -393,8 +423,8 @@ fn lines_of_stdin() -> mpsc::Receiver<String> {
 }
 
 /// Tells the manager, which may be gone.
-fn say(held: bool, what: Said) {
-    let Ok(line) = serde_json::to_string(&Answer { held, what }) else { return };
+fn say(number: u64, held: bool, what: Said) {
+    let Ok(line) = serde_json::to_string(&Answer { number, held, what }) else { return };
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

@@ -12,6 +12,8 @@ use crate::actuator::{ActuateError, TargetConfig};
 /// What the manager asks for.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
+    /// What its answer is told by: whoever asked may not have waited for it.
+    pub(crate) number: u64,
     pub(crate) epoch: u64,
     pub(crate) what: What,
 }
@@ -32,6 +34,8 @@ pub(crate) enum What {
 /// What the watchdog answers. It ends after an answer with which it holds nothing.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Answer {
+    /// That of the order; 0 where nobody asked.
+    pub(crate) number: u64,
     /// Whether there is something that a lapse would take back.
     pub(crate) held: bool,
     pub(crate) what: Said,
