@@ -36,8 +36,8 @@ const LEAST_SLOPE: f64 = 4.0;
 /// So many standard deviations two margins are brought together before their slope counts against a declared rate.
 const CHORD: f64 = 2.5;
 
-/// The part of the usual slope that a declared rate is at least. Where the process is right, the greatest slope is twice the usual one.
-const USUAL: f64 = 0.7;
+/// So much the logarithm of the likelihood falls, where slopes are held to a declared rate, before that counts against it.
+const UNLIKELY: f64 = 4.0;
 
 /// So many standard deviations a measurement is off at most, where nobody declared how much.
 const FARTHEST_OFF: f64 = 3.5;
@@ -55,14 +55,15 @@ fn belief(axes: usize) -> Belief {
 /// What is known of one constraint.
 #[derive(Debug)]
 pub(super) struct Certificate {
-    /// The unit of what follows, so that margins are about 1.
-    scale: f64,
+    /// On a scale on which margins are about 1.
     likeliest: Surface,
     cautious: Surface,
     beta: f64,
     /// Of the process where estimated, else of the measurements; the latter in the constraint's unit.
     envelope: Envelope<Slopes>,
     declared: bool,
+    /// A slope that the measurements make likely and the declared rate does not allow.
+    seen: Option<f64>,
 }
 
 /// What measurements say against a declared rate.
@@ -120,7 +121,8 @@ impl Certificate {
                 enveloped(Slopes(steepest.collect()), &scaled.points, believed)
             }
         };
-        Some(Certificate { scale, likeliest, cautious, beta, envelope, declared: rate.is_some() })
+        let seen = rate.and_then(|rate| likelier(&likeliest, &scaled, rate / scale)).map(|seen| seen * scale);
+        Some(Certificate { likeliest, cautious, beta, envelope, declared: rate.is_some(), seen })
     }
 
     /// The lowest margin that must be reckoned with at `point`, in a unit of its own; nothing is measured where it is below 0.
@@ -154,13 +156,26 @@ impl Certificate {
         if let Err(pair) = self.envelope.consistent() {
             return Some(Contradiction::Between(pair.low, pair.high, pair.excess));
         }
-        let rate = self.envelope.distance().0.first().copied().unwrap_or(0.0);
-        let seen = self.likeliest.steepest_chord(CHORD) * self.scale;
-        let usual =
-            self.likeliest.slopes().iter().map(|slope| slope * slope).sum::<f64>().sqrt() * self.scale;
-        let seen = seen.max(USUAL * usual);
-        (seen > rate).then_some(Contradiction::Seen(seen))
+        self.seen.map(Contradiction::Seen)
     }
+}
+
+/// A slope above `rate` that the readings make likelier than any that keeps to it: that of the steepest way between two of them, else the
+/// usual one of the process, if the process with as much slower changes or smaller ones explains them much worse.
+fn likelier(process: &Surface, readings: &Readings, rate: f64) -> Option<f64> {
+    let chord = process.steepest_chord(CHORD);
+    if chord > rate {
+        return Some(chord);
+    }
+    let usual = process.slopes().iter().map(|slope| slope * slope).sum::<f64>().sqrt();
+    if usual <= rate {
+        return None;
+    }
+    let (slower, smaller) = (usual / rate, rate / usual);
+    let others = [process.hyper().with_lengths(slower), process.hyper().with_amplitude(smaller)];
+    let explained = others.into_iter().filter_map(|hyper| Surface::given(readings, 0.0, hyper));
+    let best = explained.map(|other| other.log_likelihood()).fold(f64::NEG_INFINITY, f64::max);
+    (process.log_likelihood() - best > UNLIKELY).then_some(usual)
 }
 
 fn enveloped(
