@@ -74,7 +74,7 @@ impl Bound {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Alarm {
-    /// Two trials contradict what was declared of a constraint. Its certificates are estimated from here on.
+    /// Two trials contradict what was declared of a constraint. From here on the estimate must certify a point too.
     Contradicted {
         /// The constraint.
         constraint: String,
@@ -83,8 +83,8 @@ pub enum Alarm {
         /// By how much they lie farther apart than declared, in the constraint's unit.
         excess: f64,
     },
-    /// The trials together make it likely that the constraint changes faster than was declared. Its certificates are estimated from
-    /// here on.
+    /// The trials together make it likely that the constraint changes faster than was declared, if their errors are independent and
+    /// hardly ever as large as declared. From here on the estimate must certify a point too.
     Doubted {
         /// The constraint.
         constraint: String,
@@ -117,12 +117,12 @@ impl fmt::Display for Alarm {
             Alarm::Contradicted { constraint, trials: (low, high), excess } => write!(
                 f,
                 "constraint {constraint}: trials {low} and {high} lie {excess} farther apart than its declared rate and noise allow; \
-                 one of the two is wrong: raise it, or leave it out and have it estimated, as it is from here on"
+                 one of the two is wrong: raise it, or leave it out and have it estimated"
             ),
             Alarm::Doubted { constraint, declared, seen } => write!(
                 f,
                 "constraint {constraint}: it was declared to change by at most {declared} and seems to change by {seen}: raise \
-                 its rate, or leave it out and have it estimated, as it is from here on"
+                 its rate, or leave it out and have it estimated"
             ),
             Alarm::Unmet { constraint, margin } => write!(
                 f,
@@ -177,7 +177,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(12))]
+        #![proptest_config(ProptestConfig::with_cases(8))]
 
         #[test]
         fn no_trial_is_unsafe_where_rate_and_noise_are_truly_declared(
@@ -188,8 +188,8 @@ mod tests {
             let wave = |p: &[f64]| (4.0 * (way[0] * p[0] + way[1] * p[1])).sin() * slope / 4.0;
             let true_margin = |p: &[f64]| wave(p) - wave(&[0.2, 0.3]) + 0.3;
             let constraints = at_most(0.0, Some(slope), Some(0.05));
-            let study = Study::constrained(two_axes(), constraints, Strategy::Safe, Some(25), seed).expect("a study");
-            let (points, study) = run(study, |p| -p[0] - p[1], |p| true_margin(p) + 0.05 * (off + 40.0 * p[0]).sin());
+            let study = Study::constrained(two_axes(), constraints, Strategy::Safe, Some(20), seed).expect("a study");
+            let (points, study) = run(study, |p| -p[0] - p[1], |p| true_margin(p) + 0.05 * (off + 1e6 * (p[0] + 0.7 * p[1])).sin());
             for point in points {
                 prop_assert!(true_margin(&point) >= 0.0, "unsafe at {point:?}");
             }

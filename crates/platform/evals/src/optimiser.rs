@@ -44,7 +44,17 @@ impl Contender {
 
     /// Begins a search of `budget` trials, of which the objective is minimised.
     pub(crate) fn begin(&self, space: &Space, budget: usize, seed: u64) -> anyhow::Result<Optimiser> {
-        self.begin_constrained(space, Vec::new(), budget, seed)
+        match self {
+            Contender::Ours(strategy) => {
+                Ok(Optimiser::Ours(Study::new(space.clone(), *strategy, Some(budget), seed)))
+            }
+            Contender::Peer { command, strategy } => {
+                let mut peer = Peer::start(command, space.clone())?;
+                let header = json!({"space": space, "seed": seed, "budget": budget, "strategy": strategy});
+                peer.send(&header)?;
+                Ok(Optimiser::Peer(peer))
+            }
+        }
     }
 
     /// The same, where constraints are declared. A peer hears only whether they were kept.
@@ -60,12 +70,7 @@ impl Contender {
                 let study = Study::constrained(space.clone(), constraints, *strategy, Some(budget), seed)?;
                 Ok(Optimiser::Ours(study))
             }
-            Contender::Peer { command, strategy } => {
-                let mut peer = Peer::start(command, space.clone())?;
-                let header = json!({"space": space, "seed": seed, "budget": budget, "strategy": strategy});
-                peer.send(&header)?;
-                Ok(Optimiser::Peer(peer))
-            }
+            Contender::Peer { .. } => self.begin(space, budget, seed),
         }
     }
 }

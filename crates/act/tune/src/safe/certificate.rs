@@ -2,7 +2,8 @@
 //!
 //! **Declared**: the lower end of the envelope of the margins is 0 or more. Where the constraint is broken, a margin counts as 0, so
 //! the rate need only hold where it is kept: on the straight way from a point that keeps it to one that does not, the margin falls to
-//! 0 before it leaves what is kept.
+//! 0 before it leaves what is kept. Where trials speak against the rate, the estimate must agree too: a doubt that is wrong takes nothing
+//! from what was promised.
 //!
 //! **Estimated**: two estimates must both say so, and each is made cautious.
 //!
@@ -36,8 +37,8 @@ const LEAST_SLOPE: f64 = 4.0;
 /// So many standard deviations two margins are brought together before their slope counts against a declared rate.
 const CHORD: f64 = 2.5;
 
-/// The part of the usual slope that a declared rate is at least. Where the process is right, the greatest slope is twice the usual one.
-const USUAL: f64 = 0.7;
+/// So much the logarithm of the likelihood falls, where slopes are held to a declared rate, before that counts against it.
+const UNLIKELY: f64 = 4.0;
 
 /// So many standard deviations a measurement is off at most, where nobody declared how much.
 const FARTHEST_OFF: f64 = 3.5;
@@ -55,14 +56,18 @@ fn belief(axes: usize) -> Belief {
 /// What is known of one constraint.
 #[derive(Debug)]
 pub(super) struct Certificate {
-    /// The unit of what follows, so that margins are about 1.
-    scale: f64,
+    /// On a scale on which margins are about 1.
     likeliest: Surface,
     cautious: Surface,
     beta: f64,
-    /// Of the process where estimated, else of the measurements; the latter in the constraint's unit.
+    /// Of the process at the measured points.
     envelope: Envelope<Slopes>,
-    declared: bool,
+    /// Of the margins under the declared rate, in the constraint's unit.
+    declared: Option<Envelope<Slopes>>,
+    /// Whether the declared rate is enough.
+    trusted: bool,
+    /// A slope that the measurements make likely and the declared rate does not allow.
+    seen: Option<f64>,
 }
 
 /// What measurements say against a declared rate.
@@ -103,30 +108,31 @@ impl Certificate {
         // Few measurements leave the amplitude open, which widens the tails as Student's t does.
         let few = 1.0 + FEW / scaled.values.len() as f64;
         let beta = BETA * few * (worst / 3.0).max(1.0);
-        let rate = constraint.rate.filter(|_| trusted);
-        let envelope = match rate {
-            Some(rate) => {
-                let noise = constraint.noise.unwrap_or(FARTHEST_OFF * likeliest.hyper().noise() * scale);
-                let kept = margins.values.iter().map(|margin| (margin.max(0.0), noise));
-                enveloped(Slopes(vec![rate; axes]), &margins.points, kept)
-            }
-            None => {
-                let steepest =
-                    likeliest.slopes().into_iter().map(|slope| (STEEPEST * slope).max(LEAST_SLOPE));
-                let believed = scaled.points.iter().map(|point| {
-                    let (mean, deviation) = likeliest.at(point);
-                    (mean, BETA * deviation)
-                });
-                enveloped(Slopes(steepest.collect()), &scaled.points, believed)
-            }
-        };
-        Some(Certificate { scale, likeliest, cautious, beta, envelope, declared: rate.is_some() })
+        let steepest = likeliest.slopes().into_iter().map(|slope| (STEEPEST * slope).max(LEAST_SLOPE));
+        let believed = scaled.points.iter().map(|point| {
+            let (mean, deviation) = likeliest.at(point);
+            (mean, BETA * deviation)
+        });
+        let envelope = enveloped(Slopes(steepest.collect()), &scaled.points, believed);
+        let declared = constraint.rate.map(|rate| {
+            let noise = constraint.noise.unwrap_or(FARTHEST_OFF * likeliest.hyper().noise() * scale);
+            let kept = margins.values.iter().map(|margin| (margin.max(0.0), noise));
+            enveloped(Slopes(vec![rate; axes]), &margins.points, kept)
+        });
+        let trusted = trusted && declared.is_some();
+        let seen = constraint.rate.filter(|_| trusted);
+        let seen = seen.and_then(|rate| likelier(&likeliest, &scaled, rate / scale)).map(|seen| seen * scale);
+        Some(Certificate { likeliest, cautious, beta, envelope, declared, trusted, seen })
     }
 
     /// The lowest margin that must be reckoned with at `point`, in a unit of its own; nothing is measured where it is below 0.
     pub(super) fn lower(&self, point: &Vec<f64>) -> f64 {
+        let declared = self.declared.as_ref().map_or(f64::INFINITY, |envelope| envelope.lower(point));
+        if self.trusted || declared < 0.0 {
+            return declared;
+        }
         let bounded = self.envelope.lower(point);
-        if self.declared || bounded < 0.0 {
+        if bounded < 0.0 {
             return bounded;
         }
         let low = |surface: &Surface| {
@@ -148,19 +154,29 @@ impl Certificate {
 
     /// Whether the measurements leave room for what was declared.
     pub(super) fn contradiction(&self) -> Option<Contradiction> {
-        if !self.declared {
-            return None;
-        }
-        if let Err(pair) = self.envelope.consistent() {
+        if let Err(pair) = self.declared.as_ref().filter(|_| self.trusted)?.consistent() {
             return Some(Contradiction::Between(pair.low, pair.high, pair.excess));
         }
-        let rate = self.envelope.distance().0.first().copied().unwrap_or(0.0);
-        let seen = self.likeliest.steepest_chord(CHORD) * self.scale;
-        let usual =
-            self.likeliest.slopes().iter().map(|slope| slope * slope).sum::<f64>().sqrt() * self.scale;
-        let seen = seen.max(USUAL * usual);
-        (seen > rate).then_some(Contradiction::Seen(seen))
+        self.seen.map(Contradiction::Seen)
     }
+}
+
+/// A slope above `rate` that the readings make likelier than any that keeps to it: that of the steepest way between two of them, else the
+/// usual one of the process, if the process with as much slower changes or smaller ones explains them much worse.
+fn likelier(process: &Surface, readings: &Readings, rate: f64) -> Option<f64> {
+    let chord = process.steepest_chord(CHORD);
+    if chord > rate {
+        return Some(chord);
+    }
+    let usual = process.slopes().iter().map(|slope| slope * slope).sum::<f64>().sqrt();
+    if usual <= rate {
+        return None;
+    }
+    let (slower, smaller) = (usual / rate, rate / usual);
+    let others = [process.hyper().with_lengths(slower), process.hyper().with_amplitude(smaller)];
+    let explained = others.into_iter().filter_map(|hyper| Surface::given(readings, 0.0, hyper));
+    let best = explained.map(|other| other.log_likelihood()).fold(f64::NEG_INFINITY, f64::max);
+    (process.log_likelihood() - best > UNLIKELY).then_some(usual)
 }
 
 fn enveloped(

@@ -62,6 +62,13 @@ impl Hyper {
         logs[..axes].iter_mut().for_each(|log| *log += factor.ln());
         Hyper(logs)
     }
+
+    /// The same, with the amplitude multiplied.
+    pub(crate) fn with_amplitude(&self, factor: f64) -> Hyper {
+        let mut logs = self.0.clone();
+        logs[self.axes()] += factor.ln();
+        Hyper(logs)
+    }
 }
 
 /// A quantity, as measurements leave it.
@@ -98,6 +105,13 @@ impl Surface {
 
     pub(crate) fn hyper(&self) -> &Hyper {
         &self.hyper
+    }
+
+    /// The logarithm of the likelihood of what was measured, but for a constant.
+    pub(crate) fn log_likelihood(&self) -> f64 {
+        let squares: f64 = self.surprises.iter().map(|z| z * z).sum();
+        let log_root: f64 = self.lower.diagonal().iter().map(|d| d.ln()).sum();
+        -0.5 * squares - log_root
     }
 
     /// The standard deviation of the quantity's slope along each axis, before any measurement.
