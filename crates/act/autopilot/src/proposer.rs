@@ -147,7 +147,12 @@ impl Proposer {
     }
 
     fn brief(&self, context: u64) -> Brief {
-        Brief { space: Arc::clone(&self.space), budget: None, seed: self.seed.wrapping_add(context) }
+        Brief {
+            space: Arc::clone(&self.space),
+            budget: None,
+            seed: self.seed.wrapping_add(context),
+            constraints: [].into(),
+        }
     }
 
     fn tell(&mut self, proposal: u64, outcome: Outcome) {
