@@ -26,6 +26,7 @@ use kandela_model::{Epoch, KnobError, KnobSpec, KnobValue, Lease};
 use kandela_tune::Config;
 use kandela_tune::space::Class;
 
+pub(crate) use command::{NOTED_IN, wait_for_orphan};
 pub use config::{ConfigError, TargetConfig};
 pub(crate) use file::replace;
 pub use guarded::Guarded;
@@ -157,6 +158,10 @@ pub enum ActuateError {
     },
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "an error's words come as text or as another error, and end here"
+)]
 impl ActuateError {
     /// The system answered that knob `knob` can't be so.
     pub(crate) fn refused(target: &str, knob: &str, reason: impl ToString) -> ActuateError {

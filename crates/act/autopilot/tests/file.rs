@@ -179,6 +179,26 @@ async fn a_file_that_somebody_else_has_changed_is_not_written_over() {
 }
 
 #[test]
+fn a_file_that_somebody_takes_in_the_middle_of_a_trial_is_left_to_them() {
+    let Some(nginx) = Nginx::start() else { return };
+    let it = nginx.described(&nginx.reload());
+    let mut manager = it.hold(r#"{"worker_connections": 128}"#, 30.0, 1);
+    let theirs = nginx.conf().replace("access_log off;", "access_log off; server_tokens off;");
+    fs::write(nginx.folder.path().join("nginx.conf"), &theirs).expect("writable");
+    manager.kill();
+    until("its watchdog lets go", Duration::from_secs(5), || !it.is_pending());
+    assert_eq!(nginx.conf(), theirs);
+    let proposed =
+        fs::read_to_string(nginx.folder.path().join("nginx.conf.kandela-proposed")).expect("written");
+    assert_eq!(proposed, "worker_connections = 64\n");
+    let reports = kandela_autopilot::watchdog::reports(&it.watch().folder, "it").expect("readable");
+    assert!(
+        reports[0].error.as_deref().is_some_and(|error| error.contains("line 6 is not what")),
+        "{reports:?}"
+    );
+}
+
+#[test]
 fn the_confirmed_file_is_back_whoever_is_killed_at_whatever_step() {
     let Some(nginx) = Nginx::start() else { return };
     let it = nginx.described(&nginx.reload());

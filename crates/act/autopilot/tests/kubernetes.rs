@@ -16,13 +16,12 @@ use fake::Api;
 const LONG: Lease = Lease::For(Duration::from_secs(60));
 
 fn described(api: &Api) -> Described {
-    let proposals = tempfile::tempdir().expect("a temporary folder").keep();
     Described::new(&format!(
         "kubernetes:
   server: {}
   namespace: shop
   deployment: web
-  proposals: {}
+  proposals: $FOLDER/proposals
   timeout_s: 2
   fields: {{replicas: replicas, memory: container/app/limits/memory, cpu: container/app/requests/cpu, POOL: container/app/env/POOL}}
   knobs:
@@ -30,8 +29,7 @@ fn described(api: &Api) -> Described {
     memory: {{type: int, min: 1, max: 4294967296, default: 1}}
     cpu: {{type: int, min: 1, max: 8000, default: 1000}}
     POOL: {{type: int, min: 1, max: 64, default: 5}}",
-        api.url(),
-        proposals.display()
+        api.url()
     ))
 }
 

@@ -139,6 +139,10 @@ impl Server {
     }
 
     fn show(&self, name: &str) -> String {
+        self.psql(&format!("SELECT setting FROM pg_settings WHERE name = '{name}'"))
+    }
+
+    fn psql(&self, statement: &str) -> String {
         let output = Command::new(self.pg_ctl.with_file_name("psql"))
             .args([
                 "-h",
@@ -151,7 +155,7 @@ impl Server {
                 "postgres",
                 "-XAtc",
             ])
-            .arg(format!("SELECT setting FROM pg_settings WHERE name = '{name}'"))
+            .arg(statement)
             .output()
             .expect("runs");
         String::from_utf8(output.stdout).expect("text").trim().to_owned()
@@ -223,6 +227,26 @@ async fn durability_and_security_are_never_set_whatever_the_space_says() {
 }
 
 #[tokio::test]
+async fn a_setting_that_somebody_overrides_is_told_with_its_source_and_taken_back() {
+    let Some(server) = Server::start() else { return };
+    server.psql("ALTER ROLE kandela SET work_mem = '7MB'");
+    let it = server.described(false);
+    let error = it
+        .open()
+        .await
+        .apply(&values(&[("work_mem", whole(8192))]), Epoch(1), LONG)
+        .await
+        .expect_err("theirs");
+    assert!(matches!(error, ActuateError::Failed { .. }), "{error}");
+    assert!(
+        error.to_string().contains("work_mem stands at 7168, not at 8192: its source is \"user\""),
+        "{error}"
+    );
+    let auto = fs::read_to_string(server.data().join("postgresql.auto.conf")).expect("readable");
+    assert!(!auto.contains("work_mem"), "{auto}");
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_start_with_its_new_value_is_brought_back() {
     let Some(server) = Server::start() else { return };
     let it = server.described(true);
@@ -271,4 +295,27 @@ fn a_value_that_needed_a_restart_is_back_after_another_one_when_the_manager_is_k
         server.show("shared_buffers") == "2048" && !it.is_pending()
     });
     eprintln!("back by a restart {} ms after the manager was killed", back.as_millis());
+}
+
+#[test]
+fn a_server_that_does_not_start_is_brought_back_by_the_next_start_when_manager_and_watchdog_were_killed() {
+    let Some(server) = Server::start() else { return };
+    let it = server.described(true);
+    let before = server.show("shared_buffers");
+    for (epoch, delay_ms) in [(1, 150), (2, 350), (3, 700)] {
+        let mut manager = it.begin(r#"{"shared_buffers": 1000000000}"#, 30.0, epoch);
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        common::send(manager.0.id() as i32, rustix::process::Signal::STOP);
+        if let Some(watchdog) = it.living_watchdog() {
+            common::send(watchdog, rustix::process::Signal::KILL);
+        }
+        manager.kill();
+        let began = std::time::Instant::now();
+        it.next_start();
+        assert_eq!(server.show("shared_buffers"), before);
+        assert!(!it.is_pending());
+        eprintln!("killed after {delay_ms} ms: back {} ms after the next start", began.elapsed().as_millis());
+    }
+    let auto = fs::read_to_string(server.data().join("postgresql.auto.conf")).expect("readable");
+    assert!(!auto.contains("shared_buffers"), "{auto}");
 }

@@ -1,9 +1,10 @@
 //! Runs a command that the user gave: without a shell, for a limited time, and with its last words in the error.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,61 @@ use serde::{Deserialize, Serialize};
 /// How much of what a command says is kept, and how many of its last lines are shown.
 const KEPT_BYTES: u64 = 16 * 1024;
 const SHOWN_LINES: usize = 10;
+
+tokio::task_local! {
+    /// Where a watchdog notes which command it runs, so that whoever takes its place does not get in that command's way.
+    pub(crate) static NOTED_IN: PathBuf;
+}
+
+/// A command that was running when its watchdog was killed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Running {
+    pid: u32,
+    /// When the process began, as the system counts: what tells it from a later one of the same number.
+    began: u64,
+    left_s: f64,
+}
+
+/// Waits for a command that was left behind, for as long as it may take; then kills it.
+///
+/// # Errors
+/// Where it is not known whether there is one.
+pub(crate) async fn wait_for_orphan(note: &Path) -> Result<(), String> {
+    let fault = |what: String| format!("{}: {what}", note.display());
+    let text = match fs::read_to_string(note) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(fault(error.to_string())),
+    };
+    // One that broke off was written by somebody who was killed over it, right after the command began.
+    if let Ok(running) = serde_json::from_str::<Running>(&text) {
+        let patience = time("left_s", running.left_s).unwrap_or(Duration::from_secs(60));
+        let since = Instant::now();
+        while began(running.pid) == Some(running.began) {
+            if since.elapsed() >= patience {
+                let group = i32::try_from(running.pid).ok().and_then(Pid::from_raw);
+                let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    match fs::remove_file(note) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(fault(error.to_string())),
+        _ => Ok(()),
+    }
+}
+
+/// When a living process began, in the system's ticks; none where there is no such process, or it has ended and nobody has asked how.
+fn began(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    if fields.next()? == "Z" {
+        return None;
+    }
+    // The 22nd field of proc_pid_stat(5); the third was taken above.
+    fields.nth(18)?.parse().ok()
+}
 
 /// A command and how long it may take. In YAML: a list of words, or `{argv: […], timeout_s: 60}`, or `{shell: "…"}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,8 +177,22 @@ impl Command {
             .process_group(0)
             .spawn()
             .map_err(|e| format!("`{shown}` can't be started: {e}"))?;
+        let note = NOTED_IN.try_with(PathBuf::clone).ok();
+        if let (Some(note), Some(pid)) = (&note, child.id())
+            && let Some(began) = began(pid)
+        {
+            let running = Running { pid, began, left_s: self.timeout.as_secs_f64() };
+            let json = serde_json::to_string(&running).unwrap_or_default();
+            fs::write(note, json)
+                .map_err(|e| format!("`{shown}` is not noted in {}: {e}", note.display()))?;
+        }
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let Ok(ended) = tokio::time::timeout(self.timeout, child.wait()).await else {
+        let ended = tokio::time::timeout(self.timeout, child.wait()).await;
+        if let Some(note) = &note {
+            // What stays behind names a process that is gone, which is no harm.
+            let _ = fs::remove_file(note);
+        }
+        let Ok(ended) = ended else {
             if let Some(group) = group {
                 // Fails only where all of the group are gone by now.
                 let _ = kill_process_group(group, Signal::KILL);
@@ -166,8 +236,6 @@ fn tail(file: &mut File) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     fn command(json: &str) -> Command {
@@ -217,6 +285,22 @@ mod tests {
         let began = Instant::now();
         command(r#"{"shell": "sleep 3 &"}"#).run().await.expect("ends at once");
         assert!(began.elapsed() < Duration::from_secs(2));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_was_left_behind_is_waited_for() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let note = folder.path().join("running");
+        let slow = command(r#"["sleep", "0.4"]"#);
+        let left = tokio::spawn(NOTED_IN.scope(note.clone(), async move { slow.run().await }));
+        while !note.exists() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let since = Instant::now();
+        wait_for_orphan(&note).await.expect("it ends");
+        assert!(since.elapsed() > Duration::from_millis(200), "{:?}", since.elapsed());
+        left.await.expect("no panic").expect("it slept");
+        wait_for_orphan(&note).await.expect("there is none");
     }
 
     #[test]

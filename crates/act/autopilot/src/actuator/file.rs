@@ -60,15 +60,30 @@ impl FileTemplate {
     }
 
     fn texts(&self) -> Result<Texts, ActuateError> {
+        self.stands()?.map_err(|what| {
+            let made = self.template.display();
+            let how = "make it from the template once, by hand, with values in the space's ranges";
+            ActuateError::unreachable(&self.target, format!("{what}; {how} ({made})"))
+        })
+    }
+
+    /// What the file says, or where it is not what the template gives.
+    fn stands(&self) -> Result<Result<Texts, String>, ActuateError> {
         let unreachable = |reason: String| ActuateError::unreachable(&self.target, reason);
         let (template, text) =
             (self.template().map_err(unreachable)?, read_text(&self.file).map_err(unreachable)?);
-        template.extract(&text, &self.space).map_err(|what| {
-            let made = self.template.display();
-            unreachable(format!(
-                "{what}; make it from {made} once, by hand, with values in the space's ranges"
-            ))
-        })
+        Ok(template.extract(&text, &self.space))
+    }
+
+    /// Writes down the values to put into a file that is somebody else's by now.
+    fn propose(&self, texts: &Texts) -> Result<PathBuf, String> {
+        let path = self.file.with_file_name(format!("{}.kandela-proposed", name_of(&self.file)?));
+        let line = |(name, text): (&String, &Option<String>)| {
+            format!("{name} = {}\n", text.as_deref().unwrap_or_default())
+        };
+        let lines: String = texts.iter().map(line).collect();
+        replace(&path, lines.as_bytes())?;
+        Ok(path)
     }
 
     async fn reread(&self) -> Result<(), String> {
@@ -130,6 +145,17 @@ impl Settings for FileTemplate {
             ),
         })
     }
+
+    async fn restore(&self, texts: &Texts) -> Result<(), ActuateError> {
+        let Err(what) = self.stands()? else { return self.write(texts).await };
+        let proposal = self.propose(texts).map_err(|e| ActuateError::unreachable(&self.target, e))?;
+        Err(ActuateError::Foreign {
+            target: self.target.clone(),
+            knob: texts.keys().cloned().collect::<Vec<_>>().join(", "),
+            owner: format!("somebody else ({what})"),
+            proposal: proposal.display().to_string(),
+        })
+    }
 }
 
 fn read_text(path: &Path) -> Result<String, String> {
@@ -147,8 +173,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
 }
 
 fn write_beside(path: &Path, bytes: &[u8]) -> Result<PathBuf, String> {
-    let name = path.file_name().ok_or_else(|| format!("{} is no file", path.display()))?;
-    let new = path.with_file_name(format!(".{}.kandela-new", name.to_string_lossy()));
+    let new = path.with_file_name(format!(".{}.kandela-new", name_of(path)?));
     let write = || {
         let mut file = File::create(&new)?;
         if let Ok(old) = fs::metadata(path) {
@@ -163,4 +188,9 @@ fn write_beside(path: &Path, bytes: &[u8]) -> Result<PathBuf, String> {
     };
     write().map_err(|e: std::io::Error| format!("{} can't be written: {e}", new.display()))?;
     Ok(new)
+}
+
+fn name_of(path: &Path) -> Result<String, String> {
+    let name = path.file_name().ok_or_else(|| format!("{} is no file", path.display()))?;
+    Ok(name.to_string_lossy().into_owned())
 }

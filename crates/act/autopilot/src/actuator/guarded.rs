@@ -20,6 +20,9 @@ use super::{ActuateError, Actuator, Standing};
 use crate::watchdog::wire::{Answer, Fault, Order, Said, What};
 use crate::watchdog::{Folder, Watch, go_back_from_disk};
 
+/// How long a start waits for what a crash left to be taken back.
+const AT_START: Duration = Duration::from_secs(30);
+
 /// A system whose leases a watchdog keeps. It starts one when there is something to hold, which ends when all is confirmed or back.
 pub struct Guarded {
     settings: Box<dyn Settings>,
@@ -41,7 +44,8 @@ struct Dog {
 }
 
 impl Guarded {
-    /// The system that `config` describes. What a crash left on disk is taken back first, unless a watchdog is alive to do so.
+    /// The system that `config` describes. What a crash left on disk is taken back first, unless a watchdog is alive to do so. Where
+    /// the system does not let it within half a minute, a watchdog goes on trying, and nothing can be applied until it is done.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -51,17 +55,10 @@ impl Guarded {
         let guarded =
             Guarded { settings, config: config.clone(), watch: watch.clone(), folder, dog: Mutex::new(None) };
         guarded.folder.create().map_err(|e| guarded.unguarded(e))?;
-        if guarded.inverse()?.is_some() && guarded.is_free()? {
-            recover(&guarded.watch, &guarded.folder).await;
+        if guarded.inverse()?.is_some() && guarded.folder.is_free().map_err(|e| guarded.unguarded(e))? {
+            recover(&guarded.watch, &guarded.folder, AT_START.min(watch.patience)).await;
         }
         Ok(guarded)
-    }
-
-    /// Whether no watchdog is alive.
-    fn is_free(&self) -> Result<bool, ActuateError> {
-        // Let go of at once: only a watchdog may have it.
-        let lock = self.folder.lock().map_err(|e| self.unguarded(e))?;
-        Ok(lock.is_some())
     }
 
     fn inverse(&self) -> Result<Option<crate::watchdog::Inverse>, ActuateError> {
@@ -273,7 +270,7 @@ impl Keeper {
         let ended = child.wait().await;
         if self.holds.load(Ordering::Acquire) {
             tracing::error!(folder = %self.folder.path().display(), status = ?ended.ok(), "watchdog ended while it held something");
-            recover(&self.watch, &self.folder).await;
+            recover(&self.watch, &self.folder, self.watch.patience).await;
         }
         // Only now does the end of the answers show: whoever waits for one then finds what is so.
         drop(sender);
@@ -281,9 +278,9 @@ impl Keeper {
 }
 
 /// Has a watchdog go back to what lies on disk; without one, goes back here.
-async fn recover(watch: &Watch, folder: &Folder) {
+async fn recover(watch: &Watch, folder: &Folder, patience: Duration) {
     let went_back = match spawn(watch, folder, false) {
-        Ok(mut child) => match tokio::time::timeout(watch.patience, child.wait()).await {
+        Ok(mut child) => match tokio::time::timeout(patience, child.wait()).await {
             Ok(ended) => ended.is_ok_and(|status| status.success()),
             // It tries on by itself, for as long as the target is away.
             Err(_) => true,

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Act<'a> {
     Hold(&'a str, f64, &'a str),
     Confirm(&'a str, &'a str),

@@ -5,12 +5,13 @@
 //! | `lock` | locked by whoever may write to the target; the number of that process |
 //! | `epoch` | the highest epoch that has turned the target |
 //! | `successor` | the epoch of a manager that waits for the lock |
+//! | `running` | the command that is being run for the target |
 //! | `inverse.json` | what to go back to; only there while something is not confirmed |
 //! | `report-*.json` | what was done unasked, until it is in the ledger |
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Seek, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use kandela_model::WireValue;
@@ -85,22 +86,35 @@ impl Folder {
 
     /// The right to write to the target, for as long as what is returned lives; none where another process has it.
     pub(crate) fn lock(&self) -> Result<Option<File>, String> {
+        let lock = self.try_lock()?;
+        if let Some(mut file) = lock.as_ref() {
+            let number = format!("{}\n", std::process::id());
+            let signed = file.set_len(0).and_then(|()| file.write_all(number.as_bytes()));
+            signed.map_err(|e| format!("{} can't be written: {e}", self.path.join("lock").display()))?;
+        }
+        Ok(lock)
+    }
+
+    /// Whether no process has the right to write to the target.
+    pub(crate) fn is_free(&self) -> Result<bool, String> {
+        // Let go of at once, and not signed: only a watchdog may have it.
+        Ok(self.try_lock()?.is_some())
+    }
+
+    fn try_lock(&self) -> Result<Option<File>, String> {
         let path = self.path.join("lock");
         let fault = |e: std::io::Error| format!("{} can't be locked: {e}", path.display());
-        let mut file = File::options().create(true).write(true).truncate(false).open(&path).map_err(fault)?;
+        let file = File::options().create(true).write(true).truncate(false).open(&path).map_err(fault)?;
         match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(fault(error)),
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(fault(error)),
         }
-        let number = format!("{}\n", std::process::id());
-        let write = |file: &mut File| {
-            file.set_len(0)?;
-            file.rewind()?;
-            file.write_all(number.as_bytes())
-        };
-        write(&mut file).map_err(fault)?;
-        Ok(Some(file))
+    }
+
+    /// Where commands are noted while they run.
+    pub(crate) fn running(&self) -> PathBuf {
+        self.path.join("running")
     }
 
     /// The process that has the lock, as far as it said.

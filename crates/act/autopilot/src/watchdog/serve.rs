@@ -12,17 +12,25 @@ use tokio::sync::mpsc;
 use super::folder::{Before, Folder, Inverse};
 use super::wire::{Answer, Cause, Fault, Order, Report, Said, What};
 use crate::actuator::settings::{Settings, Texts};
-use crate::actuator::{ActuateError, TargetConfig};
+use crate::actuator::{ActuateError, NOTED_IN, TargetConfig, wait_for_orphan};
 
 /// How often it looks whether a manager of a newer epoch waits.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(250);
+/// How often one that waits for the lock tries again.
+const TRY: Duration = Duration::from_millis(50);
 /// How long it waits for another watchdog to go back and let go of the target.
 const HAND_OVER: Duration = Duration::from_secs(120);
+/// The same where the other one is of the same epoch, and so is not asked to.
+const SAME_EPOCH: Duration = Duration::from_secs(3);
 /// Between attempts to go back, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Serves whoever holds the other end of standard input.
 pub(super) async fn serve(path: &Path) -> Result<(), String> {
+    NOTED_IN.scope(Folder::of(path).running(), serve_noting(path)).await
+}
+
+async fn serve_noting(path: &Path) -> Result<(), String> {
     let folder = Folder::of(path);
     folder.create()?;
     // Before anything is held, so that no signal ends it without its going back.
@@ -39,8 +47,9 @@ pub(super) async fn serve(path: &Path) -> Result<(), String> {
     let mut dog = match opened {
         Ok(dog) => dog,
         Err(fault) => {
+            let tries_on = matches!(fault, Fault::Unguarded(_)) && folder.is_free()?;
             say(false, Said::Fault(fault));
-            return go_back_from_disk(path).await;
+            return if tries_on { go_back_from_disk(path).await } else { Ok(()) };
         }
     };
     say(false, Said::Done);
@@ -83,6 +92,10 @@ pub(super) async fn serve(path: &Path) -> Result<(), String> {
 
 /// Goes back to what lies on disk, if anything does, once no other watchdog is at it.
 pub(crate) async fn go_back_from_disk(path: &Path) -> Result<(), String> {
+    NOTED_IN.scope(Folder::of(path).running(), go_back_noting(path)).await
+}
+
+async fn go_back_noting(path: &Path) -> Result<(), String> {
     let folder = Folder::of(path);
     let began = Instant::now();
     let _lock = loop {
@@ -94,10 +107,11 @@ pub(crate) async fn go_back_from_disk(path: &Path) -> Result<(), String> {
             None if began.elapsed() >= HAND_OVER => {
                 return Err(format!("{} holds the target", folder.holder()));
             }
-            None => tokio::time::sleep(LOOK / 2).await,
+            None => tokio::time::sleep(TRY).await,
         }
     };
     let Some(inverse) = folder.inverse()? else { return Ok(()) };
+    wait_for_orphan(&folder.running()).await?;
     let settings = inverse.target.settings().map_err(|e| e.to_string())?;
     go_back(&folder, settings.as_ref(), &inverse, Cause::FoundOnDisk).await.map(drop)
 }
@@ -165,6 +179,7 @@ enum Next {
 
 async fn open(folder: &Folder, target: TargetConfig, epoch: u64) -> Result<Dog, Fault> {
     let lock = take_over(folder, epoch).await?;
+    wait_for_orphan(&folder.running()).await.map_err(Fault::Unguarded)?;
     if let Some(inverse) = folder.inverse().map_err(Fault::Unguarded)? {
         let settings = inverse.target.settings().map_err(|e| Fault::Unguarded(e.to_string()))?;
         let restored = settings.restore(&inverse.texts()).await;
@@ -201,13 +216,13 @@ async fn take_over(folder: &Folder, epoch: u64) -> Result<File, Fault> {
             folder.set_successor(epoch).map_err(Fault::Unguarded)?;
             asked = true;
         }
-        if began.elapsed() >= HAND_OVER {
-            let holder = folder.holder();
+        if began.elapsed() >= if seen < epoch { HAND_OVER } else { SAME_EPOCH } {
             return Err(Fault::Unguarded(format!(
-                "{holder} holds the target and does not let go; end that process, which is a watchdog"
+                "{} is the watchdog of a manager of epoch {seen} and does not let go; end that manager, or acquire a newer epoch",
+                folder.holder()
             )));
         }
-        tokio::time::sleep(LOOK / 2).await;
+        tokio::time::sleep(TRY).await;
     }
 }
 

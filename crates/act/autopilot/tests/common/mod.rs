@@ -81,9 +81,10 @@ pub(crate) struct Described {
 }
 
 impl Described {
-    /// `system` is YAML, as in `kandela.yaml`, of a target called `it`.
+    /// `system` is YAML, as in `kandela.yaml`, of a target called `it`; `$FOLDER` in it is a folder of the test's own.
     pub(crate) fn new(system: &str) -> Described {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let system = system.replace("$FOLDER", &folder.path().display().to_string());
         let text =
             format!("- name: it\n{}", system.lines().map(|line| format!("  {line}\n")).collect::<String>());
         let yaml = folder.path().join("targets.yaml");

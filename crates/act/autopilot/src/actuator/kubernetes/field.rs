@@ -79,7 +79,7 @@ impl Field {
     pub(super) fn put(&self, patch: &mut Value, text: &str) {
         match self {
             Field::Replicas => {
-                patch["spec"]["replicas"] = text.parse::<i64>().map_or_else(|_| json!(text), |n| json!(n))
+                patch["spec"]["replicas"] = text.parse::<i64>().map_or_else(|_| json!(text), |n| json!(n));
             }
             Field::Resource { container, side, resource } => {
                 container_of(patch, container)["resources"][side][resource] = json!(text);
