@@ -318,7 +318,7 @@ async fn nothing_is_tried_while_frozen_or_low_on_error_budget_or_too_often() {
     until(&system, &mut office, 3, |office| office.state().trial().is_none()).await;
     assert_eq!(ending(&ledger).await.map(|(why, _)| why), Some(Reason::Gated));
     system.with(|world| {
-        (world.error_budget, world.constraint) = (1.0, |value| if value == 16 { 50.0 } else { 300.0 })
+        (world.error_budget, world.constraint) = (1.0, |value| if value == 16 { 50.0 } else { 300.0 });
     });
     until(&system, &mut office, 300, |office| {
         office.waits_for().is_some_and(|what| what.contains("2 proposals within the hour"))
