@@ -115,10 +115,9 @@ impl Proposer {
             return Err("the space has one point: there is nothing to choose".to_owned());
         }
         let space = Arc::clone(&self.space);
-        if let Some((config, point)) = remembered.and_then(|config| within_a_step(&space, good, config)) {
-            if config != *good {
-                return Ok(Candidate { config, point, asked: 0, strategy: MEMORY.to_owned() });
-            }
+        let first = remembered.and_then(|config| within_a_step(&space, good, config));
+        if let Some((config, point)) = first.filter(|(config, _)| config != good) {
+            return Ok(Candidate { config, point, asked: 0, strategy: MEMORY.to_owned() });
         }
         let search = self.search(context).ok_or("there is nothing to search")?;
         for asked in 1..=ASKS {

@@ -163,14 +163,14 @@ impl Ledger for Told {
     }
 
     async fn append(&self, rows: &[Entry]) -> Result<(), LedgerError> {
-        let kinds: Vec<String> = rows.iter().map(|row| kind(row)).collect();
+        let kinds: Vec<String> = rows.iter().map(kind).collect();
         let kinds = kinds.join("+");
         self.1.at(&format!("before-append-{kinds}"));
         self.0.append(rows).await?;
         self.1.at(&format!("after-append-{kinds}"));
         self.1
             .over
-            .store(kinds.contains("settled") && kinds_promoted(self.0.read(0).await?), Ordering::Relaxed);
+            .store(kinds.contains("settled") && kinds_promoted(&self.0.read(0).await?), Ordering::Relaxed);
         Ok(())
     }
 }
@@ -180,7 +180,7 @@ fn kind(row: &Entry) -> String {
     payload["kind"].as_str().expect("a kind").to_owned()
 }
 
-fn kinds_promoted(rows: Vec<Entry>) -> bool {
+fn kinds_promoted(rows: &[Entry]) -> bool {
     rows.iter().any(|row| kind(row) == "promoted")
 }
 

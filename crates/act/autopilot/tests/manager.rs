@@ -77,6 +77,17 @@ async fn a_regression_in_the_canary_is_taken_back_and_never_reaches_the_rest() {
 }
 
 #[tokio::test]
+async fn a_knob_that_does_nothing_is_not_promoted() {
+    let (system, ledger) = (System::new(2), ledger());
+    system.with(|world| world.objective = |_| 6.0);
+    let mut office =
+        office(&system, &ledger, Settings { alpha: 0.05, expected: 30, ..settings(Mode::Auto) }).await;
+    until(&system, &mut office, 20_000, |office| office.state().proposals > 10).await;
+    assert!(office.state().promotions.is_empty());
+    assert_eq!(system.values()[1..], [16]);
+}
+
+#[tokio::test]
 async fn of_two_managers_the_older_stops_before_it_turns_anything() {
     let (system, ledger) = (System::new(2), ledger());
     let mut first = office(&system, &ledger, settings(Mode::Auto)).await;
@@ -318,7 +329,7 @@ async fn nothing_is_tried_while_frozen_or_low_on_error_budget_or_too_often() {
     until(&system, &mut office, 3, |office| office.state().trial().is_none()).await;
     assert_eq!(ending(&ledger).await.map(|(why, _)| why), Some(Reason::Gated));
     system.with(|world| {
-        (world.error_budget, world.constraint) = (1.0, |value| if value == 16 { 50.0 } else { 300.0 })
+        (world.error_budget, world.constraint) = (1.0, |value| if value == 16 { 50.0 } else { 300.0 });
     });
     until(&system, &mut office, 300, |office| {
         office.waits_for().is_some_and(|what| what.contains("2 proposals within the hour"))

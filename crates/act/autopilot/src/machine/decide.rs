@@ -42,7 +42,7 @@ impl<J: Judge> Deciding<'_, J> {
         match input {
             Input::Office { .. } => self.take_office(input),
             Input::Tick(seen) => self.tick(&seen),
-            Input::Candidate(Ok(candidate), seen) => self.proposed(candidate, seen),
+            Input::Candidate(Ok(candidate), seen) => self.proposed(candidate, &seen),
             Input::Candidate(Err(what), _) => self.note("proposals", Some(what)),
             Input::Turned(slice, came) => self.turned(slice, came),
             Input::Measured(slice, reading) => self.measured(slice, reading),
@@ -159,7 +159,7 @@ impl<J: Judge> Deciding<'_, J> {
         self.emit(Event::Context { context, new, measures: seen.workload.clone() });
     }
 
-    fn proposed(&mut self, candidate: Candidate, seen: Observation) {
+    fn proposed(&mut self, candidate: Candidate, seen: &Observation) {
         if self.state.open.is_some() || self.state.unsettled.is_some() || self.state.paused.is_some() {
             return;
         }
@@ -174,7 +174,7 @@ impl<J: Judge> Deciding<'_, J> {
                 "proposal {proposal} waits for approval: `kandela autopilot explain {proposal}`"
             ));
         }
-        self.admit(&seen);
+        self.admit(seen);
     }
 
     fn admit(&mut self, seen: &Observation) {
@@ -467,7 +467,7 @@ impl<J: Judge> Deciding<'_, J> {
         let tried = self.state.trial().map(|trial| trial.proposal);
         match proposal {
             Some(proposal) if tried == Some(proposal) => {
-                self.end(Reason::Ordered, format!("{by} rolled it back"))
+                self.end(Reason::Ordered, format!("{by} rolled it back"));
             }
             Some(proposal) if !known(&proposal) => {
                 let good: Vec<String> =

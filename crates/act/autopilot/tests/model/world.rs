@@ -547,11 +547,9 @@ impl World {
     }
 
     fn was_tried(&self, value: i64) -> bool {
-        let turned = self
-            .rows
+        self.rows
             .iter()
-            .any(|row| matches!(row.2, Event::Turning { proposal, .. } if proposal as i64 == value));
-        turned
+            .any(|row| matches!(row.2, Event::Turning { proposal, .. } if proposal as i64 == value))
     }
 
     /// Kills everybody and starts one manager on a healthy system: it brings the knobs to the good settings; and then an order
