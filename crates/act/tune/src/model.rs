@@ -124,17 +124,14 @@ impl Model {
             };
             let climbed = starts.iter().filter_map(|start| fit::climb(&data, start, steps));
             let Some((mut theta, mut density)) = climbed.max_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
-            let rounds = if noise == Noise::None { 0 } else { steps.div_ceil(15) + 1 };
+            // Each round of doubt changes the explanation, which shows other outliers.
+            let rounds = if noise == Noise::None { 0 } else { 1 + steps.div_ceil(15) };
             for _ in 0..rounds {
-                if steps == 0 {
-                    inflate(&mut data, &theta);
-                    continue;
-                }
-                if !inflate(&mut data, &theta) {
+                if !inflate(&mut data, &theta) || effort == Effort::Keep {
                     break;
                 }
-                let Some((again, value)) = fit::climb(&data, &theta, steps / 2) else { break };
-                (theta, density) = (again, value);
+                let Some(again) = fit::climb(&data, &theta, steps / 2) else { break };
+                (theta, density) = again;
             }
             if best.as_ref().is_none_or(|(highest, ..)| density + stretch > *highest) {
                 best = Some((density + stretch, scale, theta, data, shape));
@@ -258,7 +255,7 @@ fn inflate(data: &mut Data, theta: &[f64]) -> bool {
         let off = alpha[index] / inverse[(index, index)];
         let variance = 1.0 / inverse[(index, index)] - noise * (data.inflation[index] - 1.0);
         let squared = off * off / variance.max(f64::MIN_POSITIVE);
-        let inflation = if squared > crate::tun("T_IT", 4.0) { (4.0 + squared) / 5.0 } else { 1.0 };
+        let inflation = if squared > 4.0 { (4.0 + squared) / 5.0 } else { 1.0 };
         any |= (inflation / data.inflation[index] - 1.0).abs() > 0.1;
         data.inflation[index] = inflation;
     }

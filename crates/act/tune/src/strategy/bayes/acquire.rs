@@ -68,15 +68,7 @@ impl<'a> Acquisition<'a> {
             slope: self.model.shared(&at, rival.index, &rival.whitened) / deviation,
         });
         let mut lines: Vec<Line> = others.collect();
-        if crate::tun("T_EI", 0.0) > 0.5 {
-            lines = vec![Line { height: -self.rivals[0].mean, slope: 0.0 }, Line { height: -at.mean, slope: at.variance.sqrt() }];
-            if crate::tun("T_EI", 0.0) > 1.5 {
-                let r = (1.0 - (self.model.noise() / (at.variance + self.model.noise())).sqrt()).max(1e-12).ln();
-                return r + log_gain(&mut lines, -self.rivals[0].mean) + self.failure.map_or(0.0, |failure| log_feasible(failure, point));
-            }
-        } else {
-            lines.push(own);
-        }
+        lines.push(own);
         log_gain(&mut lines, -self.rivals[0].mean)
             + self.failure.map_or(0.0, |failure| log_feasible(failure, point))
     }
