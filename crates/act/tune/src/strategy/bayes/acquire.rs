@@ -168,11 +168,9 @@ fn mirrored(u: f64) -> f64 {
 
 fn log_feasible(failure: &Model, point: &[f64]) -> f64 {
     let Prediction { mean, variance, .. } = failure.predict(point);
-    // Labels are 0 and 1; between them lies the border.
-    let (label, above) =
-        (failure.in_units(mean), failure.in_units(mean + (variance + failure.noise()).sqrt()));
-    let deviation = (above - label).abs().max(0.05);
-    libm::log(normal_below((0.5 - label) / deviation).max(1e-12))
+    // Labels are 0 and 1; half way between them lies the border.
+    let border = 0.5 * (failure.standardised(0.0) + failure.standardised(1.0));
+    libm::log(normal_below((border - mean) / (variance + failure.noise()).sqrt()).max(1e-12))
 }
 
 fn normal_below(z: f64) -> f64 {
@@ -190,7 +188,7 @@ struct Line {
 /// The maximum of lines is a chain of pieces; each bend adds the change of slope times f(−|z|) where it lies, f(z) = φ(z) + zΦ(z)
 /// (Frazier, Powell, Dayanik 2009, "The Knowledge-Gradient Policy for Correlated Normal Beliefs"). All terms are positive, so the sum
 /// is taken in logarithms, which keep an order among gains too small for a number.
-fn log_gain(lines: &mut Vec<Line>, before: f64) -> f64 {
+fn log_gain(lines: &mut [Line], before: f64) -> f64 {
     let highest = lines.iter().map(|line| line.height).fold(f64::NEG_INFINITY, f64::max);
     lines.sort_by(|a, b| a.slope.total_cmp(&b.slope).then(a.height.total_cmp(&b.height)));
     let mut hull: Vec<(&Line, f64)> = Vec::with_capacity(lines.len());
@@ -257,7 +255,7 @@ mod tests {
             lines().iter().map(|line| line.height + line.slope * z).fold(f64::NEG_INFINITY, f64::max)
         });
         let simulated = mean.sum::<f64>() / f64::from(draws);
-        let exact = log_gain(&mut lines().into(), 0.0).exp();
+        let exact = log_gain(&mut lines(), 0.0).exp();
         assert!((exact / simulated - 1.0).abs() < 0.02, "{exact} {simulated}");
     }
 
@@ -274,6 +272,6 @@ mod tests {
     #[test]
     fn what_teaches_nothing_has_no_gain() {
         let line = || Line { height: 1.0, slope: 0.0 };
-        assert_eq!(log_gain(&mut vec![line(), Line { height: 0.5, slope: 0.0 }], 1.0), f64::NEG_INFINITY);
+        assert_eq!(log_gain(&mut [line(), Line { height: 0.5, slope: 0.0 }], 1.0), f64::NEG_INFINITY);
     }
 }
