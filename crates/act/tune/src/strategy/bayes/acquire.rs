@@ -13,6 +13,9 @@ use crate::space::{Axis, Space};
 /// So many of the best measured points compete for being recommended after the next measurement.
 const RIVALS: usize = 16;
 
+/// Below this probability of being feasible a point is a last resort.
+const LIKELY: f64 = 0.3;
+
 /// Points that are looked at before any is improved, for each axis and in all.
 const LOOKS: (usize, usize) = (30, 200);
 
@@ -166,11 +169,14 @@ fn mirrored(u: f64) -> f64 {
     }
 }
 
+/// The logarithm of the probability that a trial at `point` is feasible; much less where that is unlikely.
 fn log_feasible(failure: &Model, point: &[f64]) -> f64 {
     let Prediction { mean, variance, .. } = failure.predict(point);
     // Labels are 0 and 1; half way between them lies the border.
     let border = 0.5 * (failure.standardised(0.0) + failure.standardised(1.0));
-    libm::log(normal_below((border - mean) / (variance + failure.noise()).sqrt()).max(1e-12))
+    let probability = normal_below((border - mean) / (variance + failure.noise()).sqrt()).max(1e-12);
+    // What will most likely fail promises much, since nothing was ever measured there; a trial is too dear for that.
+    libm::log(probability) + 4.0 * libm::log(probability / LIKELY).min(0.0)
 }
 
 fn normal_below(z: f64) -> f64 {
