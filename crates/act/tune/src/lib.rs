@@ -44,9 +44,3 @@ pub use safe::{Alarm, Bound, Constraint};
 pub use space::{Config, Parameter, Space, SpaceError};
 pub use strategy::{Brief, Propose, Strategy};
 pub use study::{Best, Study, StudyError};
-
-#[doc(hidden)]
-pub fn tun(name: &str, default: f64) -> f64 {
-    static M: std::sync::OnceLock<std::collections::HashMap<String, f64>> = std::sync::OnceLock::new();
-    *M.get_or_init(|| std::env::vars().filter_map(|(k, v)| Some((k, v.parse().ok()?))).collect()).get(name).unwrap_or(&default)
-}

@@ -62,6 +62,15 @@ pub(crate) enum Effort {
     Keep,
 }
 
+/// Whether a value may be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Any value may: one that all others contradict is believed less.
+    Doubtful,
+    /// None is.
+    Full,
+}
+
 /// The function as far as it is known. Means and variances are of standardised values.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
@@ -91,6 +100,7 @@ impl Model {
         space: &Space,
         seen: &[Observation],
         noise: Noise,
+        trust: Trust,
         learned: Option<&Learned>,
         effort: Effort,
     ) -> Option<Model> {
@@ -124,17 +134,15 @@ impl Model {
             };
             let climbed = starts.iter().filter_map(|start| fit::climb(&data, start, steps));
             let Some((mut theta, mut density)) = climbed.max_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
-            let rounds = if noise == Noise::None { 0 } else { steps.div_ceil(15) + 1 };
+            // Each round of doubt changes the explanation, which shows other outliers.
+            let rounds =
+                if noise == Noise::None || trust == Trust::Full { 0 } else { 1 + steps.div_ceil(15) };
             for _ in 0..rounds {
-                if steps == 0 {
-                    inflate(&mut data, &theta);
-                    continue;
-                }
-                if !inflate(&mut data, &theta) {
+                if !inflate(&mut data, &theta) || effort == Effort::Keep {
                     break;
                 }
-                let Some((again, value)) = fit::climb(&data, &theta, steps / 2) else { break };
-                (theta, density) = (again, value);
+                let Some(again) = fit::climb(&data, &theta, steps / 2) else { break };
+                (theta, density) = again;
             }
             if best.as_ref().is_none_or(|(highest, ..)| density + stretch > *highest) {
                 best = Some((density + stretch, scale, theta, data, shape));
@@ -180,6 +188,11 @@ impl Model {
     /// The variance of one measurement's noise.
     pub(crate) const fn noise(&self) -> f64 {
         self.noise
+    }
+
+    /// A value, standardised.
+    pub(crate) fn standardised(&self, value: f64) -> f64 {
+        self.scale.to(value)
     }
 
     /// A standardised value in the measurements' own unit.
@@ -258,7 +271,7 @@ fn inflate(data: &mut Data, theta: &[f64]) -> bool {
         let off = alpha[index] / inverse[(index, index)];
         let variance = 1.0 / inverse[(index, index)] - noise * (data.inflation[index] - 1.0);
         let squared = off * off / variance.max(f64::MIN_POSITIVE);
-        let inflation = if squared > crate::tun("T_IT", 4.0) { (4.0 + squared) / 5.0 } else { 1.0 };
+        let inflation = if squared > 4.0 { (4.0 + squared) / 5.0 } else { 1.0 };
         any |= (inflation / data.inflation[index] - 1.0).abs() > 0.1;
         data.inflation[index] = inflation;
     }
@@ -285,7 +298,8 @@ mod tests {
 
     #[test]
     fn a_function_of_a_number_and_a_word_is_predicted() {
-        let model = Model::fit(&space(), &seen(|_| 0.0), Noise::None, None, Effort::Fresh).expect("fits");
+        let model = Model::fit(&space(), &seen(|_| 0.0), Noise::None, Trust::Doubtful, None, Effort::Fresh)
+            .expect("fits");
         for (x, word) in [(0.2, 0), (0.7, 1), (0.9, 2)] {
             let mean = model.predict(&[x, (f64::from(word) + 0.5) / 3.0]).mean;
             let truth = 10.0 + 5.0 * (x - 0.4) * (x - 0.4) + f64::from(word);
@@ -296,8 +310,11 @@ mod tests {
     #[test]
     fn noise_is_told_from_the_function() {
         let wiggle = |index: usize| 0.3 * (index as f64 * 12.9898).sin();
-        let noisy = Model::fit(&space(), &seen(wiggle), Noise::Unknown, None, Effort::Fresh).expect("fits");
-        let smooth = Model::fit(&space(), &seen(|_| 0.0), Noise::Unknown, None, Effort::Fresh).expect("fits");
+        let noisy = Model::fit(&space(), &seen(wiggle), Noise::Unknown, Trust::Doubtful, None, Effort::Fresh)
+            .expect("fits");
+        let smooth =
+            Model::fit(&space(), &seen(|_| 0.0), Noise::Unknown, Trust::Doubtful, None, Effort::Fresh)
+                .expect("fits");
         assert!(noisy.noise() > 20.0 * smooth.noise(), "{} {}", noisy.noise(), smooth.noise());
     }
 }

@@ -75,18 +75,15 @@ fn neighbours_agree(history: &History) -> bool {
     if lowest.len() < 8 {
         return false;
     }
-    let compare = |a: &(&[f64], f64), b: &(&[f64], f64)| a.1.total_cmp(&b.1);
-    let middle = lowest.len() / 2;
-    let (below, median, _) = lowest.select_nth_unstable_by(middle, compare);
-    let median = median.1;
-    below.sort_by(compare);
-    let few = &below[..below.len().min(12)];
-    let spread = median - few[0].1;
+    lowest.sort_by(|a, b| a.1.total_cmp(&b.1));
+    // A search that has closed in holds little but near points, so the spread is that of where it came from.
+    let spread = lowest[lowest.len() * 9 / 10].1 - lowest[0].1;
+    let few = &lowest[..lowest.len().min(12)];
     let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < NEAR);
     let pairs = (0..few.len()).flat_map(|row| (0..row).map(move |column| (row, column)));
     let mut count = 0;
     for (row, column) in pairs.filter(|(row, column)| near(few[*row].0, few[*column].0)) {
-        if (few[row].1 - few[column].1).abs() > spread * 1e-3 {
+        if (few[row].1 - few[column].1).abs() > spread * 1e-4 {
             return false;
         }
         count += 1;
@@ -126,7 +123,7 @@ mod tests {
         let valley = |noise: f64| {
             let at = |step: i32| {
                 let x = 0.5 + 0.5 / f64::from(step * step * step);
-                (x, (x - 0.5).powi(2) + noise * f64::from(step % 3), None)
+                (x, (x - 0.5).powi(2) + noise * (f64::from(step) * 12.9898).sin(), None)
             };
             history(&(1..40).map(at).collect::<Vec<_>>())
         };

@@ -1,7 +1,7 @@
 //! Which of the points that were measured is best: under noise, not the luckiest.
 
 use crate::history::History;
-use crate::model::{Effort, Learned, Model, observations};
+use crate::model::{Effort, Learned, Model, Trust, observations};
 use crate::noise::{Noise, judge};
 use crate::space::Space;
 
@@ -52,7 +52,8 @@ impl Recommender {
         // A fit costs more than its use: it is made anew when a tenth has come in, else the last one explains the newest too.
         let effort = if count * 10 >= self.learned_at * 11 { Effort::Fresh } else { Effort::Keep };
         let seen = observations(history);
-        let Some(model) = Model::fit(space, &seen, noise, self.learned.as_ref(), effort) else {
+        let Some(model) = Model::fit(space, &seen, noise, Trust::Doubtful, self.learned.as_ref(), effort)
+        else {
             return Some(lowest);
         };
         if effort == Effort::Fresh {

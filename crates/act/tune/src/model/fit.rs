@@ -21,14 +21,15 @@ pub(super) struct Data {
     pub(super) axes: usize,
 }
 
-/// Normal priors of theta: mean and standard deviation. A length grows with the root of the number of axes, since distances do
-/// (Hvarfner, Hellsten, Nardi 2024, "Vanilla Bayesian Optimization Performs Great in High Dimensions").
+/// Normal priors of theta: mean and standard deviation. Lengths grow with the number of axes, since distances do (Hvarfner, Hellsten,
+/// Nardi 2024, "Vanilla Bayesian Optimization Performs Great in High Dimensions"), but slower than they, since the additive share has
+/// one axis a term; and not much longer than the range, for noise would make every function a plane whose lowest corner is far away.
 fn prior(axes: usize, index: usize) -> (f64, f64) {
     match index - index.min(axes) {
-        _ if index < axes => (crate::tun("T_LP",0.25) * libm::log(axes as f64) + libm::log(crate::tun("T_LM",0.5)), crate::tun("T_LS",0.8)),
+        _ if index < axes => (0.25 * libm::log(axes as f64) + libm::log(0.5), 0.8),
         0 => (0.0, 1.0),
-        1 => (crate::tun("T_AM",0.0), 1.5),
-        _ => (libm::log(crate::tun("T_NM",0.15)), crate::tun("T_NS",1.3)),
+        1 => (0.0, 1.5),
+        _ => (libm::log(0.15), 1.3),
     }
 }
 

@@ -66,7 +66,8 @@ impl Scale {
         let quantile = |share: f64| shaped[((shaped.len() - 1) as f64 * share).round() as usize];
         let middle = quantile(0.5);
         let spread = ((middle - quantile(0.1)) / 1.28).max((quantile(0.75) - middle) / 0.674);
-        let width = if spread > 0.0 { spread } else { (middle.abs() * 1e-9).max(f64::MIN_POSITIVE) };
+        let range = shaped[shaped.len() - 1] - shaped[0];
+        let width = [spread, range, middle.abs()].into_iter().find(|width| *width > 0.0).unwrap_or(1.0);
         let mut scale = Scale { shape, knee: middle + 2.0 * width, width, mean: 0.0, deviation: 1.0 };
         let bent: Vec<f64> = values.iter().map(|value| scale.bend(shape.of(*value))).collect();
         let count = bent.len() as f64;

@@ -9,7 +9,7 @@ use rand::Rng;
 
 use super::{Brief, Propose};
 use crate::history::{History, Trial};
-use crate::model::{Effort, Learned, Model, Observation, observations};
+use crate::model::{Effort, Learned, Model, Observation, Trust, observations};
 use crate::noise::{Noise, judge};
 use crate::random::{Random, seeded};
 use crate::space::Space;
@@ -73,7 +73,8 @@ impl Bayes {
         } else {
             Effort::Keep
         };
-        let mut model = Model::fit(&self.space, &data, noise, self.learned.as_ref(), effort)?;
+        let mut model =
+            Model::fit(&self.space, &data, noise, Trust::Doubtful, self.learned.as_ref(), effort)?;
         self.learned = Some(model.learned().clone());
         if grown {
             self.learned_at = data.len();
@@ -87,7 +88,8 @@ impl Bayes {
             });
             let believed: Vec<Observation> = believed.collect();
             data.extend(believed.into_iter().filter(|b| b.value.is_finite()));
-            model = Model::fit(&self.space, &data, noise, self.learned.as_ref(), Effort::Keep)?;
+            model =
+                Model::fit(&self.space, &data, noise, Trust::Doubtful, self.learned.as_ref(), Effort::Keep)?;
         }
         let feasible = self.feasibility(seen);
         Acquisition::new(&self.space, &model, feasible.as_ref(), seen)?.search(&mut self.random)
@@ -95,21 +97,26 @@ impl Bayes {
 
     /// A model of 0 where a trial was feasible and 1 where not; `None` where all were.
     fn feasibility(&mut self, seen: &History) -> Option<Model> {
-        let ended = seen.trials().iter().filter(|trial| trial.outcome.is_some());
-        let labels = ended.map(|trial| Observation {
-            point: trial.point.clone(),
-            value: if trial.feasible().is_some() { 0.0 } else { 1.0 },
-            noise: None,
-        });
-        let mut labels: Vec<Observation> = labels.collect();
-        let newest = labels.len().saturating_sub(200);
-        labels.drain(..newest);
+        // Newest first: what a point did last counts, and a label without noise stands once.
+        let mut labels: Vec<Observation> = Vec::new();
+        for trial in seen.trials().iter().rev().filter(|trial| trial.outcome.is_some()) {
+            if labels.len() < 200 && labels.iter().all(|label| label.point != trial.point) {
+                let value = if trial.feasible().is_some() { 0.0 } else { 1.0 };
+                labels.push(Observation { point: trial.point.clone(), value, noise: None });
+            }
+        }
         if labels.iter().all(|label| label.value == 0.0) || labels.iter().all(|label| label.value == 1.0) {
             return None;
         }
         let effort = if self.learned_of_failure.is_some() { Effort::Follow } else { Effort::Fresh };
-        let model =
-            Model::fit(&self.space, &labels, Noise::Unknown, self.learned_of_failure.as_ref(), effort)?;
+        let model = Model::fit(
+            &self.space,
+            &labels,
+            Noise::None,
+            Trust::Full,
+            self.learned_of_failure.as_ref(),
+            effort,
+        )?;
         self.learned_of_failure = Some(model.learned().clone());
         Some(model)
     }
@@ -218,6 +225,8 @@ mod tests {
             study.tell(asked.id, outcome).expect("told");
         }
         let late = failed[20..].iter().filter(|fails| **fails).count();
-        assert!(late <= 8, "{late} of the last 20 failed");
+        let best = cost(&study.best().expect("measured").config);
+        // Pool 20 is the best that does not fail, at 0.22.
+        assert!(late <= 12 && best < 0.3, "{late} of the last 20 failed, best {best}");
     }
 }

@@ -13,6 +13,9 @@ use crate::space::{Axis, Space};
 /// So many of the best measured points compete for being recommended after the next measurement.
 const RIVALS: usize = 16;
 
+/// Below this probability of being feasible a point is a last resort.
+const LIKELY: f64 = 0.3;
+
 /// Points that are looked at before any is improved, for each axis and in all.
 const LOOKS: (usize, usize) = (30, 200);
 
@@ -68,15 +71,7 @@ impl<'a> Acquisition<'a> {
             slope: self.model.shared(&at, rival.index, &rival.whitened) / deviation,
         });
         let mut lines: Vec<Line> = others.collect();
-        if crate::tun("T_EI", 0.0) > 0.5 {
-            lines = vec![Line { height: -self.rivals[0].mean, slope: 0.0 }, Line { height: -at.mean, slope: at.variance.sqrt() }];
-            if crate::tun("T_EI", 0.0) > 1.5 {
-                let r = (1.0 - (self.model.noise() / (at.variance + self.model.noise())).sqrt()).max(1e-12).ln();
-                return r + log_gain(&mut lines, -self.rivals[0].mean) + self.failure.map_or(0.0, |failure| log_feasible(failure, point));
-            }
-        } else {
-            lines.push(own);
-        }
+        lines.push(own);
         log_gain(&mut lines, -self.rivals[0].mean)
             + self.failure.map_or(0.0, |failure| log_feasible(failure, point))
     }
@@ -174,13 +169,14 @@ fn mirrored(u: f64) -> f64 {
     }
 }
 
+/// The logarithm of the probability that a trial at `point` is feasible; much less where that is unlikely.
 fn log_feasible(failure: &Model, point: &[f64]) -> f64 {
     let Prediction { mean, variance, .. } = failure.predict(point);
-    // Labels are 0 and 1; between them lies the border.
-    let (label, above) =
-        (failure.in_units(mean), failure.in_units(mean + (variance + failure.noise()).sqrt()));
-    let deviation = (above - label).abs().max(0.05);
-    libm::log(normal_below((0.5 - label) / deviation).max(1e-12))
+    // Labels are 0 and 1; half way between them lies the border.
+    let border = 0.5 * (failure.standardised(0.0) + failure.standardised(1.0));
+    let probability = normal_below((border - mean) / (variance + failure.noise()).sqrt()).max(1e-12);
+    // What will most likely fail promises much, since nothing was ever measured there; a trial is too dear for that.
+    libm::log(probability) + 4.0 * libm::log(probability / LIKELY).min(0.0)
 }
 
 fn normal_below(z: f64) -> f64 {
@@ -198,7 +194,7 @@ struct Line {
 /// The maximum of lines is a chain of pieces; each bend adds the change of slope times f(−|z|) where it lies, f(z) = φ(z) + zΦ(z)
 /// (Frazier, Powell, Dayanik 2009, "The Knowledge-Gradient Policy for Correlated Normal Beliefs"). All terms are positive, so the sum
 /// is taken in logarithms, which keep an order among gains too small for a number.
-fn log_gain(lines: &mut Vec<Line>, before: f64) -> f64 {
+fn log_gain(lines: &mut [Line], before: f64) -> f64 {
     let highest = lines.iter().map(|line| line.height).fold(f64::NEG_INFINITY, f64::max);
     lines.sort_by(|a, b| a.slope.total_cmp(&b.slope).then(a.height.total_cmp(&b.height)));
     let mut hull: Vec<(&Line, f64)> = Vec::with_capacity(lines.len());
@@ -265,7 +261,7 @@ mod tests {
             lines().iter().map(|line| line.height + line.slope * z).fold(f64::NEG_INFINITY, f64::max)
         });
         let simulated = mean.sum::<f64>() / f64::from(draws);
-        let exact = log_gain(&mut lines().into(), 0.0).exp();
+        let exact = log_gain(&mut lines(), 0.0).exp();
         assert!((exact / simulated - 1.0).abs() < 0.02, "{exact} {simulated}");
     }
 
@@ -282,6 +278,6 @@ mod tests {
     #[test]
     fn what_teaches_nothing_has_no_gain() {
         let line = || Line { height: 1.0, slope: 0.0 };
-        assert_eq!(log_gain(&mut vec![line(), Line { height: 0.5, slope: 0.0 }], 1.0), f64::NEG_INFINITY);
+        assert_eq!(log_gain(&mut [line(), Line { height: 0.5, slope: 0.0 }], 1.0), f64::NEG_INFINITY);
     }
 }

@@ -8,7 +8,7 @@ use crate::space::Space;
 
 /// How many of `budget` trials fill the space: enough to tell the noise and the greatest effects, and a quarter at most.
 pub(super) fn size(space: &Space, budget: Option<usize>) -> usize {
-    let wanted = (crate::tun("T_D0",4.0) + space.axes().len() as f64 * crate::tun("T_D1",0.5)) as usize;
+    let wanted = 4 + space.axes().len() / 2;
     budget.map_or(wanted, |budget| wanted.min(budget / 4).max(budget.min(3)))
 }
 
