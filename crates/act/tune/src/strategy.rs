@@ -23,7 +23,7 @@ pub use spsa::Spsa;
 pub use tempering::Tempering;
 
 use crate::history::{History, Trial};
-use crate::phases::Phases;
+use crate::phases::MultiPhase;
 use crate::portfolio::{LedgerRow, MEMBERS, Portfolio};
 use crate::space::Space;
 
@@ -77,7 +77,7 @@ pub enum Strategy {
     /// CMA-ES, annealing and a genetic algorithm on one budget, by what each earns.
     Portfolio,
     /// Explore, exploit, polish.
-    Phases,
+    MultiPhase,
 }
 
 impl Strategy {
@@ -90,7 +90,7 @@ impl Strategy {
         Strategy::Annealing,
         Strategy::Tempering,
         Strategy::Portfolio,
-        Strategy::Phases,
+        Strategy::MultiPhase,
     ];
 
     /// The word that names it.
@@ -103,7 +103,7 @@ impl Strategy {
             Strategy::Annealing => "annealing",
             Strategy::Tempering => "tempering",
             Strategy::Portfolio => "portfolio",
-            Strategy::Phases => "phases",
+            Strategy::MultiPhase => "multi-phase",
         }
     }
 
@@ -117,7 +117,7 @@ impl Strategy {
             Strategy::Annealing => Box::new(Annealing::new(brief)),
             Strategy::Tempering => Box::new(Tempering::new(brief)),
             Strategy::Portfolio => Box::new(Portfolio::of(&MEMBERS, brief)),
-            Strategy::Phases => Box::new(Phases::standard(brief)),
+            Strategy::MultiPhase => Box::new(MultiPhase::standard(brief)),
         }
     }
 }
