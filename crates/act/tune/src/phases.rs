@@ -60,8 +60,12 @@ pub struct MultiPhase {
 }
 
 impl MultiPhase {
-    /// These phases, at least one, within the brief's budget; without one they end by patience alone.
+    /// These phases within the brief's budget; without one they end by patience alone.
+    ///
+    /// # Panics
+    /// Where there are none.
     pub fn new(phases: Vec<Phase>, brief: &Brief) -> MultiPhase {
+        assert!(!phases.is_empty(), "a search has at least one phase");
         MultiPhase {
             phases,
             at: 0,

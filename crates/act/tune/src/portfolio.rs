@@ -103,8 +103,12 @@ const CHECKED: f64 = 0.2;
 const REMEMBERED: usize = 30;
 
 impl Portfolio {
-    /// A portfolio of `members`; at least one.
+    /// A portfolio of `members`.
+    ///
+    /// # Panics
+    /// Where there are none.
     pub fn new(members: Vec<Box<dyn Propose>>, sharing: Sharing) -> Portfolio {
+        assert!(!members.is_empty(), "a portfolio has at least one member");
         let all = Class {
             members: (0..members.len()).collect(),
             queued: None,
@@ -127,6 +131,9 @@ impl Portfolio {
     }
 
     /// A portfolio of named strategies, all of one brief, by their return a trial.
+    ///
+    /// # Panics
+    /// Where none is named.
     pub fn of(strategies: &[Strategy], brief: &Brief) -> Portfolio {
         let members = strategies.iter().map(|strategy| strategy.begin(brief)).collect();
         Portfolio::new(members, Sharing::Return(Price::Trial))
