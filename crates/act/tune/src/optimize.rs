@@ -149,11 +149,11 @@ impl Optimizer {
         Optimizer { strategy, ..self }
     }
 
-    /// Measures configurations by `metrics` until `time_budget` is spent, by the seconds that the measurements tell; the last may exceed it. The first is
-    /// that of all defaults.
+    /// Measures configurations by `metrics` until `time_budget` is spent, by the seconds that the measurements tell; the last may
+    /// exceed it. The first is that of all defaults.
     ///
-    /// It stops early where every setting was measured exactly, where nothing can be measured, and where constraints can't be met: all settings break
-    /// them, or thirty trials and ten an axis do and the closest of them lies in the first half.
+    /// It stops early where every setting was measured exactly, where nothing can be measured, and where constraints can't be met:
+    /// all settings break them, or thirty trials and ten an axis do and the closest of them lies in the first half.
     ///
     /// # Errors
     /// [`OptimizeError`]; what was measured until then is lost.

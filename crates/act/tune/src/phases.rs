@@ -46,7 +46,7 @@ pub enum Why {
 }
 
 /// A search in phases. See the [module](self).
-pub struct Phases {
+pub struct MultiPhase {
     phases: Vec<Phase>,
     at: usize,
     budget: Option<usize>,
@@ -59,10 +59,14 @@ pub struct Phases {
     pending: Vec<(usize, Vec<f64>)>,
 }
 
-impl Phases {
-    /// These phases, at least one, within the brief's budget; without one they end by patience alone.
-    pub fn new(phases: Vec<Phase>, brief: &Brief) -> Phases {
-        Phases {
+impl MultiPhase {
+    /// These phases within the brief's budget; without one they end by patience alone.
+    ///
+    /// # Panics
+    /// Where there are none.
+    pub fn new(phases: Vec<Phase>, brief: &Brief) -> MultiPhase {
+        assert!(!phases.is_empty(), "a search has at least one phase");
+        MultiPhase {
             phases,
             at: 0,
             budget: brief.budget,
@@ -75,10 +79,10 @@ impl Phases {
     }
 
     /// Explore by a genetic algorithm, exploit by a portfolio, polish by a narrow CMA-ES.
-    pub fn standard(brief: &Brief) -> Phases {
+    pub fn standard(brief: &Brief) -> MultiPhase {
         let axes = brief.space.axes().len();
         let phase = |name, strategy, share, patience| Phase { name, strategy, share, patience };
-        Phases::new(
+        MultiPhase::new(
             vec![
                 phase("explore", Strategy::Genetic.begin(brief), 0.3, 5 + axes),
                 phase("exploit", Strategy::Portfolio.begin(brief), 0.5, 10 + 4 * axes),
@@ -109,9 +113,9 @@ impl Phases {
     }
 }
 
-impl Propose for Phases {
+impl Propose for MultiPhase {
     fn name(&self) -> &'static str {
-        "phases"
+        "multi-phase"
     }
 
     fn ask(&mut self, seen: &History) -> Vec<f64> {
@@ -181,7 +185,7 @@ mod tests {
         let phase =
             |name, at, share, patience| Phase { name, strategy: Box::new(Fixed(at)), share, patience };
         let all = vec![phase("a", 0.1, 0.5, 5), phase("b", 0.2, 0.25, 8), phase("c", 0.3, 1.0, 3)];
-        let (mut phases, mut seen) = (Phases::new(all, &brief), History::default());
+        let (mut phases, mut seen) = (MultiPhase::new(all, &brief), History::default());
         for trial in 0..40 {
             let point = phases.ask(&seen);
             let id = seen.begin(vec![point[0] + trial as f64 * 1e-6]);

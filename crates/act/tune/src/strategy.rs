@@ -39,7 +39,7 @@ pub use tempering::Tempering;
 pub use trust_region::TrustRegion;
 
 use crate::history::{History, Trial};
-use crate::phases::Phases;
+use crate::phases::MultiPhase;
 use crate::portfolio::{LedgerRow, MEMBERS, Portfolio};
 use crate::safe::{Alarm, Constraint, Safe};
 use crate::space::Space;
@@ -106,7 +106,7 @@ pub enum Strategy {
     /// CMA-ES, annealing and a genetic algorithm on one budget, by what each earns.
     Portfolio,
     /// Explore, exploit, polish.
-    Phases,
+    MultiPhase,
     /// By quadratic models within a trust region.
     TrustRegion,
     /// By a bound on slopes, and a trust region by turns.
@@ -129,7 +129,7 @@ impl Strategy {
         Strategy::Annealing,
         Strategy::Tempering,
         Strategy::Portfolio,
-        Strategy::Phases,
+        Strategy::MultiPhase,
         Strategy::TrustRegion,
         Strategy::Lipo,
         Strategy::Structured,
@@ -147,7 +147,7 @@ impl Strategy {
             Strategy::Annealing => "annealing",
             Strategy::Tempering => "tempering",
             Strategy::Portfolio => "portfolio",
-            Strategy::Phases => "phases",
+            Strategy::MultiPhase => "multi-phase",
             Strategy::TrustRegion => "trust-region",
             Strategy::Lipo => "lipo",
             Strategy::Structured => "structured",
@@ -166,7 +166,7 @@ impl Strategy {
             Strategy::Annealing => Box::new(Annealing::new(brief)),
             Strategy::Tempering => Box::new(Tempering::new(brief)),
             Strategy::Portfolio => Box::new(Portfolio::of(&MEMBERS, brief)),
-            Strategy::Phases => Box::new(Phases::standard(brief)),
+            Strategy::MultiPhase => Box::new(MultiPhase::standard(brief)),
             Strategy::TrustRegion => Box::new(TrustRegion::new(brief)),
             Strategy::Lipo => Box::new(Lipo::new(brief)),
             Strategy::Structured => Box::new(Structured::new(brief)),

@@ -14,8 +14,8 @@ use crate::space::Space;
 
 /// Simulated annealing (Kirkpatrick, Gelatt and Vecchi, Science 220, 1983): one random walk that cools geometrically over the budget.
 ///
-/// Temperature is told in units of what steps change, so no scale of the objective has to be known. A walk that has not improved for long goes
-/// back to the best point that is known, whoever found it.
+/// Temperature is told in units of what steps change, so no scale of the objective has to be known. A walk that has not improved for
+/// long goes back to the best point that is known, and at once to a better one that others find.
 #[derive(Clone, Debug)]
 pub struct Annealing {
     space: Arc<Space>,

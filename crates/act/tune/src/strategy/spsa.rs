@@ -13,11 +13,14 @@ use crate::space::Space;
 
 /// Simultaneous perturbation stochastic approximation (Spall, IEEE Transactions on Automatic Control 37(3), 1992).
 ///
-/// Gain sequences are those of Spall's "Implementation of the Simultaneous Perturbation Algorithm" (IEEE Transactions on Aerospace and Electronic Systems
-/// 34(3), 1998): `a / (k + 1 + A)^0.602` and `c / (k + 1)^0.101`, with `A` a tenth of the steps to come, `a` from the slopes of the
-/// first pairs, and `c` from the noise that is seen. A step that makes things clearly worse is taken back ("blocking"). Whole numbers and
-/// categories are perturbed by half a cell at least and rounded; categories without an order are taken in the order of their
-/// declaration.
+/// Gain sequences are those of Spall's "Implementation of the Simultaneous Perturbation Algorithm" (IEEE Transactions on Aerospace and
+/// Electronic Systems 34(3), 1998): `a / (k + 1 + A)^0.602` and `c / (k + 1)^0.101`, with `A` a tenth of the steps to come, `a` from
+/// the slopes of the first pairs, and `c` from the noise that is seen. A step that makes things clearly worse is taken back
+/// ("blocking"). Whole numbers and categories are perturbed by half a cell at least and rounded; categories without an order are
+/// taken in the order of their declaration.
+///
+/// It descends from the best point that is known, goes to a better one that others find, and where it no longer moves begins anew with
+/// finer perturbations.
 #[derive(Clone, Debug)]
 pub struct Spsa {
     space: Arc<Space>,
