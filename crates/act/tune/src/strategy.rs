@@ -65,7 +65,8 @@ pub enum Strategy {
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Strategy; 4] = [Strategy::Random, Strategy::TrustRegion, Strategy::Lipo, Strategy::Phases];
+    pub const ALL: [Strategy; 4] =
+        [Strategy::Random, Strategy::TrustRegion, Strategy::Lipo, Strategy::Phases];
 
     /// The word that names it.
     pub const fn as_str(self) -> &'static str {

@@ -72,7 +72,9 @@ impl Optimiser {
         match self {
             Optimiser::Ours(study) => Ok(study.tell(id, Outcome::Measured(measured))?),
             Optimiser::Peer(peer) => {
-                peer.send(&json!({"tell": [{"id": id, "value": measured.value, "feasible": measured.feasible}]}))?;
+                peer.send(
+                    &json!({"tell": [{"id": id, "value": measured.value, "feasible": measured.feasible}]}),
+                )?;
                 peer.best = peer.receive::<BestAnswer>()?.best;
                 Ok(())
             }
@@ -144,9 +146,11 @@ impl Peer {
     fn typed(&self, config: &Value) -> anyhow::Result<Config> {
         let settings = config.as_object().context("a configuration is an object")?;
         let typed = |(name, value): (&String, &Value)| {
-            let parameter = self.space.parameter(name).with_context(|| format!("there is no parameter {name}"))?;
+            let parameter =
+                self.space.parameter(name).with_context(|| format!("there is no parameter {name}"))?;
             let wire: WireValue = serde_json::from_value(value.clone())?;
-            let value = wire.typed(&parameter.spec.kind).with_context(|| format!("{name} can't be {value}"))?;
+            let value =
+                wire.typed(&parameter.spec.kind).with_context(|| format!("{name} can't be {value}"))?;
             Ok((name.clone(), value))
         };
         settings.iter().map(typed).collect()

@@ -124,7 +124,9 @@ impl Search<'_> {
 
     /// Goes where the known samples of each line are lowest, if that is as low as the terms say.
     async fn take_known(&mut self) {
-        let lowest = |line: &Line| line.samples.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0.0, 0.0));
+        let lowest = |line: &Line| {
+            line.samples.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0.0, 0.0))
+        };
         let places: Vec<f64> = self.lines.iter().map(|line| lowest(line).0).collect();
         let target = DVector::from_vec(places);
         if target == self.at || !self.inside(&target) {
@@ -273,7 +275,9 @@ impl Line {
     /// Whether the samples fall and rise more than once.
     fn has_valleys(&self) -> bool {
         let excesses: Vec<f64> = self.samples.iter().map(|(_, excess)| *excess).collect();
-        let lower = |i: usize, j: Option<usize>| j.and_then(|j| excesses.get(j)).is_none_or(|other| excesses[i] < *other);
+        let lower = |i: usize, j: Option<usize>| {
+            j.and_then(|j| excesses.get(j)).is_none_or(|other| excesses[i] < *other)
+        };
         (0..excesses.len()).filter(|i| lower(*i, i.checked_sub(1)) && lower(*i, Some(i + 1))).count() > 1
     }
 
@@ -319,8 +323,12 @@ impl Line {
         let right = self.samples.get(here + 1).copied();
         match (left, right) {
             (Some(left), Some(right)) => inside(left, best, right),
-            (None, right) if at > low + 1e-12 => Some((beyond(at, right.map(|r| r.0), self.step, -1.0).max(low), f64::INFINITY)),
-            (left, None) if at < high - 1e-12 => Some((beyond(at, left.map(|l| l.0), self.step, 1.0).min(high), f64::INFINITY)),
+            (None, right) if at > low + 1e-12 => {
+                Some((beyond(at, right.map(|r| r.0), self.step, -1.0).max(low), f64::INFINITY))
+            }
+            (left, None) if at < high - 1e-12 => {
+                Some((beyond(at, left.map(|l| l.0), self.step, 1.0).min(high), f64::INFINITY))
+            }
             // At a bound: nearer to it may be lower still.
             (None, Some(other)) | (Some(other), None) => {
                 let near = (other.0 - at).abs() < 1e-4;

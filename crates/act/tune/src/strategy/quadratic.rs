@@ -146,7 +146,8 @@ fn lowest_in_ball(g: &DVector<f64>, h: &DMatrix<f64>, radius: f64) -> DVector<f6
         return &own.eigenvectors * inner;
     }
     for _ in 0..80 {
-        let middle = if short > 0.0 && long / short > 4.0 { (short * long).sqrt() } else { 0.5 * (short + long) };
+        let middle =
+            if short > 0.0 && long / short > 4.0 { (short * long).sqrt() } else { 0.5 * (short + long) };
         if step(middle).norm() > radius {
             short = middle;
         } else {

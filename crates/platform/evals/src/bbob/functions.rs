@@ -6,7 +6,9 @@
 
 use super::gallagher::Peaks;
 use super::instance::{self, Matrix};
-use super::transform::{asymmetric, beyond, oscillated, oscillating, share, stretch, stretched_between, times};
+use super::transform::{
+    asymmetric, beyond, oscillated, oscillating, share, stretch, stretched_between, times,
+};
 
 /// Which functions there are.
 pub(crate) const FUNCTIONS: std::ops::RangeInclusive<u32> = 1..=24;
@@ -48,7 +50,15 @@ impl Problem {
             _ => None,
         };
         let lowest = instance::lowest(function, instance);
-        Problem { function, dimension, lowest, optimum: optimum(function, dimension, seed), first, second, peaks }
+        Problem {
+            function,
+            dimension,
+            lowest,
+            optimum: optimum(function, dimension, seed),
+            first,
+            second,
+            peaks,
+        }
     }
 
     /// The lowest value there is.
@@ -78,7 +88,8 @@ impl Problem {
             5 => linear_slope(x, &self.optimum),
             6 => {
                 let steep = |(z, at): (f64, &f64)| if z * at > 0.0 { (100.0 * z).powi(2) } else { z * z };
-                let sum: f64 = times(&self.first, &from_optimum).into_iter().zip(&self.optimum).map(steep).sum();
+                let sum: f64 =
+                    times(&self.first, &from_optimum).into_iter().zip(&self.optimum).map(steep).sum();
                 oscillating(sum).powf(0.9)
             }
             7 => step_ellipsoid(&self.first, &stretch(10.0, &times(&self.second, &from_optimum))) + beyond(x),
