@@ -28,8 +28,10 @@ pub(super) struct Start {
 pub(super) enum End {
     /// There is nothing left to gain along any of them, or no budget.
     Bottom,
-    /// Bounds or terms tie lines to each other: they can't be followed one by one.
+    /// Bounds tie lines to each other: they can't be followed one by one from there.
     Tied,
+    /// Terms move with each other: it is no sum.
+    Coupled,
 }
 
 /// Samples that a line gets before it is told whether it has several valleys.
@@ -94,8 +96,8 @@ pub(super) async fn follow(laboratory: &Laboratory, frame: &Frame, start: Start)
     loop {
         let before = search.best.value;
         search.descend().await;
-        if search.tied() {
-            return (search.best, End::Tied);
+        if let Some(end) = search.stuck() {
+            return (search.best, end);
         }
         if laboratory.remaining() == 0 {
             break;
@@ -117,9 +119,9 @@ pub(super) async fn follow(laboratory: &Laboratory, frame: &Frame, start: Start)
 }
 
 impl Search<'_> {
-    fn tied(&self) -> bool {
+    fn stuck(&self) -> Option<End> {
         let n = self.lines.len();
-        self.restarts > n || self.pressed > n
+        if self.restarts > n { Some(End::Coupled) } else { (self.pressed > n).then_some(End::Tied) }
     }
 
     /// Goes where the known samples of each line are lowest, if that is as low as the terms say.
@@ -178,7 +180,7 @@ impl Search<'_> {
             let oblique = self.basis.column(index).iter().filter(|d| d.abs() > 1e-12).count() > 1;
             let at_bound = self.at[index] <= low + 1e-12 || self.at[index] >= high - 1e-12;
             self.pressed += usize::from(oblique && at_bound);
-            if self.tied() {
+            if self.stuck().is_some() {
                 return;
             }
             let bracket = self.lines[index].bracket(self.at[index]);

@@ -118,6 +118,7 @@ async fn by_terms(
         for _ in 0..TURNS {
             match lines::follow(laboratory, frame, start).await {
                 (best, lines::End::Bottom) => return polishing(best, n),
+                (_, lines::End::Coupled) => break,
                 (centre, lines::End::Tied) => {
                     let until = laboratory.remaining().saturating_sub(4 * n);
                     let mut free = Descent::new(centre, RADIUS, hessian.clone());

@@ -61,11 +61,6 @@ impl Problem {
         }
     }
 
-    /// The lowest value there is.
-    pub(crate) fn lowest(&self) -> f64 {
-        self.lowest
-    }
-
     /// The value at `x`, one coordinate for each dimension.
     pub(crate) fn value(&self, x: &[f64]) -> f64 {
         self.gap(x) + self.lowest
@@ -288,7 +283,7 @@ mod tests {
             let fixture: Fixture = serde_json::from_str(line).expect("a fixture");
             let Fixture { function, dimension, instance, .. } = fixture;
             let problem = Problem::new(function, dimension, instance);
-            assert_eq!(problem.lowest(), fixture.lowest, "f{function}, instance {instance}");
+            assert_eq!(problem.lowest, fixture.lowest, "f{function}, instance {instance}");
             for (point, value) in fixture.points.iter().zip(&fixture.values) {
                 let ours = problem.value(point);
                 if (ours - value).abs() > 1e-9 * (1.0 + value.abs()) {
