@@ -69,13 +69,12 @@ async fn search(laboratory: Laboratory, mut random: Random) {
             let n = frame.dimension();
             descent = Some((frame, Descent::new(best, RADIUS, DMatrix::zeros(n, n))));
         }
-        if let Some((frame, descent)) = &mut descent {
-            if !descent.step(&laboratory, frame, &mut random).await
-                && turned.as_ref() != Some(&descent.centre)
-            {
-                turn(&laboratory, &descent.centre, &mut random).await;
-                turned = Some(descent.centre.clone());
-            }
+        if let Some((frame, descent)) = &mut descent
+            && !descent.step(&laboratory, frame, &mut random).await
+            && turned.as_ref() != Some(&descent.centre)
+        {
+            turn(&laboratory, &descent.centre, &mut random).await;
+            turned = Some(descent.centre.clone());
         }
     }
 }

@@ -97,7 +97,7 @@ pub(super) fn fit(steps: Vec<DVector<f64>>, values: &[f64], noise: f64, prior: &
     let constant = solved[m];
     let gradient = solved.rows(m + 1, n).into_owned();
     let finite = constant.is_finite() && gradient.iter().chain(hessian.iter()).all(|x| x.is_finite());
-    finite.then(|| Fit { quadratic: Quadratic { constant, gradient, hessian }, steps, system })
+    finite.then_some(Fit { quadratic: Quadratic { constant, gradient, hessian }, steps, system })
 }
 
 impl Fit {
