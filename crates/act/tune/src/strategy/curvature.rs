@@ -23,7 +23,8 @@ pub(super) async fn hessian(laboratory: &Laboratory, frame: &Frame, centre: &Sam
         signs.iter().for_each(|(axis, sign)| inner[*axis] += sign * STEP);
         frame.point(&inner)
     };
-    let here = if at == frame.inner(&centre.point) { centre.value } else { laboratory.measure(&moved(&[])).await? };
+    let here =
+        if at == frame.inner(&centre.point) { centre.value } else { laboratory.measure(&moved(&[])).await? };
     let singles: Vec<Vec<f64>> = (0..n).flat_map(|i| [moved(&[(i, 1.0)]), moved(&[(i, -1.0)])]).collect();
     let singles: Vec<f64> = laboratory.measure_all(&singles).await.into_iter().collect::<Option<_>>()?;
     let (up, down) = (|i: usize| singles[2 * i], |i: usize| singles[2 * i + 1]);
@@ -32,8 +33,10 @@ pub(super) async fn hessian(laboratory: &Laboratory, frame: &Frame, centre: &Sam
         return None;
     }
     let pairs: Vec<(usize, usize)> = (0..n).flat_map(|i| (0..i).map(move |j| (i, j))).collect();
-    let places: Vec<Vec<f64>> =
-        pairs.iter().flat_map(|(i, j)| [moved(&[(*i, 1.0), (*j, 1.0)]), moved(&[(*i, -1.0), (*j, -1.0)])]).collect();
+    let places: Vec<Vec<f64>> = pairs
+        .iter()
+        .flat_map(|(i, j)| [moved(&[(*i, 1.0), (*j, 1.0)]), moved(&[(*i, -1.0), (*j, -1.0)])])
+        .collect();
     let doubles: Vec<f64> = laboratory.measure_all(&places).await.into_iter().collect::<Option<_>>()?;
     let mut hessian = DMatrix::zeros(n, n);
     for i in 0..n {

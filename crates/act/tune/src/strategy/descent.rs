@@ -48,7 +48,13 @@ impl Descent {
     }
 
     /// Descends until nothing is left to gain, or `until` trials are left of the budget.
-    pub(super) async fn run(&mut self, laboratory: &Laboratory, frame: &Frame, until: usize, random: &mut Random) {
+    pub(super) async fn run(
+        &mut self,
+        laboratory: &Laboratory,
+        frame: &Frame,
+        until: usize,
+        random: &mut Random,
+    ) {
         while laboratory.remaining() > until && self.step(laboratory, frame, random).await {}
     }
 
@@ -93,7 +99,8 @@ impl Descent {
         gain: Option<f64>,
     ) {
         let doubt = models[follow].doubt(step);
-        let point = laboratory.space().snap(&frame.point(&(frame.inner(&self.centre.point) + step * self.radius)));
+        let point =
+            laboratory.space().snap(&frame.point(&(frame.inner(&self.centre.point) + step * self.radius)));
         let value = laboratory.measure(&point).await;
         let won = value.map_or(f64::NEG_INFINITY, |value| self.centre.value - value);
         if let Some(value) = value {
@@ -109,7 +116,8 @@ impl Descent {
         let reached = step.norm();
         match gain.map(|gain| won / gain) {
             Some(ratio) if ratio >= 0.7 => {
-                self.radius = (2.0 * reached * self.radius).clamp(0.5 * self.radius, 2.0 * self.radius).min(0.5);
+                self.radius =
+                    (2.0 * reached * self.radius).clamp(0.5 * self.radius, 2.0 * self.radius).min(0.5);
                 self.failures = 0;
             }
             Some(ratio) if ratio >= 0.1 => {
@@ -173,7 +181,8 @@ fn most_doubtful(
         let length: f64 = DVector::norm(&direction);
         candidates.push(direction / length.max(f64::MIN_POSITIVE));
     }
-    let within = |candidate: DVector<f64>| candidate.zip_zip_map(low, high, |s, low, high| s.clamp(low, high));
+    let within =
+        |candidate: DVector<f64>| candidate.zip_zip_map(low, high, |s, low, high| s.clamp(low, high));
     let doubted = candidates.into_iter().map(within).map(|step| {
         let doubt = fit.doubt(&step);
         (step, doubt)

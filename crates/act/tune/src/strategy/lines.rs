@@ -28,8 +28,10 @@ pub(super) struct Start {
 pub(super) enum End {
     /// There is nothing left to gain along any of them, or no budget.
     Bottom,
-    /// Bounds or terms tie lines to each other: they can't be followed one by one.
+    /// Bounds tie lines to each other: they can't be followed one by one from there.
     Tied,
+    /// Terms move with each other: it is no sum.
+    Coupled,
 }
 
 /// Samples that a line gets before it is told whether it has several valleys.
@@ -94,8 +96,8 @@ pub(super) async fn follow(laboratory: &Laboratory, frame: &Frame, start: Start)
     loop {
         let before = search.best.value;
         search.descend().await;
-        if search.tied() {
-            return (search.best, End::Tied);
+        if let Some(end) = search.stuck() {
+            return (search.best, end);
         }
         if laboratory.remaining() == 0 {
             break;
@@ -117,14 +119,16 @@ pub(super) async fn follow(laboratory: &Laboratory, frame: &Frame, start: Start)
 }
 
 impl Search<'_> {
-    fn tied(&self) -> bool {
+    fn stuck(&self) -> Option<End> {
         let n = self.lines.len();
-        self.restarts > n || self.pressed > n
+        if self.restarts > n { Some(End::Coupled) } else { (self.pressed > n).then_some(End::Tied) }
     }
 
     /// Goes where the known samples of each line are lowest, if that is as low as the terms say.
     async fn take_known(&mut self) {
-        let lowest = |line: &Line| line.samples.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0.0, 0.0));
+        let lowest = |line: &Line| {
+            line.samples.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0.0, 0.0))
+        };
         let places: Vec<f64> = self.lines.iter().map(|line| lowest(line).0).collect();
         let target = DVector::from_vec(places);
         if target == self.at || !self.inside(&target) {
@@ -176,7 +180,7 @@ impl Search<'_> {
             let oblique = self.basis.column(index).iter().filter(|d| d.abs() > 1e-12).count() > 1;
             let at_bound = self.at[index] <= low + 1e-12 || self.at[index] >= high - 1e-12;
             self.pressed += usize::from(oblique && at_bound);
-            if self.tied() {
+            if self.stuck().is_some() {
                 return;
             }
             let bracket = self.lines[index].bracket(self.at[index]);
@@ -273,7 +277,9 @@ impl Line {
     /// Whether the samples fall and rise more than once.
     fn has_valleys(&self) -> bool {
         let excesses: Vec<f64> = self.samples.iter().map(|(_, excess)| *excess).collect();
-        let lower = |i: usize, j: Option<usize>| j.and_then(|j| excesses.get(j)).is_none_or(|other| excesses[i] < *other);
+        let lower = |i: usize, j: Option<usize>| {
+            j.and_then(|j| excesses.get(j)).is_none_or(|other| excesses[i] < *other)
+        };
         (0..excesses.len()).filter(|i| lower(*i, i.checked_sub(1)) && lower(*i, Some(i + 1))).count() > 1
     }
 
@@ -319,8 +325,12 @@ impl Line {
         let right = self.samples.get(here + 1).copied();
         match (left, right) {
             (Some(left), Some(right)) => inside(left, best, right),
-            (None, right) if at > low + 1e-12 => Some((beyond(at, right.map(|r| r.0), self.step, -1.0).max(low), f64::INFINITY)),
-            (left, None) if at < high - 1e-12 => Some((beyond(at, left.map(|l| l.0), self.step, 1.0).min(high), f64::INFINITY)),
+            (None, right) if at > low + 1e-12 => {
+                Some((beyond(at, right.map(|r| r.0), self.step, -1.0).max(low), f64::INFINITY))
+            }
+            (left, None) if at < high - 1e-12 => {
+                Some((beyond(at, left.map(|l| l.0), self.step, 1.0).min(high), f64::INFINITY))
+            }
             // At a bound: nearer to it may be lower still.
             (None, Some(other)) | (Some(other), None) => {
                 let near = (other.0 - at).abs() < 1e-4;

@@ -12,7 +12,7 @@ use rand::Rng;
 use super::descent::Descent;
 use super::frame::Frame;
 use super::story::{Laboratory, Sample, Story};
-use super::trust_region::RADIUS;
+use super::trust_region::{RADIUS, turn};
 use super::{Brief, Propose};
 use crate::history::{History, Trial};
 use crate::random::{Random, seeded};
@@ -51,6 +51,7 @@ async fn search(laboratory: Laboratory, mut random: Random) {
     let mut steepness = Steepness::new(&space);
     let mut failed: Vec<Vec<f64>> = Vec::new();
     let mut descent: Option<(Frame, Descent)> = None;
+    let mut turned: Option<Sample> = None;
     let mut first = Some(space.start());
     loop {
         let noise = laboratory.noise();
@@ -68,8 +69,12 @@ async fn search(laboratory: Laboratory, mut random: Random) {
             let n = frame.dimension();
             descent = Some((frame, Descent::new(best, RADIUS, DMatrix::zeros(n, n))));
         }
-        if let Some((frame, descent)) = &mut descent {
-            descent.step(&laboratory, frame, &mut random).await;
+        if let Some((frame, descent)) = &mut descent
+            && !descent.step(&laboratory, frame, &mut random).await
+            && turned.as_ref() != Some(&descent.centre)
+        {
+            turn(&laboratory, &descent.centre, &mut random).await;
+            turned = Some(descent.centre.clone());
         }
     }
 }

@@ -11,10 +11,10 @@
 
 use nalgebra::{DMatrix, DVector};
 
+use super::descent::Descent;
 use super::frame::Frame;
 use super::story::{Laboratory, Sample, Story};
-use super::trust_region::{RADIUS, begin, elsewhere, turn};
-use super::descent::Descent;
+use super::trust_region::{RADIUS, after, begin, elsewhere, turn};
 use super::{Brief, Propose, curvature, lines};
 use crate::history::{History, Trial};
 use crate::random::{Random, seeded};
@@ -58,13 +58,20 @@ const TURNS: usize = 4;
 async fn search(laboratory: Laboratory, mut random: Random) {
     let mut place = laboratory.space().start();
     while laboratory.remaining() > 0 {
-        if let Some(begun) = begin(&laboratory, &place).await {
-            let frame = Frame::at(laboratory.space(), &begun.centre.point);
-            let mut descent = by_terms(&laboratory, &frame, &place, begun, &mut random).await;
-            descent.run(&laboratory, &frame, 0, &mut random).await;
-            turn(&laboratory, &descent.centre, &mut random).await;
-        }
-        place = elsewhere(&laboratory, &mut random);
+        place = match begin(&laboratory, &place).await {
+            Some(begun) => {
+                let turned = turn(&laboratory, &begun.centre, &mut random).await;
+                let frame = Frame::at(laboratory.space(), &turned.point);
+                let mut descent = if frame.holds(&begun.centre) {
+                    by_terms(&laboratory, &frame, &place, begun, &mut random).await
+                } else {
+                    Descent::new(turned, begun.radius, begun.hessian)
+                };
+                descent.run(&laboratory, &frame, 0, &mut random).await;
+                after(&laboratory, &descent.centre, &mut random).await
+            }
+            None => elsewhere(&laboratory, &mut random),
+        };
     }
 }
 
@@ -111,11 +118,17 @@ async fn by_terms(
         for _ in 0..TURNS {
             match lines::follow(laboratory, frame, start).await {
                 (best, lines::End::Bottom) => return polishing(best, n),
+                (_, lines::End::Coupled) => break,
                 (centre, lines::End::Tied) => {
                     let until = laboratory.remaining().saturating_sub(4 * n);
                     let mut free = Descent::new(centre, RADIUS, hessian.clone());
                     free.run(laboratory, frame, until, random).await;
-                    start = lines::Start { origin: free.centre, basis: basis.clone(), known: vec![Vec::new(); n], wide: false };
+                    start = lines::Start {
+                        origin: free.centre,
+                        basis: basis.clone(),
+                        known: vec![Vec::new(); n],
+                        wide: false,
+                    };
                 }
             }
         }
@@ -204,7 +217,8 @@ fn most_coupled(here: f64, known: &[Vec<(f64, f64)>], steps: &DVector<f64>) -> f
         [(a, at_a), (b, at_b), ..] => 2.0 * ((at_a - here) / a - (at_b - here) / b) / (a - b),
         _ => 0.0,
     };
-    let bends: Vec<f64> = known.iter().zip(steps.iter()).map(|(l, s)| curvature(l).max(0.0).sqrt() * s.abs()).collect();
+    let bends: Vec<f64> =
+        known.iter().zip(steps.iter()).map(|(l, s)| curvature(l).max(0.0).sqrt() * s.abs()).collect();
     let (sum, squares) = (bends.iter().sum::<f64>(), bends.iter().map(|b| b * b).sum::<f64>());
     0.5 * (sum * sum - squares)
 }

@@ -97,7 +97,7 @@ pub(super) fn fit(steps: Vec<DVector<f64>>, values: &[f64], noise: f64, prior: &
     let constant = solved[m];
     let gradient = solved.rows(m + 1, n).into_owned();
     let finite = constant.is_finite() && gradient.iter().chain(hessian.iter()).all(|x| x.is_finite());
-    finite.then(|| Fit { quadratic: Quadratic { constant, gradient, hessian }, steps, system })
+    finite.then_some(Fit { quadratic: Quadratic { constant, gradient, hessian }, steps, system })
 }
 
 impl Fit {
@@ -146,7 +146,8 @@ fn lowest_in_ball(g: &DVector<f64>, h: &DMatrix<f64>, radius: f64) -> DVector<f6
         return &own.eigenvectors * inner;
     }
     for _ in 0..80 {
-        let middle = if short > 0.0 && long / short > 4.0 { (short * long).sqrt() } else { 0.5 * (short + long) };
+        let middle =
+            if short > 0.0 && long / short > 4.0 { (short * long).sqrt() } else { 0.5 * (short + long) };
         if step(middle).norm() > radius {
             short = middle;
         } else {
@@ -154,4 +155,49 @@ fn lowest_in_ball(g: &DVector<f64>, h: &DMatrix<f64>, radius: f64) -> DVector<f6
         }
     }
     &own.eigenvectors * step(long)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vector(entries: &[f64]) -> DVector<f64> {
+        DVector::from_column_slice(entries)
+    }
+
+    #[test]
+    fn a_quadratic_is_recovered_from_as_many_points_as_it_has_coefficients() {
+        let truth = Quadratic {
+            constant: 3.0,
+            gradient: vector(&[1.0, -2.0]),
+            hessian: DMatrix::from_row_slice(2, 2, &[4.0, 1.0, 1.0, -6.0]),
+        };
+        let places = [[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [0.7, 0.7]];
+        let steps: Vec<DVector<f64>> = places.iter().map(|place| vector(place)).collect();
+        let values: Vec<f64> = steps.iter().map(|step| truth.value(step)).collect();
+        let found = fit(steps, &values, 0.0, &DMatrix::zeros(2, 2)).expect("a model").quadratic;
+        assert!((found.hessian - truth.hessian).norm() < 1e-3);
+        assert!((found.gradient - truth.gradient).norm() < 1e-3);
+    }
+
+    #[test]
+    fn a_model_doubts_what_no_point_shows() {
+        let steps = vec![vector(&[0.0, 0.0]), vector(&[1.0, 0.0]), vector(&[-1.0, 0.0])];
+        let fit = fit(steps, &[0.0, 1.0, 1.0], 0.0, &DMatrix::zeros(2, 2)).expect("a model");
+        assert!(fit.doubt(&vector(&[0.9, 0.0])) < 1e-3);
+        assert!(fit.doubt(&vector(&[0.0, 0.9])) > 1.0);
+    }
+
+    #[test]
+    fn the_lowest_point_lies_in_the_ball_and_between_the_bounds() {
+        let model = Quadratic {
+            constant: 0.0,
+            gradient: vector(&[-1.0, -1.0]),
+            hessian: DMatrix::from_row_slice(2, 2, &[1.0, 0.0, 0.0, -1.0]),
+        };
+        let free = model.lowest_within(1.0, &vector(&[-9.0, -9.0]), &vector(&[9.0, 9.0]));
+        assert!((free.norm() - 1.0).abs() < 1e-6 && free[1] > free[0]);
+        let bounded = model.lowest_within(1.0, &vector(&[-9.0, -9.0]), &vector(&[9.0, 0.25]));
+        assert!((bounded[1] - 0.25).abs() < 1e-12 && bounded[0] > 0.9);
+    }
 }

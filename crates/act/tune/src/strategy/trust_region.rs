@@ -43,13 +43,23 @@ pub(super) const RADIUS: f64 = 0.1;
 async fn search(laboratory: Laboratory, mut random: Random) {
     let mut place = laboratory.space().start();
     while laboratory.remaining() > 0 {
-        if let Some(mut descent) = begin(&laboratory, &place).await {
-            let frame = Frame::at(laboratory.space(), &descent.centre.point);
-            descent.run(&laboratory, &frame, 0, &mut random).await;
-            turn(&laboratory, &descent.centre, &mut random).await;
-        }
-        place = elsewhere(&laboratory, &mut random);
+        place = match begin(&laboratory, &place).await {
+            Some(mut descent) => {
+                let turned = turn(&laboratory, &descent.centre, &mut random).await;
+                let frame = Frame::at(laboratory.space(), &turned.point);
+                descent.centre = turned;
+                descent.run(&laboratory, &frame, 0, &mut random).await;
+                after(&laboratory, &descent.centre, &mut random).await
+            }
+            None => elsewhere(&laboratory, &mut random),
+        };
     }
+}
+
+/// Where to begin once there is nothing left to gain at `best`: with other categories, if they are better, else elsewhere.
+pub(super) async fn after(laboratory: &Laboratory, best: &Sample, random: &mut Random) -> Vec<f64> {
+    let turned = turn(laboratory, best, random).await;
+    if turned.value < best.value { turned.point } else { elsewhere(laboratory, random) }
 }
 
 /// Measures `place` and both sides of it along each ordered axis; none where nothing there could be measured.
@@ -66,9 +76,10 @@ pub(super) async fn begin(laboratory: &Laboratory, place: &[f64]) -> Option<Desc
         }
     }
     let values = laboratory.measure_all(&points).await;
-    let measured = points.iter().zip(values).filter_map(|(point, value)| {
-        Some(Sample { point: laboratory.space().snap(point), value: value? })
-    });
+    let measured = points
+        .iter()
+        .zip(values)
+        .filter_map(|(point, value)| Some(Sample { point: laboratory.space().snap(point), value: value? }));
     let centre = measured.min_by(|a, b| a.value.total_cmp(&b.value))?;
     Some(Descent::new(centre, RADIUS, DMatrix::zeros(n, n)))
 }
@@ -84,15 +95,28 @@ pub(super) fn sides(u: f64) -> [f64; 2] {
     }
 }
 
-/// Tries other categories at the best point, each axis in turn.
-pub(super) async fn turn(laboratory: &Laboratory, best: &Sample, random: &mut Random) {
+/// Values of a category that are tried beside the best point.
+const TURNED: usize = 4;
+
+/// Tries other categories at `best`, each axis in turn, and gives what is best then.
+pub(super) async fn turn(laboratory: &Laboratory, best: &Sample, random: &mut Random) -> Sample {
+    let mut best = best.clone();
     for (index, axis) in laboratory.space().axes().iter().enumerate() {
-        if let Axis::Category(_) = axis {
+        let Axis::Category(count) = axis else { continue };
+        let held = ((best.point[index] * *count as f64) as u64).min(count - 1);
+        let first = random.random_range(0..*count);
+        let others = (0..*count).map(|next| (first + next) % count).filter(|value| *value != held);
+        for value in others.take(TURNED) {
             let mut point = best.point.clone();
-            point[index] = random.random();
-            laboratory.measure(&point).await;
+            point[index] = (value as f64 + 0.5) / *count as f64;
+            if let Some(value) = laboratory.measure(&point).await
+                && value < best.value
+            {
+                best = Sample { point: laboratory.space().snap(&point), value };
+            }
         }
     }
+    best
 }
 
 /// Where to begin anew: by turns beside the best point, at a distance of any size, and far from all points.

@@ -6,7 +6,9 @@
 
 use super::gallagher::Peaks;
 use super::instance::{self, Matrix};
-use super::transform::{asymmetric, beyond, oscillated, oscillating, share, stretch, stretched_between, times};
+use super::transform::{
+    asymmetric, beyond, oscillated, oscillating, share, stretch, stretched_between, times,
+};
 
 /// Which functions there are.
 pub(crate) const FUNCTIONS: std::ops::RangeInclusive<u32> = 1..=24;
@@ -48,12 +50,15 @@ impl Problem {
             _ => None,
         };
         let lowest = instance::lowest(function, instance);
-        Problem { function, dimension, lowest, optimum: optimum(function, dimension, seed), first, second, peaks }
-    }
-
-    /// The lowest value there is.
-    pub(crate) fn lowest(&self) -> f64 {
-        self.lowest
+        Problem {
+            function,
+            dimension,
+            lowest,
+            optimum: optimum(function, dimension, seed),
+            first,
+            second,
+            peaks,
+        }
     }
 
     /// The value at `x`, one coordinate for each dimension.
@@ -78,7 +83,8 @@ impl Problem {
             5 => linear_slope(x, &self.optimum),
             6 => {
                 let steep = |(z, at): (f64, &f64)| if z * at > 0.0 { (100.0 * z).powi(2) } else { z * z };
-                let sum: f64 = times(&self.first, &from_optimum).into_iter().zip(&self.optimum).map(steep).sum();
+                let sum: f64 =
+                    times(&self.first, &from_optimum).into_iter().zip(&self.optimum).map(steep).sum();
                 oscillating(sum).powf(0.9)
             }
             7 => step_ellipsoid(&self.first, &stretch(10.0, &times(&self.second, &from_optimum))) + beyond(x),
@@ -277,7 +283,7 @@ mod tests {
             let fixture: Fixture = serde_json::from_str(line).expect("a fixture");
             let Fixture { function, dimension, instance, .. } = fixture;
             let problem = Problem::new(function, dimension, instance);
-            assert_eq!(problem.lowest(), fixture.lowest, "f{function}, instance {instance}");
+            assert_eq!(problem.lowest, fixture.lowest, "f{function}, instance {instance}");
             for (point, value) in fixture.points.iter().zip(&fixture.values) {
                 let ours = problem.value(point);
                 if (ours - value).abs() > 1e-9 * (1.0 + value.abs()) {

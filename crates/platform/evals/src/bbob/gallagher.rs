@@ -45,7 +45,13 @@ impl Peaks {
     }
 }
 
-fn peaks(dimension: usize, seed: i64, count: usize, first_condition: f64, (width, middle): (f64, f64)) -> Peaks {
+fn peaks(
+    dimension: usize,
+    seed: i64,
+    count: usize,
+    first_condition: f64,
+    (width, middle): (f64, f64),
+) -> Peaks {
     let order = by_rank(&instance::uniform(count - 1, seed));
     let others = (count - 2) as f64;
     let condition = |peak: usize| match peak {

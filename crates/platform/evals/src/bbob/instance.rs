@@ -52,8 +52,9 @@ pub(super) fn normal(count: usize, seed: i64) -> Vec<f64> {
 /// A rotation: normal numbers, their columns made orthonormal one after another.
 pub(super) fn rotation(dimension: usize, seed: i64) -> Matrix {
     let drawn = normal(dimension * dimension, seed);
-    let mut turned: Matrix =
-        (0..dimension).map(|row| (0..dimension).map(|column| drawn[column * dimension + row]).collect()).collect();
+    let mut turned: Matrix = (0..dimension)
+        .map(|row| (0..dimension).map(|column| drawn[column * dimension + row]).collect())
+        .collect();
     for column in 0..dimension {
         for before in 0..column {
             let along: f64 = turned.iter().map(|row| row[column] * row[before]).sum();

@@ -85,7 +85,8 @@ impl Records {
 
 fn run(contender: &Contender, case: &Case, build: Option<String>) -> anyhow::Result<Record> {
     let problem = Problem::new(case.function, case.dimension as usize, case.instance);
-    let mut optimiser = contender.begin(&space(case.dimension)?, case.budget as usize, u64::from(case.instance))?;
+    let mut optimiser =
+        contender.begin(&space(case.dimension)?, case.budget as usize, u64::from(case.instance))?;
     let mut lowest = f64::INFINITY;
     let begun = Instant::now();
     for _ in 0..case.budget {
@@ -132,7 +133,8 @@ mod tests {
         let contender = Contender::Ours(Strategy::Random);
         let mut records = Records::open(Some(&path), "b".to_owned()).expect("opened");
         let first = records.known_or_run(&contender, &case).expect("run");
-        fs::write(&path, fs::read_to_string(&path).expect("read").replace("\"gap\":", "\"gap\":7,\"was\":")).expect("written");
+        fs::write(&path, fs::read_to_string(&path).expect("read").replace("\"gap\":", "\"gap\":7,\"was\":"))
+            .expect("written");
         let mut again = Records::open(Some(&path), "b".to_owned()).expect("opened");
         assert_eq!(again.known_or_run(&contender, &case).expect("known").gap, 7.0);
         let mut other_build = Records::open(Some(&path), "c".to_owned()).expect("opened");

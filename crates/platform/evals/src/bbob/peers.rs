@@ -23,8 +23,10 @@ pub(super) fn named(names: &[String]) -> Vec<Contender> {
 }
 
 fn command() -> Result<Vec<String>, String> {
-    let python = python().ok_or("there is no Python of the peers; run peers/install, or name its venv in KANDELA_VENV")?;
-    let script = script().ok_or("peers/tune/peer.py is in no folder above this one; run it within the workspace")?;
+    let python = python()
+        .ok_or("there is no Python of the peers; run peers/install, or name its venv in KANDELA_VENV")?;
+    let script =
+        script().ok_or("peers/tune/peer.py is in no folder above this one; run it within the workspace")?;
     Ok([python, script].iter().map(|path| path.display().to_string()).collect())
 }
 

@@ -19,7 +19,9 @@ pub(super) fn print_table(records: &[Record]) {
         println!();
         for (function, of_function) in by(&of_dimension, |record| record.case.function) {
             print!("{function:>8}");
-            contenders.iter().for_each(|name| print!(" {:>16.3}", mean_of(&of_function, name, |r| score(r.gap))));
+            contenders
+                .iter()
+                .for_each(|name| print!(" {:>16.3}", mean_of(&of_function, name, |r| score(r.gap))));
             println!();
         }
         let line = |label: &str, what: &dyn Fn(&Record) -> f64| {
