@@ -6,12 +6,15 @@
 //! - [`space`]: knobs with their ranges, scales and conditions, and points of the unit cube that stand for their settings;
 //! - [`history`]: what was tried and what came of it;
 //! - [`strategy`]: who proposes what to measure next, behind one trait;
+//! - [`portfolio`]: several strategies on one budget, by what each earns; [`phases`]: one after another, by evidence;
 //! - [`study`]: ask, tell, best.
 //!
 //! Values are minimised.
 
 pub mod dqn;
 pub mod history;
+pub mod phases;
+pub mod portfolio;
 pub mod random;
 pub mod space;
 pub mod strategy;

@@ -217,6 +217,25 @@ impl Space {
         point.iter().enumerate().map(|(index, u)| coordinate(index, *u)).collect()
     }
 
+    /// The ends of the cell of axis `index` that holds `coordinate`; `None` on a real axis. All of them lie within the unit cube.
+    pub fn cell(&self, index: usize, coordinate: f64) -> Option<(f64, f64)> {
+        let kind = &self.axis_parameter(index).spec.kind;
+        let (low, high) = ends(kind);
+        let (from, to) = match (kind, value_at(kind, coordinate)) {
+            (KnobType::Int { log: false, .. }, KnobValue::Int(n)) => (n as f64 - 0.5, n as f64 + 0.5),
+            (KnobType::Int { log: true, .. }, KnobValue::Int(n)) => {
+                ((n as f64 - 0.5).ln(), (n as f64 + 0.5).ln())
+            }
+            (KnobType::Bool | KnobType::Choice(_), value) => {
+                let middle = low + coordinate_of(kind, &value) * (high - low);
+                (middle - 0.5, middle + 0.5)
+            }
+            _ => return None,
+        };
+        let unit = |on_scale: f64| ((on_scale - low) / (high - low)).clamp(0.0, 1.0);
+        Some((unit(from), unit(to)))
+    }
+
     /// The point of all defaults; the middle of its axis where a parameter has none.
     pub fn start(&self) -> Vec<f64> {
         let rest: Vec<f64> = (0..self.axes.len()).map(|index| at_rest(self.axis_parameter(index))).collect();
@@ -399,6 +418,26 @@ mod tests {
                 match (value, &back[name]) {
                     (KnobValue::Float(a), KnobValue::Float(b)) => prop_assert!((a / b - 1.0).abs() < 1e-12),
                     (a, b) => prop_assert_eq!(a, b),
+                }
+            }
+        }
+
+        #[test]
+        fn a_cell_is_where_the_setting_stays_the_same(u in 0.0..1.0_f64, index in 0..5_usize) {
+            let space = mixed();
+            let at = |v: f64| {
+                let mut point = vec![0.5; 5];
+                point[index] = v;
+                space.decode(&point)
+            };
+            match space.cell(index, u) {
+                None => prop_assert_eq!(space.axes()[index], Axis::Real),
+                Some((low, high)) => {
+                    prop_assert!(low <= u && u <= high);
+                    prop_assert_eq!(at(low + 1e-9), at(u));
+                    prop_assert_eq!(at(high - 1e-9), at(u));
+                    prop_assert!(low < 1e-9 || at(low - 1e-9) != at(u));
+                    prop_assert!(high > 1.0 - 1e-9 || at(high + 1e-9) != at(u));
                 }
             }
         }

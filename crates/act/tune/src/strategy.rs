@@ -1,16 +1,32 @@
 //! Who proposes what to measure next.
 
+mod annealing;
 mod choice;
+mod cma_es;
+mod design;
+pub mod genetic;
+pub(crate) mod noise;
 mod random_search;
+mod spsa;
+pub(crate) mod standing;
+mod tempering;
+mod walker;
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+pub use annealing::Annealing;
 pub use choice::Choice;
+pub use cma_es::CmaEs;
+pub use genetic::Genetic;
 pub use random_search::RandomSearch;
+pub use spsa::Spsa;
+pub use tempering::Tempering;
 
 use crate::history::{History, Trial};
+use crate::phases::Phases;
+use crate::portfolio::{MEMBERS, Portfolio};
 use crate::space::Space;
 
 /// What a strategy is told before it begins.
@@ -45,16 +61,46 @@ pub trait Propose: Send {
 pub enum Strategy {
     /// Uniformly at random.
     Random,
+    /// Covariance matrix adaptation.
+    CmaEs,
+    /// A genetic algorithm.
+    Genetic,
+    /// Simultaneous perturbation stochastic approximation.
+    Spsa,
+    /// Simulated annealing.
+    Annealing,
+    /// Parallel tempering.
+    Tempering,
+    /// CMA-ES, annealing and a genetic algorithm on one budget, by what each earns.
+    Portfolio,
+    /// Explore, exploit, polish.
+    Phases,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Strategy; 1] = [Strategy::Random];
+    pub const ALL: [Strategy; 8] = [
+        Strategy::Random,
+        Strategy::CmaEs,
+        Strategy::Genetic,
+        Strategy::Spsa,
+        Strategy::Annealing,
+        Strategy::Tempering,
+        Strategy::Portfolio,
+        Strategy::Phases,
+    ];
 
     /// The word that names it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Strategy::Random => "random",
+            Strategy::CmaEs => "cma-es",
+            Strategy::Genetic => "genetic",
+            Strategy::Spsa => "spsa",
+            Strategy::Annealing => "annealing",
+            Strategy::Tempering => "tempering",
+            Strategy::Portfolio => "portfolio",
+            Strategy::Phases => "phases",
         }
     }
 
@@ -62,8 +108,20 @@ impl Strategy {
     pub fn begin(self, brief: &Brief) -> Box<dyn Propose> {
         match self {
             Strategy::Random => Box::new(RandomSearch::new(brief)),
+            Strategy::CmaEs => Box::new(CmaEs::new(brief)),
+            Strategy::Genetic => Box::new(Genetic::new(brief)),
+            Strategy::Spsa => Box::new(Spsa::new(brief)),
+            Strategy::Annealing => Box::new(Annealing::new(brief)),
+            Strategy::Tempering => Box::new(Tempering::new(brief)),
+            Strategy::Portfolio => Box::new(Portfolio::of(&MEMBERS, brief)),
+            Strategy::Phases => Box::new(Phases::standard(brief)),
         }
     }
+}
+
+/// The square of the distance of two points.
+pub(crate) fn apart(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
 }
 
 impl fmt::Display for Strategy {

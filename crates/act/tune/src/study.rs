@@ -62,9 +62,19 @@ pub enum StudyError {
 impl Study {
     /// A study of `space` by `strategy`; `budget` trials, where that is known. The same seed gives the same study.
     pub fn new(space: Space, strategy: Strategy, budget: Option<usize>, seed: u64) -> Study {
+        Study::with(space, budget, seed, |brief| strategy.begin(brief))
+    }
+
+    /// A study by whatever `begin` makes of the brief. It is asked where there is something to choose: the space has an axis.
+    pub fn with(
+        space: Space,
+        budget: Option<usize>,
+        seed: u64,
+        begin: impl FnOnce(&Brief) -> Box<dyn Propose>,
+    ) -> Study {
         let space = Arc::new(space);
         let brief = Brief { space: Arc::clone(&space), budget, seed };
-        let strategy = (!space.axes().is_empty()).then(|| strategy.begin(&brief));
+        let strategy = (!space.axes().is_empty()).then(|| begin(&brief));
         Study { space, strategy, history: History::default(), budget }
     }
 

@@ -17,6 +17,7 @@ mod promqltest;
 mod report;
 mod results;
 mod runner;
+mod strategies;
 mod suite;
 
 use std::path::PathBuf;
@@ -46,6 +47,8 @@ enum Choice {
     Dqn(dqn::Arguments),
     /// Whether a network that learned to choose among strategies beats the portfolio that did not
     Choice(choice::Arguments),
+    /// Each strategy of the tuner against random search at equal budget, over generated objectives
+    Strategies(strategies::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Choice::Cache(arguments) => cache::run(&arguments),
         Choice::Dqn(arguments) => dqn::run(&arguments),
         Choice::Choice(arguments) => choice::run(&arguments),
+        Choice::Strategies(arguments) => strategies::run(&arguments),
     };
     match outcome {
         Ok(code) => code,
