@@ -7,12 +7,14 @@
 //! - [`history`]: what was tried and what came of it;
 //! - [`strategy`]: who proposes what to measure next, behind one trait;
 //! - [`portfolio`]: several strategies on one budget, by what each earns; [`phases`]: one after another, by evidence;
-//! - [`study`]: ask, tell, best.
+//! - [`study`]: ask, tell, best;
+//! - [`optimize`]: the whole search in one call, within constraints and a time budget.
 //!
 //! Values are minimised.
 
 pub mod dqn;
 pub mod history;
+pub mod optimize;
 pub mod phases;
 pub mod portfolio;
 pub mod random;

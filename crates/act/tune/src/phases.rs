@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use crate::history::{History, Trial};
+use crate::portfolio::LedgerRow;
 use crate::strategy::standing::{Standing, best_known, known};
 use crate::strategy::{Brief, CmaEs, Propose, Strategy, apart};
 
@@ -45,7 +46,7 @@ pub enum Why {
 }
 
 /// A search in phases. See the [module](self).
-pub struct Phases {
+pub struct MultiPhase {
     phases: Vec<Phase>,
     at: usize,
     budget: Option<usize>,
@@ -58,10 +59,14 @@ pub struct Phases {
     pending: Vec<(usize, Vec<f64>)>,
 }
 
-impl Phases {
-    /// These phases, at least one, within the brief's budget; without one they end by patience alone.
-    pub fn new(phases: Vec<Phase>, brief: &Brief) -> Phases {
-        Phases {
+impl MultiPhase {
+    /// These phases within the brief's budget; without one they end by patience alone.
+    ///
+    /// # Panics
+    /// Where there are none.
+    pub fn new(phases: Vec<Phase>, brief: &Brief) -> MultiPhase {
+        assert!(!phases.is_empty(), "a search has at least one phase");
+        MultiPhase {
             phases,
             at: 0,
             budget: brief.budget,
@@ -74,10 +79,10 @@ impl Phases {
     }
 
     /// Explore by a genetic algorithm, exploit by a portfolio, polish by a narrow CMA-ES.
-    pub fn standard(brief: &Brief) -> Phases {
+    pub fn standard(brief: &Brief) -> MultiPhase {
         let axes = brief.space.axes().len();
         let phase = |name, strategy, share, patience| Phase { name, strategy, share, patience };
-        Phases::new(
+        MultiPhase::new(
             vec![
                 phase("explore", Strategy::Genetic.begin(brief), 0.3, 5 + axes),
                 phase("exploit", Strategy::Portfolio.begin(brief), 0.5, 10 + 4 * axes),
@@ -108,9 +113,9 @@ impl Phases {
     }
 }
 
-impl Propose for Phases {
+impl Propose for MultiPhase {
     fn name(&self) -> &'static str {
-        "phases"
+        "multi-phase"
     }
 
     fn ask(&mut self, seen: &History) -> Vec<f64> {
@@ -124,6 +129,11 @@ impl Propose for Phases {
         let point = self.phases[self.at].strategy.ask(seen);
         self.pending.push((self.at, point.clone()));
         point
+    }
+
+    /// That of the phase that it is in.
+    fn ledger(&self) -> Vec<LedgerRow> {
+        self.phases[self.at].strategy.ledger()
     }
 
     fn tell(&mut self, seen: &History, trial: &Trial) {
@@ -144,5 +154,57 @@ impl Propose for Phases {
             let (phase, _) = self.pending.remove(nearest);
             self.phases[phase].strategy.tell(seen, trial);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::history::{Measured, Outcome};
+
+    /// Proposes its number.
+    struct Fixed(f64);
+
+    impl Propose for Fixed {
+        fn name(&self) -> &'static str {
+            "fixed"
+        }
+
+        fn ask(&mut self, _seen: &History) -> Vec<f64> {
+            vec![self.0]
+        }
+
+        fn tell(&mut self, _seen: &History, _trial: &Trial) {}
+    }
+
+    fn switches(value: impl Fn(usize) -> f64) -> Vec<(usize, Why)> {
+        let space = serde_json::from_str(r#"{"x": {"type": "float", "min": 0, "max": 1}}"#).expect("a space");
+        let brief = Brief { space: Arc::new(space), budget: Some(40), seed: 1 };
+        let phase =
+            |name, at, share, patience| Phase { name, strategy: Box::new(Fixed(at)), share, patience };
+        let all = vec![phase("a", 0.1, 0.5, 5), phase("b", 0.2, 0.25, 8), phase("c", 0.3, 1.0, 3)];
+        let (mut phases, mut seen) = (MultiPhase::new(all, &brief), History::default());
+        for trial in 0..40 {
+            let point = phases.ask(&seen);
+            let id = seen.begin(vec![point[0] + trial as f64 * 1e-6]);
+            seen.end(id, Outcome::Measured(Measured::of(value(trial))));
+            let trial = seen.trial(id).expect("begun").clone();
+            phases.tell(&seen, &trial);
+        }
+        assert_eq!(phases.phase(), "c");
+        phases.switches().iter().map(|switch| (switch.trials, switch.why)).collect()
+    }
+
+    #[test]
+    fn while_it_improves_a_phase_lasts_for_its_share() {
+        assert_eq!(switches(|trial| -(trial as f64)), [(20, Why::Spent), (30, Why::Spent)]);
+    }
+
+    #[test]
+    fn a_phase_that_has_stalled_ends() {
+        // The first measurement is the best of all.
+        assert_eq!(switches(|trial| trial as f64), [(7, Why::Stalled), (16, Why::Stalled)]);
     }
 }

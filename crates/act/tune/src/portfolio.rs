@@ -1,18 +1,19 @@
 //! Several strategies on one budget, shared by what each earns.
 //!
-//! **Return.** A trial earns what it improves the best known value by, as a share of that and of what the last trials differ by: a number from
-//! -1 to 1, whatever the objective's scale. Where measurements are noisy the measurement that won earns nothing: the point is
-//! measured again, and the second measurement is what earns, also where it loses. Such checks cost trials; they take a fifth of the budget at most,
-//! and an exact objective has none but the one that shows that it is exact. Earnings may come in any order and late; they fade, so
-//! that a share follows what a strategy earns now.
+//! **Return.** A trial earns what it improves the best known value by, as a share of that and of what the last trials differ by: a
+//! number from -1 to 1, whatever the objective's scale. Where measurements are noisy the measurement that won earns nothing: the
+//! point is measured again, and the second measurement is what earns, also where it loses. Such checks cost trials; they take a
+//! fifth of the budget at most, and an exact objective has none but the one that shows that it is exact. Earnings may come in any
+//! order and late; they fade, so that a share follows what a strategy earns now.
 //!
-//! **Shares.** Weights are exponential in the returns (Hedge: Freund and Schapire, Journal of Computer and System Sciences 55, 1997), mixed with an equal split, so that nobody
-//! starves; who is furthest behind its share is asked. Every strategy sees the whole history.
+//! **Shares.** Weights are exponential in the returns (Hedge: Freund and Schapire, Journal of Computer and System Sciences 55, 1997),
+//! mixed with an equal split, so that nobody starves; who is furthest behind its share is asked. Every strategy sees the whole
+//! history.
 //!
-//! **Clones.** Members are clones as long as they have proposed the same points, asked at the same times. Clones are one
-//! *class*: asked together, told together, one share, which their rows of the ledger split. So a strategy that is there twice, from
-//! the same brief, changes nothing: the portfolio proposes point for point what it would have proposed with it once. Strategies
-//! that begin with a common design are one class until it is over, and it is measured once.
+//! **Clones.** Members are clones as long as they have proposed the same points, asked at the same times. Clones are one *class*:
+//! asked together, told together, one share, which their rows of the ledger split. So a strategy that is there twice, from the same
+//! brief, changes nothing: the portfolio proposes point for point what it would have proposed with it once. Strategies that begin
+//! with a common design are one class until it is over, and it is measured once.
 
 mod ledger;
 
@@ -102,8 +103,12 @@ const CHECKED: f64 = 0.2;
 const REMEMBERED: usize = 30;
 
 impl Portfolio {
-    /// A portfolio of `members`; at least one.
+    /// A portfolio of `members`.
+    ///
+    /// # Panics
+    /// Where there are none.
     pub fn new(members: Vec<Box<dyn Propose>>, sharing: Sharing) -> Portfolio {
+        assert!(!members.is_empty(), "a portfolio has at least one member");
         let all = Class {
             members: (0..members.len()).collect(),
             queued: None,
@@ -126,20 +131,12 @@ impl Portfolio {
     }
 
     /// A portfolio of named strategies, all of one brief, by their return a trial.
+    ///
+    /// # Panics
+    /// Where none is named.
     pub fn of(strategies: &[Strategy], brief: &Brief) -> Portfolio {
         let members = strategies.iter().map(|strategy| strategy.begin(brief)).collect();
         Portfolio::new(members, Sharing::Return(Price::Trial))
-    }
-
-    /// What each member got and earned, in the order in which they were given; clones split what is theirs.
-    pub fn ledger(&self) -> Vec<LedgerRow> {
-        let shares = self.shares();
-        let row = |(member, strategy): (usize, &Box<dyn Propose>)| {
-            let class = self.classes.iter().position(|class| class.members.contains(&member)).unwrap_or(0);
-            let clones = self.classes[class].members.len() as f64;
-            self.classes[class].account.row(strategy.name(), shares[class] / clones, clones)
-        };
-        self.members.iter().enumerate().map(row).collect()
     }
 
     /// The share of each class; they sum to 1.
@@ -316,6 +313,17 @@ impl Propose for Portfolio {
         let members = self.classes[class].members.clone();
         self.pending.push(Pending { point: point.clone(), members, is_check: false });
         point
+    }
+
+    /// In the order in which the members were given; clones split what is theirs.
+    fn ledger(&self) -> Vec<LedgerRow> {
+        let shares = self.shares();
+        let row = |member: usize| {
+            let class = self.classes.iter().position(|class| class.members.contains(&member)).unwrap_or(0);
+            let clones = self.classes[class].members.len() as f64;
+            self.classes[class].account.row(self.members[member].name(), shares[class] / clones, clones)
+        };
+        (0..self.members.len()).map(row).collect()
     }
 
     fn tell(&mut self, seen: &History, trial: &Trial) {

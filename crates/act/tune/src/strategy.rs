@@ -25,8 +25,8 @@ pub use spsa::Spsa;
 pub use tempering::Tempering;
 
 use crate::history::{History, Trial};
-use crate::phases::Phases;
-use crate::portfolio::{MEMBERS, Portfolio};
+use crate::phases::MultiPhase;
+use crate::portfolio::{LedgerRow, MEMBERS, Portfolio};
 use crate::space::Space;
 
 /// What a strategy is told before it begins.
@@ -54,6 +54,11 @@ pub trait Propose: Send {
 
     /// One of the points that it asked for has an outcome; `seen` has it too.
     fn tell(&mut self, seen: &History, trial: &Trial);
+
+    /// What each of the strategies that it consists of got and earned; empty for one that is not made of others.
+    fn ledger(&self) -> Vec<LedgerRow> {
+        Vec::new()
+    }
 }
 
 /// The strategies that can be named.
@@ -74,7 +79,7 @@ pub enum Strategy {
     /// CMA-ES, annealing and a genetic algorithm on one budget, by what each earns.
     Portfolio,
     /// Explore, exploit, polish.
-    Phases,
+    MultiPhase,
 }
 
 impl Strategy {
@@ -87,7 +92,7 @@ impl Strategy {
         Strategy::Annealing,
         Strategy::Tempering,
         Strategy::Portfolio,
-        Strategy::Phases,
+        Strategy::MultiPhase,
     ];
 
     /// The word that names it.
@@ -100,7 +105,7 @@ impl Strategy {
             Strategy::Annealing => "annealing",
             Strategy::Tempering => "tempering",
             Strategy::Portfolio => "portfolio",
-            Strategy::Phases => "phases",
+            Strategy::MultiPhase => "multi-phase",
         }
     }
 
@@ -114,7 +119,7 @@ impl Strategy {
             Strategy::Annealing => Box::new(Annealing::new(brief)),
             Strategy::Tempering => Box::new(Tempering::new(brief)),
             Strategy::Portfolio => Box::new(Portfolio::of(&MEMBERS, brief)),
-            Strategy::Phases => Box::new(Phases::standard(brief)),
+            Strategy::MultiPhase => Box::new(MultiPhase::standard(brief)),
         }
     }
 }

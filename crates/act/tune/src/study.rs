@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::history::{History, Measured, Outcome};
+use crate::portfolio::LedgerRow;
 use crate::space::{Config, Space};
 use crate::strategy::{Brief, Propose, Strategy};
 
@@ -86,6 +87,11 @@ impl Study {
     /// All trials so far.
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// What each strategy got and earned, where there are several.
+    pub fn ledger(&self) -> Vec<LedgerRow> {
+        self.strategy.as_ref().map_or_else(Vec::new, |strategy| strategy.ledger())
     }
 
     /// The next trial; `None` once the budget is spent.

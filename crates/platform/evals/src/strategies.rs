@@ -188,7 +188,7 @@ fn measure(
 fn gap(
     instance: &Instance,
     family: Family,
-    strategy: Strategy,
+    strategy: Contender,
     budget: usize,
     seed: u64,
 ) -> anyhow::Result<f64> {

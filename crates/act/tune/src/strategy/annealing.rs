@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::design::Design;
-use super::standing::{Known, Standing, best_known, cost, known};
+use super::standing::{Known, Standing, Strangers, best_known, cost, known};
 use super::walker::Walker;
 use super::{Brief, Propose, noise};
 use crate::history::{History, Trial};
@@ -14,8 +14,8 @@ use crate::space::Space;
 
 /// Simulated annealing (Kirkpatrick, Gelatt and Vecchi, Science 220, 1983): one random walk that cools geometrically over the budget.
 ///
-/// Temperature is told in units of what steps change, so no scale of the objective has to be known. A walk that has not improved for long goes
-/// back to the best point that is known, whoever found it.
+/// Temperature is told in units of what steps change, so no scale of the objective has to be known. A walk that has not improved for
+/// long goes back to the best point that is known, and at once to a better one that others find.
 #[derive(Clone, Debug)]
 pub struct Annealing {
     space: Arc<Space>,
@@ -25,6 +25,7 @@ pub struct Annealing {
     walker: Option<Walker>,
     best: f64,
     since_best: usize,
+    strangers: Strangers,
 }
 
 /// Heat at the beginning and at the end.
@@ -43,6 +44,7 @@ impl Annealing {
             walker: None,
             best: f64::INFINITY,
             since_best: 0,
+            strangers: Strangers::default(),
         }
     }
 
@@ -56,6 +58,7 @@ impl Annealing {
         if let Some(best) = best_known(known) {
             let at = cost(best.standing, seen);
             self.walker = Some(Walker::new(best.point.clone(), at));
+            self.strangers.told(best.standing);
             self.best = at;
             self.since_best = 0;
         }
@@ -78,6 +81,12 @@ impl Propose for Annealing {
         if self.walker.is_none() || self.since_best > patience {
             self.walk_from_best(&known, seen);
         }
+        if let (Some(walker), Some(stranger)) = (&mut self.walker, self.strangers.better(&known)) {
+            walker.at.clone_from(&stranger.point);
+            walker.cost = cost(stranger.standing, seen);
+            self.best = walker.cost;
+            self.since_best = 0;
+        }
         match &self.walker {
             Some(walker) => new_neighbour(walker, &self.space, &known, seen, &mut self.random),
             None => (0..self.space.axes().len()).map(|_| self.random.random()).collect(),
@@ -87,7 +96,9 @@ impl Propose for Annealing {
     fn tell(&mut self, seen: &History, trial: &Trial) {
         let heat = self.heat(seen);
         let (Some(walker), Some(outcome)) = (&mut self.walker, &trial.outcome) else { return };
-        let cost = cost(Standing::of(outcome), seen);
+        let standing = Standing::of(outcome);
+        self.strangers.told(standing);
+        let cost = cost(standing, seen);
         walker.decide(&trial.point, cost, heat, &mut self.random);
         if cost < self.best {
             self.best = cost;

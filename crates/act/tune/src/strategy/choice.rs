@@ -1,7 +1,7 @@
 //! Experimental: a deep Q-network that chooses, trial by trial and by context, which of several strategies proposes next.
 //!
 //! What it has learned on problems that were generated, it applies to others. A portfolio does the same job without having learned
-//! anything; docs/tune-dqn.md says how the two compare.
+//! anything; docs/tune-dqn.md has how the two compare.
 
 use super::Propose;
 use crate::dqn::{Dqn, DqnError, End, Transition};

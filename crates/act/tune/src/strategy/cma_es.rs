@@ -12,7 +12,7 @@ use rand::Rng;
 use self::categories::Categories;
 use self::gauss::{Gauss, fold};
 use super::design::Design;
-use super::standing::{Standing, best_known, both, known};
+use super::standing::{Standing, Strangers, best_known, both, known};
 use super::{Brief, Propose, apart, noise};
 use crate::history::{History, Outcome, Trial};
 use crate::random::{Random, seeded};
@@ -34,8 +34,7 @@ pub struct CmaEs {
     width: f64,
     run: Option<Run>,
     regimes: Regimes,
-    /// The best that it has been told of or taken in; what is better is a stranger's.
-    best_told: Option<Standing>,
+    strangers: Strangers,
 }
 
 /// One search, from its beginning to its restart.
@@ -92,7 +91,7 @@ impl CmaEs {
             width,
             run: None,
             regimes: Regimes::default(),
-            best_told: None,
+            strangers: Strangers::default(),
         }
     }
 
@@ -171,10 +170,7 @@ impl CmaEs {
             self.regimes.small += done.len();
         }
         done.sort_by(|a, b| a.standing.order(&b.standing));
-        if let Some(stranger) = best_known(&known(seen))
-            && self.best_told.is_some_and(|best| stranger.standing.order(&best) == Ordering::Less)
-        {
-            self.best_told = Some(stranger.standing);
+        if let Some(stranger) = self.strangers.better(&known(seen)) {
             done.insert(0, candidate_of(&self.space, &stranger.point, stranger.standing));
         }
         run.repeats = repeats_for(&done, noise::of(seen), left, run.lambda);
@@ -197,7 +193,7 @@ impl Propose for CmaEs {
             }
             let known = known(seen);
             let Some(best) = best_known(&known) else { return self.uniform() };
-            self.best_told = Some(best.standing);
+            self.strangers.told(best.standing);
             self.begin(self.default_lambda(), self.width, &best.point, true);
         }
         if let Some(run) = &mut self.run
@@ -254,10 +250,7 @@ impl Propose for CmaEs {
                 (moved.point, moved.numbers, moved.choices);
         }
         candidate.take(outcome);
-        let standing = candidate.standing;
-        if self.best_told.is_none_or(|best| standing.order(&best) == Ordering::Less) {
-            self.best_told = Some(standing);
-        }
+        self.strangers.told(candidate.standing);
         self.learn_where_complete(seen);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::design::Design;
-use super::standing::{Standing, best_known, cost, known};
+use super::standing::{Standing, Strangers, best_known, cost, known};
 use super::{Brief, Propose, apart, noise};
 use crate::history::{History, Trial};
 use crate::random::{Random, seeded};
@@ -13,11 +13,14 @@ use crate::space::Space;
 
 /// Simultaneous perturbation stochastic approximation (Spall, IEEE Transactions on Automatic Control 37(3), 1992).
 ///
-/// Gain sequences are those of Spall's "Implementation of the Simultaneous Perturbation Algorithm" (IEEE Transactions on Aerospace and Electronic Systems
-/// 34(3), 1998): `a / (k + 1 + A)^0.602` and `c / (k + 1)^0.101`, with `A` a tenth of the steps to come, `a` from the slopes of the
-/// first pairs, and `c` from the noise that is seen. A step that makes things clearly worse is taken back ("blocking"). Whole numbers and
-/// categories are perturbed by half a cell at least and rounded; categories without an order are taken in the order of their
-/// declaration.
+/// Gain sequences are those of Spall's "Implementation of the Simultaneous Perturbation Algorithm" (IEEE Transactions on Aerospace and
+/// Electronic Systems 34(3), 1998): `a / (k + 1 + A)^0.602` and `c / (k + 1)^0.101`, with `A` a tenth of the steps to come, `a` from
+/// the slopes of the first pairs, and `c` from the noise that is seen. A step that makes things clearly worse is taken back
+/// ("blocking"). Whole numbers and categories are perturbed by half a cell at least and rounded; categories without an order are
+/// taken in the order of their declaration.
+///
+/// It descends from the best point that is known, goes to a better one that others find, and where it no longer moves begins anew with
+/// finer perturbations.
 #[derive(Clone, Debug)]
 pub struct Spsa {
     space: Arc<Space>,
@@ -27,6 +30,7 @@ pub struct Spsa {
     descent: Option<Descent>,
     /// What perturbations begin with, finer at each new beginning.
     reach: f64,
+    strangers: Strangers,
 }
 
 /// One descent, from a beginning to where it no longer moves.
@@ -72,12 +76,14 @@ impl Spsa {
             random: seeded(brief.seed, 7),
             descent: None,
             reach: 0.05,
+            strangers: Strangers::default(),
         }
     }
 
     fn begin(&mut self, seen: &History) {
         let known = known(seen);
         let Some(best) = best_known(&known) else { return };
+        self.strangers.told(best.standing);
         let left = self.budget.map_or(200, |budget| budget.saturating_sub(seen.trials().len()));
         self.descent = Some(Descent {
             at: best.point.clone(),
@@ -108,6 +114,12 @@ impl Propose for Spsa {
         let Some(descent) = &mut self.descent else {
             return (0..self.space.axes().len()).map(|_| self.random.random()).collect();
         };
+        if let Some(stranger) = self.strangers.better(&known(seen)) {
+            // With the gain that it has: the slopes there are not known yet.
+            descent.at.clone_from(&stranger.point);
+            descent.before = None;
+            descent.pairs.retain(|pair| pair.asked > 0);
+        }
         let half = descent.pairs.iter_mut().find(|pair| pair.asked < 2);
         let pair = match half {
             Some(pair) => pair,
@@ -131,7 +143,9 @@ impl Propose for Spsa {
         let to = |(place, side): &(usize, usize)| distance(&descent.pairs[*place].points[*side]);
         let Some((place, side)) = waiting.min_by(|a, b| to(a).total_cmp(&to(b))) else { return };
         let pair = &mut descent.pairs[place];
-        pair.costs[side] = Some(cost(Standing::of(outcome), seen));
+        let standing = Standing::of(outcome);
+        self.strangers.told(standing);
+        pair.costs[side] = Some(cost(standing, seen));
         if let [Some(plus), Some(minus)] = pair.costs {
             let pair = descent.pairs.swap_remove(place);
             descent.learn(&pair, (plus, minus), noise::of(seen).unwrap_or(0.0));

@@ -87,6 +87,30 @@ pub(crate) fn best_known(known: &[Known]) -> Option<&Known> {
     measured.min_by(|a, b| a.standing.order(&b.standing))
 }
 
+/// Tells what others find from what a strategy was told of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Strangers {
+    best_own: Option<Standing>,
+}
+
+impl Strangers {
+    /// A strategy was told of its own trial, or has begun at a point.
+    pub(crate) fn told(&mut self, standing: Standing) {
+        if self.best_own.is_none_or(|best| standing.order(&best) == Ordering::Less) {
+            self.best_own = Some(standing);
+        }
+    }
+
+    /// The best that is known, where others found it and it is better than all that the strategy was told of; once.
+    pub(crate) fn better<'a>(&mut self, known: &'a [Known]) -> Option<&'a Known> {
+        let (best, own) = (best_known(known)?, self.best_own?);
+        (best.standing.order(&own) == Ordering::Less).then(|| {
+            self.best_own = Some(best.standing);
+            best
+        })
+    }
+}
+
 /// Equal points have equal keys.
 pub(crate) fn key(point: &[f64]) -> Vec<u64> {
     point.iter().map(|u| (u + 0.0).to_bits()).collect()
@@ -146,6 +170,17 @@ mod tests {
             seen.end(id, Outcome::Measured(Measured::of(value)));
         }
         assert!(by_rank.map(|standing| cost(standing, &seen)).is_sorted());
+    }
+
+    #[test]
+    fn what_others_find_is_taken_in_once() {
+        let known = |u: f64, value| Known { point: vec![u], standing: Standing::Feasible(value), count: 1 };
+        let mut strangers = Strangers::default();
+        strangers.told(Standing::Feasible(3.0));
+        let (own, other) = ([known(0.1, 3.0)], [known(0.1, 3.0), known(0.2, 1.0)]);
+        assert_eq!(strangers.better(&own), None);
+        assert_eq!(strangers.better(&other).map(|k| k.point[0]), Some(0.2));
+        assert_eq!(strangers.better(&other), None);
     }
 
     #[test]

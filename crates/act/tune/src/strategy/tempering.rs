@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::annealing::new_neighbour;
 use super::design::Design;
-use super::standing::{Standing, cost, known};
+use super::standing::{Known, Standing, Strangers, cost, known};
 use super::walker::Walker;
 use super::{Brief, Propose, apart};
 use crate::history::{History, Trial};
@@ -27,6 +27,7 @@ pub struct Tempering {
     told: usize,
     /// Who waits for which point.
     pending: Vec<(usize, Vec<f64>)>,
+    strangers: Strangers,
 }
 
 /// Heat of the coldest and of the hottest walk.
@@ -45,6 +46,7 @@ impl Tempering {
             asked: 0,
             told: 0,
             pending: Vec::new(),
+            strangers: Strangers::default(),
         }
     }
 
@@ -57,7 +59,8 @@ impl Tempering {
         known.retain(|point| point.standing != Standing::Failed);
         known.sort_by(|a, b| a.standing.order(&b.standing));
         if known.len() >= self.count {
-            let from = |k: &super::standing::Known| Walker::new(k.point.clone(), cost(k.standing, seen));
+            self.strangers.told(known[0].standing);
+            let from = |k: &Known| Walker::new(k.point.clone(), cost(k.standing, seen));
             self.walkers = known.iter().take(self.count).map(from).collect();
         }
     }
@@ -96,6 +99,10 @@ impl Propose for Tempering {
         let walker = if self.asked.is_multiple_of(2) { 0 } else { hot };
         self.asked += 1;
         let known = known(seen);
+        if let Some(stranger) = self.strangers.better(&known) {
+            self.walkers[0].at.clone_from(&stranger.point);
+            self.walkers[0].cost = cost(stranger.standing, seen);
+        }
         let point = new_neighbour(&self.walkers[walker], &self.space, &known, seen, &mut self.random);
         self.pending.push((walker, point.clone()));
         point
@@ -108,7 +115,9 @@ impl Propose for Tempering {
         let (Some(place), Some(outcome)) = (nearest, &trial.outcome) else { return };
         let (walker, _) = self.pending.swap_remove(place);
         let heat = self.heat(walker);
-        let cost = cost(Standing::of(outcome), seen);
+        let standing = Standing::of(outcome);
+        self.strangers.told(standing);
+        let cost = cost(standing, seen);
         self.walkers[walker].decide(&trial.point, cost, heat, &mut self.random);
         self.told += 1;
         if self.told.is_multiple_of(self.count) {

@@ -178,8 +178,8 @@ pub fn crowding(front: &[&Objectives]) -> Vec<f64> {
     room
 }
 
-/// NSGA-II (Deb, Pratap, Agarwal and Meyarivan, IEEE Transactions on Evolutionary Computation 6(2), 2002), one child at a time: a new point takes the place of the
-/// worst of the population, by front and then by room.
+/// NSGA-II (Deb, Pratap, Agarwal and Meyarivan, IEEE Transactions on Evolutionary Computation 6(2), 2002), one child at a time: a new
+/// point takes the place of the worst of the population, by front and then by room.
 #[derive(Clone, Debug)]
 pub struct Nsga2 {
     space: Arc<Space>,
