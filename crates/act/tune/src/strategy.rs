@@ -1,6 +1,7 @@
 //! Who proposes what to measure next.
 
 mod annealing;
+mod auto;
 mod bayes;
 mod choice;
 mod cma_es;
@@ -12,12 +13,12 @@ pub mod genetic;
 mod lines;
 mod lipo;
 pub(crate) mod noise;
-mod phases;
 mod quadratic;
 mod random_search;
 mod spsa;
 pub(crate) mod standing;
 mod story;
+mod structured;
 mod tempering;
 mod trust_region;
 mod walker;
@@ -27,14 +28,15 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 pub use annealing::Annealing;
+pub use auto::Auto;
 pub use bayes::Bayes;
 pub use choice::Choice;
 pub use cma_es::CmaEs;
 pub use genetic::Genetic;
 pub use lipo::Lipo;
-pub use phases::Phases as Structured;
 pub use random_search::RandomSearch;
 pub use spsa::Spsa;
+pub use structured::Structured;
 pub use tempering::Tempering;
 pub use trust_region::TrustRegion;
 
@@ -89,8 +91,11 @@ pub trait Propose: Send {
 }
 
 /// The strategies that can be named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Strategy {
+    /// What fits the space, the budget and the noise.
+    #[default]
+    Auto,
     /// Uniformly at random.
     Random,
     /// Covariance matrix adaptation.
@@ -121,7 +126,8 @@ pub enum Strategy {
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Strategy; 13] = [
+    pub const ALL: [Strategy; 14] = [
+        Strategy::Auto,
         Strategy::Random,
         Strategy::CmaEs,
         Strategy::Genetic,
@@ -140,6 +146,7 @@ impl Strategy {
     /// The word that names it.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Strategy::Auto => "auto",
             Strategy::Random => "random",
             Strategy::CmaEs => "cma-es",
             Strategy::Genetic => "genetic",
@@ -159,6 +166,7 @@ impl Strategy {
     /// The strategy, ready to be asked. The space has at least one axis.
     pub fn begin(self, brief: &Brief) -> Box<dyn Propose> {
         match self {
+            Strategy::Auto => Box::new(Auto::new(brief)),
             Strategy::Random => Box::new(RandomSearch::new(brief)),
             Strategy::CmaEs => Box::new(CmaEs::new(brief)),
             Strategy::Genetic => Box::new(Genetic::new(brief)),

@@ -11,19 +11,16 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use kandela_tune::dqn::{Dqn, Settings};
-use kandela_tune::portfolio::{Portfolio, Sharing};
+use kandela_tune::portfolio::{MEMBERS, Portfolio, Sharing};
 use kandela_tune::random::{Random, seeded};
 use kandela_tune::strategy::Choice;
-use kandela_tune::{Brief, History, Measured, Outcome, Propose, Strategy};
+use kandela_tune::{Brief, History, Measured, Outcome, Propose};
 use rand::Rng;
 use serde::Serialize;
 
 use crate::OutputFormat;
 use crate::progress::Progress;
 use families::{Problem, TEST, TRAINING};
-
-/// Who is chosen among, and who is in the portfolio.
-const MEMBERS: [Strategy; 3] = [Strategy::CmaEs, Strategy::Annealing, Strategy::Genetic];
 
 /// Gaps below count as this.
 const LEAST_GAP: f64 = 1e-8;

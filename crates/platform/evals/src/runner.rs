@@ -43,7 +43,7 @@ pub(crate) fn run(suite: &Suite, folder: &Path, results: Option<&Path>) -> anyho
         outcomes: Vec::with_capacity(cases.len()),
         resumed: 0,
     };
-    let (mut file, earlier) = match results.map(Results::open).transpose()? {
+    let (mut file, earlier) = match results.map(Results::open::<Outcome>).transpose()? {
         Some((file, earlier)) => (Some(file), earlier),
         None => (None, Vec::new()),
     };

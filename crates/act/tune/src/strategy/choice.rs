@@ -1,7 +1,7 @@
 //! Experimental: a deep Q-network that chooses, trial by trial and by context, which of several strategies proposes next.
 //!
 //! What it has learned on problems that were generated, it applies to others. A portfolio does the same job without having learned
-//! anything; docs/tune-dqn.md says how the two compare.
+//! anything; docs/tune-dqn.md has how the two compare.
 
 use super::Propose;
 use crate::dqn::{Dqn, DqnError, End, Transition};
@@ -185,7 +185,7 @@ fn spread(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dqn::Settings;
+    use crate::dqn::{Settings, Target};
     use crate::history::{Measured, Outcome};
     use crate::space::Space;
     use std::sync::Arc;
@@ -216,8 +216,17 @@ mod tests {
     }
 
     fn network() -> Dqn {
-        let settings =
-            Settings { hidden: vec![8], batch: 16, warm_up: 20, horizon: 300, ..Settings::default() };
+        // Impatient, so that it matters when the best comes down.
+        let settings = Settings {
+            hidden: vec![8],
+            batch: 16,
+            warm_up: 20,
+            horizon: 400,
+            discount: 0.5,
+            learning_rate: 5e-3,
+            target: Target::Soft(0.1),
+            ..Settings::default()
+        };
         Dqn::new(Choice::context_len(2), 2, settings, 1).expect("settings within their ranges")
     }
 
@@ -237,7 +246,7 @@ mod tests {
     #[test]
     fn it_learns_who_brings_the_best_down() {
         let mut network = network();
-        for _ in 0..30 {
+        for _ in 0..40 {
             let mut choice =
                 Choice::learning(members(), network, &brief(), 0.0).expect("a network that fits");
             search(&mut choice);

@@ -20,19 +20,19 @@ use crate::history::{History, Trial};
 use crate::random::{Random, seeded};
 
 /// The phases, for budgets of some twenty trials for each axis and more.
-pub struct Phases(Story);
+pub struct Structured(Story);
 
-impl Phases {
+impl Structured {
     /// A search of the brief's space.
-    pub fn new(brief: &Brief) -> Phases {
+    pub fn new(brief: &Brief) -> Structured {
         let random = seeded(brief.seed, 0xfa);
-        Phases(Story::new(brief, |laboratory| search(laboratory, random)))
+        Structured(Story::new(brief, |laboratory| search(laboratory, random)))
     }
 }
 
-impl Propose for Phases {
+impl Propose for Structured {
     fn name(&self) -> &'static str {
-        "phases"
+        "structured"
     }
 
     fn ask(&mut self, seen: &History) -> Vec<f64> {
