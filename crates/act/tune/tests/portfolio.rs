@@ -17,7 +17,7 @@ const SPACE: &str = r#"{
 
 fn brief(seed: u64) -> Brief {
     let space: Space = serde_json::from_str(SPACE).expect("a space");
-    Brief { space: Arc::new(space), budget: Some(120), seed }
+    Brief { space: Arc::new(space), budget: Some(120), seed, constraints: [].into() }
 }
 
 fn bowl(point: &[f64]) -> f64 {

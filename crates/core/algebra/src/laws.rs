@@ -14,16 +14,16 @@
 //! Laws take the values in runs of neighbours, so a generator should not be sorted by what matters. A law
 //! that was given too few values to say anything is an error too: a test must be able to fail.
 
-mod feedback;
 mod envelope;
+mod feedback;
 mod intercept;
 mod tree;
 mod verdict;
 
 use std::fmt::{self, Debug};
 
-pub use feedback::{feedback, replay, then};
 pub use envelope::{distance, envelope};
+pub use feedback::{feedback, replay, then};
 pub use intercept::{Ending, field, intercept, one_end};
 
 use crate::merge::{

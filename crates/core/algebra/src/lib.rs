@@ -32,8 +32,8 @@
 //! assert!((p50 - 0.09).abs() <= 0.09 * monday.relative_error());
 //! ```
 
-pub mod feedback;
 pub mod envelope;
+pub mod feedback;
 pub mod histogram;
 pub mod intercept;
 #[cfg(feature = "laws")]

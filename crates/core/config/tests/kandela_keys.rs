@@ -152,7 +152,8 @@ fn the_documentation_shows_every_key_with_its_default() {
 
     let printed = Config::default().to_json().expect("it prints");
     let printed: serde_json::Value = serde_json::from_str(&printed).expect("it is JSON");
-    let mut keys = vec!["data", "tls", "users", "size", "memory", "redact", "redact_hash_secret_file", "autopilot"];
+    let mut keys =
+        vec!["data", "tls", "users", "size", "memory", "redact", "redact_hash_secret_file", "autopilot"];
     keys_of(&printed["kandela"], &mut keys);
     for key in keys {
         assert!(yaml.contains(&format!("{key}:")), "docs/config.md does not show {key}");

@@ -179,7 +179,8 @@ impl Asked {
     ) -> anyhow::Result<Value> {
         let system = self.system.iter().map(|system| ("system", system.clone()));
         let parameters: Vec<(&str, String)> = system.chain(parameters.iter().cloned()).collect();
-        let request = self.server.request(method, &format!("/api/kandela/v1/autopilot/{path}"))?.query(&parameters);
+        let request =
+            self.server.request(method, &format!("/api/kandela/v1/autopilot/{path}"))?.query(&parameters);
         let request = match body {
             Some(body) => request.json(&body),
             None => request,

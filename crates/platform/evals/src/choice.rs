@@ -113,7 +113,7 @@ fn untrained(arguments: &Arguments) -> anyhow::Result<Dqn> {
 }
 
 fn brief(problem: &Problem, budget: usize, seed: u64) -> Brief {
-    Brief { space: Arc::new(problem.space.clone()), budget: Some(budget), seed }
+    Brief { space: Arc::new(problem.space.clone()), budget: Some(budget), seed, constraints: [].into() }
 }
 
 fn members(brief: &Brief) -> Vec<Box<dyn Propose>> {

@@ -1,18 +1,16 @@
 //! Public benchmark suites, run over a data folder: `kandela-evals SUITE [--data DIR] [--format table|json]`.
 //!
 //! Most suites are a folder of cases, each of which passes or fails: which there are stands in `suite`; how cases are run one after
-//! another, and how a run that was cut off goes on, in `runner`. `cache` measures instead: miss ratios beside other policies'.
-//! `promotion` simulates: what is promoted by mistake, and what is found.
-//! another, and how a run that was cut off goes on, in `runner`. `cache` measures instead: miss ratios beside other policies'; so does `dqn`:
-//! returns on control tasks.
+//! another, and how a run that was cut off goes on, in `runner`. The others measure: `cache` miss ratios, and the rest how well the tuner
+//! searches, how safely, what it promotes, and what its network learns.
 //!
 //! Exit codes: 0 every case passed, or there is no data and nobody named any; 1 a case failed; 2 wrong usage or input.
 
 mod bbob;
 mod build;
 mod cache;
-mod constrained;
 mod choice;
+mod constrained;
 mod data;
 mod dqn;
 mod openmetrics;

@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admission::Admission;
-use crate::autopilot;
 use crate::app::{Addresses, App, Configured, OptionsSource};
+use crate::autopilot;
 use crate::background::{self, Followed};
 use crate::guard::{CredentialError, Door, Guard};
 use crate::http;

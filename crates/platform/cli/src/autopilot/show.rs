@@ -24,11 +24,18 @@ pub(super) fn status(answer: &Value) -> Vec<String> {
     if let Some(trouble) = answer["trouble"].as_str() {
         tell("trouble", trouble.to_owned());
     }
-    tell("mode", format!("{}, epoch {} of {}", word(&status["mode"]), status["epoch"], word(&status["holder"])));
+    tell(
+        "mode",
+        format!("{}, epoch {} of {}", word(&status["mode"]), status["epoch"], word(&status["holder"])),
+    );
     if let Some(waits) = status["waits_for"].as_str() {
         tell("waits for", waits.to_owned());
     }
-    status["notes"].as_object().into_iter().flatten().for_each(|(name, note)| tell("note", format!("{name}: {}", word(note))));
+    status["notes"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .for_each(|(name, note)| tell("note", format!("{name}: {}", word(note))));
     status["guards"].as_array().into_iter().flatten().for_each(|guard| tell("guard", word(guard)));
     let gain = status["objective_share"].as_f64().unwrap_or(1.0);
     tell("objective", format!("{} % of where it began", short((gain * 1000.0).round() / 10.0)));
@@ -72,7 +79,11 @@ pub(super) fn ledger(answer: &Value) -> Vec<String> {
         }
         let at = time_text(row["at_micros"].as_i64().unwrap_or(0) / 1_000_000 * 1_000);
         let room = width().saturating_sub(40).max(PAYLOAD);
-        format!("{:>5}  {at}  {kind:<11}  {}", row["seq"].as_u64().unwrap_or(0), shortened(&rest.to_string(), room))
+        format!(
+            "{:>5}  {at}  {kind:<11}  {}",
+            row["seq"].as_u64().unwrap_or(0),
+            shortened(&rest.to_string(), room)
+        )
     };
     rows.map(one).collect()
 }

@@ -79,9 +79,12 @@ mod tests {
 
     #[test]
     fn the_last_object_counts_and_what_is_higher_is_turned() {
-        let numbers = numbers("starting\n{\"tps\": 1}\n{\"tps\": 250.5, \"p99\": 80, \"host\": \"a\"}\nbye\n").unwrap();
+        let numbers =
+            numbers("starting\n{\"tps\": 1}\n{\"tps\": 250.5, \"p99\": 80, \"host\": \"a\"}\nbye\n").unwrap();
         let constraints = ["p99<=100".parse().unwrap()];
-        let Ok(Outcome::Measured(measured)) = reading(&constraints).outcome(&numbers, 2.0) else { panic!("measured") };
+        let Ok(Outcome::Measured(measured)) = reading(&constraints).outcome(&numbers, 2.0) else {
+            panic!("measured")
+        };
         assert_eq!((measured.value, measured.feasible, measured.margins), (-250.5, true, vec![20.0]));
     }
 
@@ -89,7 +92,9 @@ mod tests {
     fn a_broken_constraint_makes_the_trial_infeasible() {
         let numbers = numbers("{\"tps\": 250, \"p99\": 180}").unwrap();
         let constraints = ["p99<=100".parse().unwrap(), "tps>=1".parse().unwrap()];
-        let Ok(Outcome::Measured(measured)) = reading(&constraints).outcome(&numbers, 2.0) else { panic!("measured") };
+        let Ok(Outcome::Measured(measured)) = reading(&constraints).outcome(&numbers, 2.0) else {
+            panic!("measured")
+        };
         assert!(!measured.feasible && measured.margins == [-80.0, 249.0]);
     }
 
@@ -98,6 +103,9 @@ mod tests {
         assert!(numbers("").unwrap_err().contains("printed nothing"));
         assert!(numbers("done\n").unwrap_err().contains("the last one is \"done\""));
         let without = numbers("{\"value\": 3, \"tps\": null}").unwrap();
-        assert_eq!(reading(&[]).outcome(&without, 1.0), Err("its JSON has no number \"tps\"; it has value".to_owned()));
+        assert_eq!(
+            reading(&[]).outcome(&without, 1.0),
+            Err("its JSON has no number \"tps\"; it has value".to_owned())
+        );
     }
 }

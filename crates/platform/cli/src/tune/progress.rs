@@ -84,7 +84,8 @@ impl Live {
             self.line.clear();
             let value = self.best.map(short).unwrap_or_default();
             let settings = best.filter(|best| best.id == row.id).map_or_else(String::new, |best| {
-                let settings: Vec<String> = best.config.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                let settings: Vec<String> =
+                    best.config.iter().map(|(name, value)| format!("{name}={value}")).collect();
                 format!("  {}", settings.join(" "))
             });
             line(&format!("{:>5}  {value:>12}{settings}", row.id + 1));
@@ -96,7 +97,8 @@ impl Live {
         match outcome(plan, row) {
             Outcome::Failed => self.failed += 1,
             Outcome::Measured(measured) if measured.feasible => {
-                let better = |best: f64| if plan.maximize { -measured.value > best } else { measured.value < best };
+                let better =
+                    |best: f64| if plan.maximize { -measured.value > best } else { measured.value < best };
                 if self.best.is_none_or(better) {
                     self.best = Some(plan.as_printed(measured.value));
                 }

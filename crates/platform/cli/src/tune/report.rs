@@ -140,7 +140,10 @@ fn headline(plan: &Plan, done: &Done) -> String {
         Ended::Budget | Ended::Time => None,
         Ended::Interrupted => Some("stopped; run the same command again to go on. ".to_owned()),
         Ended::Failing(why) => {
-            return format!("the command fails whatever is set, so nothing was learned: {}", shortened(why, LAST_WORDS));
+            return format!(
+                "the command fails whatever is set, so nothing was learned: {}",
+                shortened(why, LAST_WORDS)
+            );
         }
         Ended::Constant(value) => {
             return format!(
@@ -158,7 +161,9 @@ fn headline(plan: &Plan, done: &Done) -> String {
     let found = format!("{stopped}best: trial {}, {value}", best.id + 1);
     match (&done.check, defaults(plan, done)) {
         (Some(check), _) => format!("{found}; {}", compared(check)),
-        (None, Some(defaults)) => format!("{found} where the defaults gave {}; not measured again", short(defaults)),
+        (None, Some(defaults)) => {
+            format!("{found} where the defaults gave {}; not measured again", short(defaults))
+        }
         (None, None) => found,
     }
 }
@@ -194,7 +199,9 @@ fn settings(plan: &Plan, best: &BTreeMap<String, WireValue>) -> Vec<String> {
         .space
         .parameters()
         .iter()
-        .filter(|parameter| best.contains_key(&parameter.spec.name) || start.contains_key(&parameter.spec.name))
+        .filter(|parameter| {
+            best.contains_key(&parameter.spec.name) || start.contains_key(&parameter.spec.name)
+        })
         .map(|parameter| {
             let name = &parameter.spec.name;
             let default = parameter.default.as_ref().and_then(|_| start.get(name));
@@ -202,9 +209,8 @@ fn settings(plan: &Plan, best: &BTreeMap<String, WireValue>) -> Vec<String> {
         })
         .collect();
     let title = ["knob", "best", "default"].map(str::to_owned);
-    let wide = |column: usize| {
-        rows.iter().chain([&title]).map(|row| row[column].chars().count()).max().unwrap_or(0)
-    };
+    let wide =
+        |column: usize| rows.iter().chain([&title]).map(|row| row[column].chars().count()).max().unwrap_or(0);
     let (name, value, default) = (wide(0), wide(1), wide(2));
     let row = |row: &[String; 3]| format!("  {:<name$}  {:>value$}  {:>default$}", row[0], row[1], row[2]);
     std::iter::once(row(&title)).chain(rows.iter().map(row)).collect()
@@ -235,7 +241,11 @@ fn unmet(plan: &Plan, done: &Done) -> Vec<String> {
         let (id, margin) = margins(index).max_by(|a, b| a.1.total_cmp(&b.1))?;
         (broken > 0).then(|| {
             if margin < 0.0 {
-                format!("no setting met {constraint}: the nearest was {} off, in trial {}", short(-margin), id + 1)
+                format!(
+                    "no setting met {constraint}: the nearest was {} off, in trial {}",
+                    short(-margin),
+                    id + 1
+                )
             } else {
                 format!("{constraint} was broken in {broken} of {all} trials")
             }
@@ -253,7 +263,8 @@ fn effort(plan: &Plan, done: &Done) -> String {
     if failed > 0 {
         text += &format!(", {failed} failed");
         let why = done.rows.iter().rev().find_map(|row| row.failed.as_deref());
-        text += &why.map_or_else(String::new, |why| format!(", the last of them: {}", shortened(why, LAST_WORDS)));
+        text += &why
+            .map_or_else(String::new, |why| format!(", the last of them: {}", shortened(why, LAST_WORDS)));
     }
     text
 }

@@ -218,7 +218,8 @@ impl Run<'_> {
             return failures.last().map(|why| Ended::Failing((*why).clone()));
         }
         let values: Vec<f64> = self.study.history().measured().map(|(_, measured)| measured.value).collect();
-        let points: BTreeSet<Vec<u64>> = self.study.history().trials().iter().map(|trial| bits(&trial.point)).collect();
+        let points: BTreeSet<Vec<u64>> =
+            self.study.history().trials().iter().map(|trial| bits(&trial.point)).collect();
         let first = values.first().copied()?;
         let constant = values.iter().all(|value| *value == first);
         (constant && points.len() >= SAME_VALUES).then(|| Ended::Constant(self.plan.as_printed(first)))
@@ -231,8 +232,7 @@ fn bits(point: &[f64]) -> Vec<u64> {
 
 /// What a row says of its trial.
 pub(super) fn outcome(plan: &Plan, row: &Row) -> Outcome {
-    let read = |numbers: &BTreeMap<String, f64>| {
-        plan.reading().outcome(&Numbers(numbers.clone()), row.seconds).ok()
-    };
+    let read =
+        |numbers: &BTreeMap<String, f64>| plan.reading().outcome(&Numbers(numbers.clone()), row.seconds).ok();
     row.numbers.as_ref().and_then(read).unwrap_or(Outcome::Failed)
 }

@@ -205,15 +205,23 @@ impl SystemConfig {
         }
         match (&self.arms, self.rest.is_empty()) {
             (None, false) => {
-                return Err("a system with a rest has `arms`, which tell the canary's series from the rest's".to_owned());
+                return Err(
+                    "a system with a rest has `arms`, which tell the canary's series from the rest's"
+                        .to_owned(),
+                );
             }
             (Some(_), true) => return Err("`arms` are for a system with a `rest`".to_owned()),
             _ => {}
         }
         let expressions = self.expressions();
-        expressions.into_iter().try_for_each(|(name, text)| super::query::check(text).map_err(|e| format!("{name}: {e}")))?;
+        expressions
+            .into_iter()
+            .try_for_each(|(name, text)| super::query::check(text).map_err(|e| format!("{name}: {e}")))?;
         if !self.smallest_gain.is_finite() || self.smallest_gain <= 0.0 {
-            return Err(format!("smallest_gain is {}; give a share above 0, such as 0.05", self.smallest_gain));
+            return Err(format!(
+                "smallest_gain is {}; give a share above 0, such as 0.05",
+                self.smallest_gain
+            ));
         }
         self.constraints()?;
         self.policy()?;
@@ -324,7 +332,10 @@ systems:
     fn a_system_is_read_with_its_defaults() {
         let systems = read_text(SHOP).unwrap();
         let system = &systems[0];
-        assert_eq!((system.mode, system.alpha, system.slice), (Mode::Auto, 0.05, Some(Duration::from_secs(5))));
+        assert_eq!(
+            (system.mode, system.alpha, system.slice),
+            (Mode::Auto, 0.05, Some(Duration::from_secs(5)))
+        );
         assert_eq!(system.constraints().unwrap()[0].bound, Bound::Max(0.01));
         assert_eq!(system.policy().unwrap().slice, Duration::from_secs(5));
     }

@@ -155,7 +155,10 @@ impl System {
         let running = self.running.lock().await;
         let Some(running) = running.as_ref() else {
             let why = self.trouble.read().clone().unwrap_or_else(|| "the server is ending".to_owned());
-            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("nobody manages the system: {why}")));
+            return Err(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("nobody manages the system: {why}"),
+            ));
         };
         running.order(order).await.map_err(|error| match error {
             ManagerError::Refused(why) => Refusal::new(StatusCode::CONFLICT, why),
@@ -258,7 +261,8 @@ async fn begin(app: &Arc<App>, config: &SystemConfig) -> Result<Running, String>
 
 /// Watchdogs are this program, and keep what they hold beside the data.
 fn watch(app: &App) -> Result<Watch, String> {
-    let program = std::env::current_exe().map_err(|error| format!("this program's own path is not known: {error}"))?;
+    let program =
+        std::env::current_exe().map_err(|error| format!("this program's own path is not known: {error}"))?;
     let folder = app.options.data.join("autopilot");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     Ok(Watch::new(folder, vec![program.into(), "autopilot".into(), "watchdog".into()]))

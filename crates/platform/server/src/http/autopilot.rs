@@ -32,12 +32,30 @@ pub(super) struct From {
 #[derive(Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Ordered {
-    Pause { by: String, #[serde(default)] why: String },
-    Resume { by: String },
-    Approve { by: String, proposal: u64 },
-    Decline { by: String, proposal: u64 },
-    RollBack { by: String, proposal: Option<u64> },
-    SetMode { by: String, mode: Mode },
+    Pause {
+        by: String,
+        #[serde(default)]
+        why: String,
+    },
+    Resume {
+        by: String,
+    },
+    Approve {
+        by: String,
+        proposal: u64,
+    },
+    Decline {
+        by: String,
+        proposal: u64,
+    },
+    RollBack {
+        by: String,
+        proposal: Option<u64>,
+    },
+    SetMode {
+        by: String,
+        mode: Mode,
+    },
 }
 
 /// A row of a ledger.
@@ -59,7 +77,10 @@ pub(super) async fn systems(State(app): State<Arc<App>>) -> Result<Response, Ref
     Ok(Json(json!({ "systems": systems })).into_response())
 }
 
-pub(super) async fn status(State(app): State<Arc<App>>, Query(which): Query<Which>) -> Result<Response, Refusal> {
+pub(super) async fn status(
+    State(app): State<Arc<App>>,
+    Query(which): Query<Which>,
+) -> Result<Response, Refusal> {
     let system = app.autopilot.named(which.system.as_deref())?;
     let lake = app.lake(&TenantId::default()).await?;
     Ok(Json(system.listed(&lake).await?).into_response())
@@ -76,7 +97,10 @@ pub(super) async fn explain(
     Ok(Json(json!({ "system": system.name(), "story": story, "text": story.to_string() })).into_response())
 }
 
-pub(super) async fn ledger(State(app): State<Arc<App>>, Query(from): Query<From>) -> Result<Response, Refusal> {
+pub(super) async fn ledger(
+    State(app): State<Arc<App>>,
+    Query(from): Query<From>,
+) -> Result<Response, Refusal> {
     let system = app.autopilot.named(from.system.as_deref())?;
     let lake = app.lake(&TenantId::default()).await?;
     let rows = system.rows(&lake, from.from).await?.into_iter().map(|row| Row {
@@ -95,7 +119,9 @@ pub(super) async fn order(
     body: String,
 ) -> Result<Response, Refusal> {
     let ordered: Ordered = serde_json::from_str(&body).map_err(|error| {
-        let message = format!("an order is such as {{\"order\": \"pause\", \"by\": \"ann\", \"why\": \"release\"}}: {error}");
+        let message = format!(
+            "an order is such as {{\"order\": \"pause\", \"by\": \"ann\", \"why\": \"release\"}}: {error}"
+        );
         Refusal::new(StatusCode::BAD_REQUEST, message)
     })?;
     let system = app.autopilot.named(which.system.as_deref())?;

@@ -49,7 +49,8 @@ pub(super) fn page(plan: &Plan, done: &Done, answer: &[String]) -> String {
     page += "<h2>How the search went</h2><div class=\"plots\">";
     page += &progress_plot(plan, done);
     page += "</div><h2>What each knob did</h2><p class=\"hint\">Each mark is a trial: filled, it kept every constraint; hollow, it did not; ringed, it is recommended.</p><div class=\"plots\">";
-    for (axis, parameter) in (0..plan.space.axes().len()).map(|axis| (axis, plan.space.axis_parameter(axis))) {
+    for (axis, parameter) in (0..plan.space.axes().len()).map(|axis| (axis, plan.space.axis_parameter(axis)))
+    {
         page += &knob_plot(plan, done, axis, &parameter.spec.name);
     }
     page += "</div><h2>Trials</h2>";
@@ -67,8 +68,11 @@ fn progress_plot(plan: &Plan, done: &Done) -> String {
         .enumerate()
         .filter_map(|(index, (row, (value, _)))| Some(dot(plan, done, row, index as f64 / trials, (*value)?)))
         .collect();
-    let best: Vec<(f64, f64)> =
-        course.iter().enumerate().filter_map(|(index, (_, best))| Some((index as f64 / trials, (*best)?))).collect();
+    let best: Vec<(f64, f64)> = course
+        .iter()
+        .enumerate()
+        .filter_map(|(index, (_, best))| Some((index as f64 / trials, (*best)?)))
+        .collect();
     let ends = ["1".to_owned(), course.len().to_string()];
     plot("trial", &plan.objective, &dots, &best, &ends)
 }
@@ -79,7 +83,9 @@ fn knob_plot(plan: &Plan, done: &Done, axis: usize, name: &str) -> String {
     let dots: Vec<Dot> = points
         .zip(rows)
         .filter(|(_, row)| row.config.contains_key(name))
-        .filter_map(|(trial, row)| Some(dot(plan, done, row, *trial.point.get(axis)?, trial.measured()?.value)))
+        .filter_map(|(trial, row)| {
+            Some(dot(plan, done, row, *trial.point.get(axis)?, trial.measured()?.value))
+        })
         .map(|dot| Dot { y: plan.as_printed(dot.y), ..dot })
         .collect();
     let end = |coordinate: f64| {
@@ -96,7 +102,8 @@ fn knob_plot(plan: &Plan, done: &Done, axis: usize, name: &str) -> String {
 fn dot(plan: &Plan, done: &Done, row: &Row, x: f64, y: f64) -> Dot {
     let kept = matches!(outcome(plan, row), Outcome::Measured(measured) if measured.feasible);
     let chosen = done.best.as_ref().is_some_and(|best| best.id == row.id);
-    let settings: Vec<String> = row.config.iter().map(|(name, value)| format!("{name}={}", wire_text(value))).collect();
+    let settings: Vec<String> =
+        row.config.iter().map(|(name, value)| format!("{name}={}", wire_text(value))).collect();
     Dot { x, y, kept, chosen, title: format!("trial {}: {}\n{}", row.id + 1, short(y), settings.join("\n")) }
 }
 
@@ -108,7 +115,8 @@ fn plot(x_name: &str, y_name: &str, dots: &[Dot], line: &[(f64, f64)], ends: &[S
     let scaled = |value: f64| if log { value.ln() } else { value };
     let span = if high > low { scaled(high) - scaled(low) } else { 1.0 };
     let across = |x: f64| LEFT + 8.0 + x.clamp(0.0, 1.0) * (WIDTH - LEFT - 24.0);
-    let down = |y: f64| 12.0 + (1.0 - (scaled(y) - scaled(low)) / span).clamp(0.0, 1.0) * (HEIGHT - BELOW - 24.0);
+    let down =
+        |y: f64| 12.0 + (1.0 - (scaled(y) - scaled(low)) / span).clamp(0.0, 1.0) * (HEIGHT - BELOW - 24.0);
     let mut svg = format!(
         "<figure><svg width=\"{WIDTH}\" height=\"{HEIGHT}\" role=\"img\" aria-label=\"{} by {}\">\
          <path class=\"axis\" d=\"M{LEFT} 4V{b}H{WIDTH}\" fill=\"none\"/>",
@@ -120,7 +128,13 @@ fn plot(x_name: &str, y_name: &str, dots: &[Dot], line: &[(f64, f64)], ends: &[S
         let _ = write!(svg, "<text x=\"{}\" y=\"{}\">no trial has a value</text>", LEFT + 12.0, HEIGHT / 2.0);
     } else {
         for value in [low, high] {
-            let _ = write!(svg, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>", LEFT - 6.0, down(value) + 4.0, short(value));
+            let _ = write!(
+                svg,
+                "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
+                LEFT - 6.0,
+                down(value) + 4.0,
+                short(value)
+            );
         }
     }
     let _ = write!(
@@ -133,24 +147,35 @@ fn plot(x_name: &str, y_name: &str, dots: &[Dot], line: &[(f64, f64)], ends: &[S
         y = HEIGHT - BELOW + 16.0
     );
     if !line.is_empty() {
-        let path: Vec<String> = line.iter().map(|(x, y)| format!("{:.1} {:.1}", across(*x), down(*y))).collect();
+        let path: Vec<String> =
+            line.iter().map(|(x, y)| format!("{:.1} {:.1}", across(*x), down(*y))).collect();
         let _ = write!(svg, "<path class=\"best\" d=\"M{}\"/>", path.join("L"));
     }
     for dot in dots {
         let class = if dot.kept { "kept" } else { "broken" };
         let (x, y) = (across(dot.x), down(dot.y));
-        let _ = write!(svg, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"><title>{}</title></circle>", escaped(&dot.title));
+        let _ = write!(
+            svg,
+            "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"><title>{}</title></circle>",
+            escaped(&dot.title)
+        );
         if dot.chosen {
             let _ = write!(svg, "<circle class=\"chosen\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"7\"/>");
         }
     }
     let scale = if log { ", logarithmic" } else { "" };
-    let _ = write!(svg, "</svg><figcaption>{} by {}{scale}</figcaption></figure>", escaped(y_name), escaped(x_name));
+    let _ = write!(
+        svg,
+        "</svg><figcaption>{} by {}{scale}</figcaption></figure>",
+        escaped(y_name),
+        escaped(x_name)
+    );
     svg
 }
 
 fn table(plan: &Plan, done: &Done) -> String {
-    let names: Vec<&str> = plan.space.parameters().iter().map(|parameter| parameter.spec.name.as_str()).collect();
+    let names: Vec<&str> =
+        plan.space.parameters().iter().map(|parameter| parameter.spec.name.as_str()).collect();
     let mut text = "<table><tr><th>trial".to_owned();
     names.iter().for_each(|name| text += &format!("<th>{}", escaped(name)));
     text += &format!("<th>{}<th>seconds<th>", escaped(&plan.objective));
@@ -169,7 +194,9 @@ fn table(plan: &Plan, done: &Done) -> String {
                 let note = if measured.feasible { "" } else { "■ broke a constraint" };
                 (short(plan.as_printed(measured.value)), note.to_owned())
             }
-            Outcome::Failed => (String::new(), format!("■ failed: {}", row.failed.as_deref().unwrap_or_default())),
+            Outcome::Failed => {
+                (String::new(), format!("■ failed: {}", row.failed.as_deref().unwrap_or_default()))
+            }
         };
         text += &format!("<td>{value}<td>{:.1}<td style=\"text-align:left\">{}", row.seconds, escaped(&note));
     }
