@@ -37,11 +37,11 @@ use suite::Suite;
 #[command(name = "kandela-evals", version, about = "Runs public benchmark suites over a data folder")]
 struct Arguments {
     #[command(subcommand)]
-    suite: Choice,
+    suite: Wanted,
 }
 
 #[derive(Subcommand)]
-enum Choice {
+enum Wanted {
     /// Pages that the OpenMetrics parser must accept or refuse
     Openmetrics(SuiteArguments),
     /// Prometheus' own test scripts
@@ -92,16 +92,16 @@ enum OutputFormat {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().suite {
-        Choice::Openmetrics(arguments) => run(&suite::OPENMETRICS, &arguments),
-        Choice::Promqltest(arguments) => run(&suite::PROMQLTEST, &arguments),
-        Choice::Cache(arguments) => cache::run(&arguments),
-        Choice::Promotion(arguments) => promotion::run(&arguments),
-        Choice::Strategies(arguments) => strategies::run(&arguments),
-        Choice::Bbob(arguments) => bbob::run(&arguments),
-        Choice::TuneNoisy(arguments) => tune_noisy::run(&arguments),
-        Choice::Constrained(arguments) => constrained::run(&arguments),
-        Choice::Dqn(arguments) => dqn::run(&arguments),
-        Choice::Choice(arguments) => choice::run(&arguments),
+        Wanted::Openmetrics(arguments) => run(&suite::OPENMETRICS, &arguments),
+        Wanted::Promqltest(arguments) => run(&suite::PROMQLTEST, &arguments),
+        Wanted::Cache(arguments) => cache::run(&arguments),
+        Wanted::Promotion(arguments) => promotion::run(&arguments),
+        Wanted::Strategies(arguments) => strategies::run(&arguments),
+        Wanted::Bbob(arguments) => bbob::run(&arguments),
+        Wanted::TuneNoisy(arguments) => tune_noisy::run(&arguments),
+        Wanted::Constrained(arguments) => constrained::run(&arguments),
+        Wanted::Dqn(arguments) => dqn::run(&arguments),
+        Wanted::Choice(arguments) => choice::run(&arguments),
     };
     match outcome {
         Ok(code) => code,
