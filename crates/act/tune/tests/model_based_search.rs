@@ -34,7 +34,7 @@ fn lowest(space: &Space, strategy: Strategy, budget: usize, f: impl Fn(&[f64]) -
             .tell(asked.id, value.map_or(Outcome::Failed, |v| Outcome::Measured(Measured::of(v))))
             .expect("told");
     }
-    study.best().map_or(f64::INFINITY, |best| best.value)
+    study.best().and_then(|best| f(&numbers(&best.config))).unwrap_or(f64::INFINITY)
 }
 
 fn rosenbrock(x: &[f64]) -> f64 {

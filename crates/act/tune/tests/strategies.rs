@@ -40,9 +40,14 @@ fn run(study: &mut Study, mut outcome: impl FnMut(u64, &Config) -> Outcome) {
     }
 }
 
+/// All but the one that never leaves what is certified to keep constraints; its own tests say what it promises.
+fn general() -> impl Iterator<Item = Strategy> {
+    Strategy::ALL.into_iter().filter(|strategy| *strategy != Strategy::Safe)
+}
+
 #[test]
 fn every_strategy_answers_while_many_trials_are_pending_and_told_in_another_order() {
-    for strategy in Strategy::ALL {
+    for strategy in general() {
         let mut study = study(MIXED, strategy, 120, 3);
         let mut pending = Vec::new();
         for round in 0_usize.. {
@@ -64,7 +69,7 @@ fn every_strategy_answers_while_many_trials_are_pending_and_told_in_another_orde
 
 #[test]
 fn the_same_seed_gives_the_same_trials_and_another_one_others() {
-    for strategy in Strategy::ALL {
+    for strategy in general() {
         let trials = |seed| {
             let mut study = study(MIXED, strategy, 60, seed);
             run(&mut study, |_, config| Outcome::Measured(Measured::of(objective(config))));
@@ -77,7 +82,7 @@ fn the_same_seed_gives_the_same_trials_and_another_one_others() {
 
 #[test]
 fn a_target_that_always_fails_is_still_asked() {
-    for strategy in Strategy::ALL {
+    for strategy in general() {
         let mut study = study(MIXED, strategy, 60, 1);
         run(&mut study, |_, _| Outcome::Failed);
         assert_eq!((study.history().trials().len(), study.best()), (60, None), "{strategy}");
@@ -86,7 +91,7 @@ fn a_target_that_always_fails_is_still_asked() {
 
 #[test]
 fn every_strategy_finds_a_feasible_point_between_failures_and_broken_constraints() {
-    for strategy in Strategy::ALL {
+    for strategy in general() {
         let mut study = study(MIXED, strategy, 100, 5);
         run(&mut study, |id, config| {
             let margin = number(config, "x") - 2.0;
@@ -104,7 +109,7 @@ fn every_strategy_finds_a_feasible_point_between_failures_and_broken_constraints
 
 #[test]
 fn values_of_any_size_are_taken() {
-    for strategy in Strategy::ALL {
+    for strategy in general() {
         for value in [0.0, f64::MAX, -f64::MAX, 5e-324] {
             let mut study = study(MIXED, strategy, 60, 1);
             run(&mut study, |id, _| {
@@ -117,7 +122,7 @@ fn values_of_any_size_are_taken() {
 
 #[test]
 fn every_strategy_goes_on_where_all_settings_are_known() {
-    for strategy in Strategy::ALL {
+    for strategy in general() {
         let json = r#"{"a": {"type": "bool"}, "n": {"type": "int", "min": 1, "max": 3}}"#;
         let mut study = study(json, strategy, 40, 1);
         run(&mut study, |_, config| {
@@ -129,8 +134,8 @@ fn every_strategy_goes_on_where_all_settings_are_known() {
 
 #[test]
 fn every_strategy_goes_on_under_noise() {
-    for strategy in Strategy::ALL {
-        let mut study = study(MIXED, strategy, 200, 1);
+    for strategy in general() {
+        let mut study = study(MIXED, strategy, 80, 1);
         run(&mut study, |id, config| {
             let noise = f64::from(u32::try_from(id * 7919 % 101).expect("small")) / 101.0 - 0.5;
             Outcome::Measured(Measured { noise: Some(0.3), ..Measured::of(objective(config) + noise) })
@@ -142,7 +147,7 @@ fn every_strategy_goes_on_under_noise() {
 #[test]
 fn every_strategy_but_random_comes_near_the_minimum_of_a_bowl() {
     let json = r#"{"x": {"type": "float", "min": 0, "max": 1}, "y": {"type": "float", "min": 0, "max": 1}}"#;
-    for strategy in Strategy::ALL.into_iter().filter(|strategy| *strategy != Strategy::Random) {
+    for strategy in general().filter(|strategy| *strategy != Strategy::Random) {
         let mut study = study(json, strategy, 150, 1);
         run(&mut study, |_, config| {
             let (x, y) = (number(config, "x") - 0.3, number(config, "y") - 0.9);
@@ -159,5 +164,8 @@ fn a_word_names_each_strategy() {
         assert_eq!(strategy.as_str().parse(), Ok(strategy));
     }
     let unknown = "quantum".parse::<Strategy>().expect_err("no strategy").to_string();
-    assert!(unknown.starts_with("there is no strategy \"quantum\"; there are random, cma-es"), "{unknown}");
+    assert!(
+        unknown.starts_with("there is no strategy \"quantum\"; there are auto, random, cma-es"),
+        "{unknown}"
+    );
 }
