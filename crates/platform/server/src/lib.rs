@@ -37,7 +37,7 @@ mod tenants;
 mod turns;
 
 pub use app::{Addresses, OptionsSource};
-pub use autopilot::{ConfigError as AutopilotConfigError, SystemConfig};
+pub use autopilot::ConfigError as AutopilotConfigError;
 pub use guard::CredentialError;
 pub use memory::share_heaps;
 pub use net::{TlsError, TlsFiles};

@@ -52,7 +52,7 @@ pub(super) fn usual_pairs(study: &Study) -> usize {
 /// Which of a pair comes first: by a hash of seed and pair, so that neither always meets a warm cache.
 pub(super) fn order(seed: u64, pair: usize) -> [Part; 2] {
     let mixed = (seed ^ (pair as u64) << 32 ^ 0x9e37_79b9).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    if (mixed >> 60) % 2 == 0 { [Part::Best, Part::Defaults] } else { [Part::Defaults, Part::Best] }
+    if (mixed >> 60).is_multiple_of(2) { [Part::Best, Part::Defaults] } else { [Part::Defaults, Part::Best] }
 }
 
 /// Compares what the pairs measured of `best`; nothing where too few pairs have both.

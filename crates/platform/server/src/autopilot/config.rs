@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer};
 /// One system under management.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SystemConfig {
+pub(crate) struct SystemConfig {
     /// What it is called in the ledger and on the command line.
     pub name: String,
     /// How far the autopilot may go.
@@ -91,7 +91,7 @@ pub struct SystemConfig {
 /// What is to become better.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ObjectiveConfig {
+pub(crate) struct ObjectiveConfig {
     /// Its name.
     pub name: String,
     /// PromQL; one value above 0.
@@ -103,7 +103,7 @@ pub struct ObjectiveConfig {
 /// What must not be broken.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ConstraintConfig {
+pub(crate) struct ConstraintConfig {
     /// Its name.
     pub name: String,
     /// PromQL; one value, 0 or more.
@@ -128,7 +128,7 @@ pub struct ConstraintConfig {
 /// Label matchers that tell the canary from the rest.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Arms {
+pub(crate) struct Arms {
     /// Of the canary: `instance="checkout@127.0.0.1:7713"`.
     pub canary: String,
     /// Of the rest: `instance!="checkout@127.0.0.1:7713"`.
@@ -177,7 +177,7 @@ fn strategy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Strategy, D::E
 ///
 /// # Errors
 /// [`ConfigError`] with file and line, or the system's name.
-pub fn read(file: &Path) -> Result<Vec<SystemConfig>, ConfigError> {
+pub(crate) fn read(file: &Path) -> Result<Vec<SystemConfig>, ConfigError> {
     let fault = |what: String| ConfigError { file: file.display().to_string(), what };
     let text = std::fs::read_to_string(file).map_err(|error| fault(error.to_string()))?;
     let File { systems } = serde_saphyr::from_str(&text).map_err(|error| fault(error.to_string()))?;

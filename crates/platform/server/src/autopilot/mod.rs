@@ -6,6 +6,7 @@ mod measure;
 mod query;
 mod systems;
 
-pub use config::{ConfigError, SystemConfig, read};
+pub use config::ConfigError;
+pub(crate) use config::{SystemConfig, read};
 pub(crate) use ledger::LakeLedger;
 pub(crate) use systems::{Systems, manage};
