@@ -23,10 +23,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::history::{Measured, Outcome};
+use crate::noise::judge;
 use crate::portfolio::LedgerRow;
 use crate::space::{Config, Space};
 use crate::strategy::standing::key;
-use crate::strategy::{Brief, Strategy, noise};
+use crate::strategy::{Brief, Strategy};
 use crate::study::{Best, Study, StudyError};
 
 /// Searches a space. Strategy and seed are given before, what a search is about with [`Optimizer::optimize`].
@@ -345,7 +346,7 @@ impl Kept<'_> {
 fn is_exhausted(study: &Study) -> bool {
     let Some(size) = study.space().size() else { return false };
     let trials = study.history().trials();
-    if (trials.len() as u64) < size || noise::of(study.history()).is_some_and(|noise| noise > 0.0) {
+    if (trials.len() as u64) < size || judge(study.history()).deviation() > 0.0 {
         return false;
     }
     let told = trials.iter().filter(|trial| trial.outcome.is_some());

@@ -4,7 +4,7 @@ use kandela_model::KnobValue;
 use kandela_tune::{Config, Measured, Outcome, Space, Strategy, Study};
 use proptest::prelude::*;
 
-const SEARCHES: [Strategy; 3] = [Strategy::TrustRegion, Strategy::Lipo, Strategy::Phases];
+const SEARCHES: [Strategy; 3] = [Strategy::TrustRegion, Strategy::Lipo, Strategy::Structured];
 
 fn space(json: &str) -> Space {
     serde_json::from_str(json).expect("a space")
@@ -44,7 +44,7 @@ fn rosenbrock(x: &[f64]) -> f64 {
 #[test]
 fn a_curved_valley_is_followed_to_its_end() {
     assert!(lowest(&reals(4), Strategy::TrustRegion, 200, |x| Some(rosenbrock(x))) < 1e-6);
-    assert!(lowest(&reals(4), Strategy::Phases, 200, |x| Some(rosenbrock(x))) < 1e-6);
+    assert!(lowest(&reals(4), Strategy::Structured, 200, |x| Some(rosenbrock(x))) < 1e-6);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_sum_of_terms_with_many_valleys_is_searched_term_by_term() {
             |x: &f64| (x - 1.3).powi(2) + 10.0 * (1.0 - (2.0 * std::f64::consts::PI * (x - 1.3)).cos());
         Some(x.iter().map(term).sum())
     };
-    assert!(lowest(&reals(6), Strategy::Phases, 300, rastrigin) < 1e-6);
+    assert!(lowest(&reals(6), Strategy::Structured, 300, rastrigin) < 1e-6);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_stiff_sum_in_a_turned_basis_is_found_out_and_searched_along_it() {
         let across: f64 = x.iter().map(|x| (x - 0.7).powi(2)).sum::<f64>() - along * along;
         Some(1e6 * along * along + across.abs())
     };
-    assert!(lowest(&reals(6), Strategy::Phases, 200, turned) < 1e-6);
+    assert!(lowest(&reals(6), Strategy::Structured, 200, turned) < 1e-6);
 }
 
 #[test]

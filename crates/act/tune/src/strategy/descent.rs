@@ -28,6 +28,8 @@ pub(super) struct Descent {
     /// How wrong the model that remembers and the one that doesn't were lately.
     misses: [f64; 2],
     failures: usize,
+    /// About how much the next steps may gain: what was foretold lately.
+    pub(super) hope: f64,
 }
 
 /// A model that is less sure than this of a point learns from it before the radius shrinks.
@@ -38,13 +40,22 @@ const LATELY: f64 = 0.9;
 const FAVOUR: f64 = 1.3;
 /// Points farther than this many radii say nothing about the region, whatever their slack.
 const REACH: f64 = 30.0;
+/// What is left of a hope after a step that does not share it.
+const FADING: f64 = 0.7;
 /// Below this radius a place is as good as it gets.
 pub(super) const FINEST: f64 = 1e-9;
 
 impl Descent {
     /// A descent from `centre`, the model being believed within `radius`.
     pub(super) fn new(centre: Sample, radius: f64, hessian: DMatrix<f64>) -> Descent {
-        Descent { centre, radius, hessian, misses: [0.0; 2], failures: 0 }
+        Descent { centre, radius, hessian, misses: [0.0; 2], failures: 0, hope: f64::INFINITY }
+    }
+
+    /// Goes on from `lower`, which others found; the radius grows to what lies between.
+    pub(super) fn move_to(&mut self, frame: &Frame, lower: Sample) {
+        let apart = (frame.inner(&lower.point) - frame.inner(&self.centre.point)).norm();
+        self.radius = self.radius.max(apart.min(0.1));
+        self.centre = lower;
     }
 
     /// Descends until nothing is left to gain, or `until` trials are left of the budget.
@@ -69,9 +80,11 @@ impl Descent {
             let fit = &models[follow];
             self.hessian = &fit.quadratic.hessian / (self.radius * self.radius);
             let at = frame.inner(&self.centre.point);
-            let (low, high) = (at.map(|u| -u / self.radius), at.map(|u| (1.0 - u) / self.radius));
+            let (low, high) = frame.room(&at);
+            let (low, high) = (low / self.radius, high / self.radius);
             let lowest = fit.quadratic.lowest_within(1.0, &low, &high);
             let gain = fit.quadratic.constant - fit.quadratic.value(&lowest);
+            self.hope = if self.hope.is_finite() { gain.max(FADING * self.hope) } else { gain };
             let precision = laboratory.noise() + 4e-15 * self.centre.value.abs();
             if gain > precision && lowest.norm() > 1e-3 {
                 self.try_step(laboratory, frame, &models, follow, &lowest, Some(gain)).await;
