@@ -403,7 +403,9 @@ mod tests {
         assert!((8.0..9.5).contains(&best.value), "{}", best.value);
         assert_eq!((found.why, found.trials, found.seconds), (Stopped::TimeSpent, 150, 1500.0));
         assert_eq!(found.baseline, Some(72.0));
-        assert!(found.ledger.iter().map(|row| row.trials + row.checks).sum::<f64>() > 148.5);
+        // What several strategies shared, after one had descended.
+        let shared: f64 = found.ledger.iter().map(|row| row.trials + row.checks).sum();
+        assert!((1.0..150.0).contains(&shared), "{shared}");
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(super) struct Descent {
     /// How wrong the model that remembers and the one that doesn't were lately.
     misses: [f64; 2],
     failures: usize,
+    /// How often in a row the radius shrank because a model that was sure was wrong.
+    refuted: usize,
     /// About how much the next steps may gain: what was foretold lately.
     pub(super) hope: f64,
 }
@@ -40,6 +42,8 @@ const LATELY: f64 = 0.9;
 const FAVOUR: f64 = 1.3;
 /// Points farther than this many radii say nothing about the region, whatever their slack.
 const REACH: f64 = 30.0;
+/// Models of a smooth function become true as the radius shrinks; one that was refuted so often in a row is of none.
+const REFUTED: usize = 6;
 /// What is left of a hope after a step that does not share it.
 const FADING: f64 = 0.7;
 /// Below this radius a place is as good as it gets.
@@ -48,7 +52,12 @@ pub(super) const FINEST: f64 = 1e-9;
 impl Descent {
     /// A descent from `centre`, the model being believed within `radius`.
     pub(super) fn new(centre: Sample, radius: f64, hessian: DMatrix<f64>) -> Descent {
-        Descent { centre, radius, hessian, misses: [0.0; 2], failures: 0, hope: f64::INFINITY }
+        Descent { centre, radius, hessian, misses: [0.0; 2], failures: 0, refuted: 0, hope: f64::INFINITY }
+    }
+
+    /// Whether models that were sure were wrong at one radius after another: the function is not smooth here, or stiff beyond them.
+    pub(super) const fn is_refuted(&self) -> bool {
+        self.refuted >= REFUTED
     }
 
     /// Goes on from `lower`, which others found; the radius grows to what lies between.
@@ -73,7 +82,7 @@ impl Descent {
     pub(super) async fn step(&mut self, laboratory: &Laboratory, frame: &Frame, random: &mut Random) -> bool {
         let n = frame.dimension();
         let finest = frame.finest().max(FINEST);
-        while n > 0 && self.radius >= finest {
+        while n > 0 && self.radius >= finest && !self.is_refuted() {
             laboratory.focus(&self.centre.point, self.radius);
             let Some(models) = self.models(laboratory, frame) else { return false };
             let follow = usize::from(self.misses[0] > FAVOUR * self.misses[1]);
@@ -89,6 +98,9 @@ impl Descent {
             if gain > precision && lowest.norm() > 1e-3 {
                 self.try_step(laboratory, frame, &models, follow, &lowest, Some(gain)).await;
                 return true;
+            }
+            if self.is_level(laboratory, frame) {
+                return false;
             }
             let (doubtful, doubt) = most_doubtful(fit, &low, &high, random);
             if doubt >= UNSURE && self.failures <= 2 * n {
@@ -131,21 +143,34 @@ impl Descent {
             Some(ratio) if ratio >= 0.7 => {
                 self.radius =
                     (2.0 * reached * self.radius).clamp(0.5 * self.radius, 2.0 * self.radius).min(0.5);
-                self.failures = 0;
+                (self.failures, self.refuted) = (0, 0);
             }
             Some(ratio) if ratio >= 0.1 => {
                 self.radius = (2.0 * reached * self.radius).clamp(0.5 * self.radius, self.radius);
-                self.failures = 0;
+                (self.failures, self.refuted) = (0, 0);
             }
             Some(_) => {
                 self.failures += 1;
                 if doubt < UNSURE || self.failures > frame.dimension() + 1 || value.is_none() {
+                    self.refuted += usize::from(doubt < UNSURE);
                     self.radius *= (0.5 * reached).clamp(0.1, 0.5);
                     self.failures = 0;
                 }
             }
             None => self.failures += 1,
         }
+    }
+
+    /// Whether the best point lies on a plateau: all that is known within the radius, more points than a slope takes, has its value.
+    fn is_level(&self, laboratory: &Laboratory, frame: &Frame) -> bool {
+        let at = frame.inner(&self.centre.point);
+        let within = |sample: &Sample| {
+            frame.holds(sample) && (frame.inner(&sample.point) - &at).norm() <= 1.01 * self.radius
+        };
+        let samples = laboratory.samples();
+        let mut near = samples.iter().filter(|sample| within(sample));
+        let count = near.clone().count();
+        count > frame.dimension() + 1 && near.all(|sample| sample.value == self.centre.value)
     }
 
     /// The model that remembers, and the one that doesn't.

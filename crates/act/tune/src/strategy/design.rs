@@ -68,7 +68,12 @@ mod tests {
     use crate::history::{Measured, Outcome};
 
     fn brief(json: &str) -> Brief {
-        Brief { space: Arc::new(serde_json::from_str(json).expect("a space")), budget: Some(60), seed: 3 }
+        Brief {
+            space: Arc::new(serde_json::from_str(json).expect("a space")),
+            budget: Some(60),
+            seed: 3,
+            constraints: Arc::from([]),
+        }
     }
 
     #[test]

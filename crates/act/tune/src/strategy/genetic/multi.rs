@@ -358,7 +358,8 @@ mod tests {
     #[test]
     fn trials_are_told_once_and_with_every_objective() {
         let space = serde_json::from_str(r#"{"x": {"type": "float", "min": 0, "max": 1}}"#).expect("a space");
-        let mut search = Nsga2::new(&Brief { space: Arc::new(space), budget: None, seed: 1 });
+        let mut search =
+            Nsga2::new(&Brief { space: Arc::new(space), budget: None, seed: 1, constraints: Arc::from([]) });
         let (a, b) = (search.ask(), search.ask());
         search.tell(a.id, Some(objectives(&[1.0, 2.0]))).expect("told");
         assert_eq!(search.tell(a.id, None), Err(MultiError::NotUnderWay(a.id)));
