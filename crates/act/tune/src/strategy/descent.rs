@@ -82,7 +82,7 @@ impl Descent {
     pub(super) async fn step(&mut self, laboratory: &Laboratory, frame: &Frame, random: &mut Random) -> bool {
         let n = frame.dimension();
         let finest = frame.finest().max(FINEST);
-        while n > 0 && self.radius >= finest && !self.is_refuted() {
+        while n > 0 && self.radius >= finest {
             laboratory.focus(&self.centre.point, self.radius);
             let Some(models) = self.models(laboratory, frame) else { return false };
             let follow = usize::from(self.misses[0] > FAVOUR * self.misses[1]);
@@ -98,9 +98,6 @@ impl Descent {
             if gain > precision && lowest.norm() > 1e-3 {
                 self.try_step(laboratory, frame, &models, follow, &lowest, Some(gain)).await;
                 return true;
-            }
-            if self.is_level(laboratory, frame) {
-                return false;
             }
             let (doubtful, doubt) = most_doubtful(fit, &low, &high, random);
             if doubt >= UNSURE && self.failures <= 2 * n {
@@ -162,10 +159,11 @@ impl Descent {
     }
 
     /// Whether the best point lies on a plateau: all that is known within the radius, more points than a slope takes, has its value.
-    fn is_level(&self, laboratory: &Laboratory, frame: &Frame) -> bool {
+    pub(super) fn is_level(&self, laboratory: &Laboratory, frame: &Frame) -> bool {
         let at = frame.inner(&self.centre.point);
         let within = |sample: &Sample| {
-            frame.holds(sample) && (frame.inner(&sample.point) - &at).norm() <= 1.01 * self.radius
+            let apart = (frame.inner(&sample.point) - &at).norm();
+            frame.holds(sample) && apart > 0.0 && apart <= 1.01 * self.radius
         };
         let samples = laboratory.samples();
         let mut near = samples.iter().filter(|sample| within(sample));

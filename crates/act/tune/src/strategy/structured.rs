@@ -3,8 +3,9 @@
 //! 1. The start and both sides of it along each axis are measured, and two points that differ in all axes at once. Where the changes
 //!    add up, the function is a sum of one term for each axis, and [`super::lines`] searches term by term.
 //! 2. Else it is descended by [`super::descent`]. Where that will not arrive within the budget at its pace, or its models are refuted
-//!    again and again, and the axes are coupled, the second derivatives are measured where it began, and whether the changes add up along the axes of the Hessian: many functions are sums in some rotated basis. Then
-//!    a descent in coordinates in which the function is round races one in its own.
+//!    again and again, and the axes are coupled, the second derivatives are measured where it began, and whether the changes add up
+//!    along the axes of the Hessian: many functions are sums in some rotated basis. Then a descent in coordinates in which the function
+//!    is round races one in its own.
 //! 3. Once nothing is left to gain there, the rest of the budget is shared, by what each earns, between descents from elsewhere and a
 //!    population, which sees the valleys from above where there are many, and needs no model where models fail.
 //!
@@ -174,7 +175,11 @@ async fn descend(
     while laboratory.remaining() > 0 {
         let mut goes_on = true;
         for _ in 0..leg {
-            goes_on = goes_on && laboratory.remaining() > 0 && descent.step(laboratory, frame, random).await;
+            goes_on = goes_on
+                && !descent.is_refuted()
+                && !descent.is_level(laboratory, frame)
+                && laboratory.remaining() > 0
+                && descent.step(laboratory, frame, random).await;
         }
         passed.push(descent.centre.value);
         let generous = laboratory.remaining() > curvature::cost(n) + 10 * n;
