@@ -15,6 +15,16 @@ pub enum Noise {
     Some(f64),
 }
 
+impl Noise {
+    /// The standard deviation of one measurement; 0 where nothing shows noise.
+    pub const fn deviation(self) -> f64 {
+        match self {
+            Noise::None | Noise::Unknown => 0.0,
+            Noise::Some(deviation) => deviation,
+        }
+    }
+}
+
 /// Settings nearer than this in every coordinate are neighbours.
 const NEAR: f64 = 1e-3;
 

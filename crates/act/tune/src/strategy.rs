@@ -12,7 +12,6 @@ mod frame;
 pub mod genetic;
 mod lines;
 mod lipo;
-pub(crate) mod noise;
 mod quadratic;
 mod random_search;
 mod spsa;

@@ -96,7 +96,7 @@ proptest! {
         search(&mut portfolio, &brief.space, 2, noisy(&mut seeded(seed, 50), noise));
         let ledger = portfolio.ledger();
         prop_assert!((ledger.iter().map(|row| row.share).sum::<f64>() - 1.0).abs() < 1e-9);
-        prop_assert!(ledger.iter().all(|row| row.share >= 0.2 / 4.0 - 1e-9 && row.trials > 4.0), "{:?}", ledger);
+        prop_assert!(ledger.iter().all(|row| row.share >= 0.2 / 4.0 - 1e-9 && row.trials > 2.0), "{:?}", ledger);
         let told: f64 = ledger.iter().map(|row| row.trials + row.checks).sum();
         prop_assert!((117.5..=119.5).contains(&told), "{told}");
     }

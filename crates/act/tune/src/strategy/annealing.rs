@@ -7,8 +7,9 @@ use rand::Rng;
 use super::design::Design;
 use super::standing::{Known, Standing, Strangers, best_known, cost, known};
 use super::walker::Walker;
-use super::{Brief, Propose, noise};
+use super::{Brief, Propose};
 use crate::history::{History, Trial};
+use crate::noise::judge;
 use crate::random::{Random, seeded};
 use crate::space::Space;
 
@@ -117,7 +118,7 @@ pub(super) fn new_neighbour(
     seen: &History,
     random: &mut Random,
 ) -> Vec<f64> {
-    let is_noisy = noise::of(seen).is_some_and(|noise| noise > 0.0);
+    let is_noisy = judge(seen).deviation() > 0.0;
     let mut point = space.snap(&walker.neighbour(space, random));
     for _ in 0..DRAWS {
         let is_new = !known.iter().any(|known| known.point == point) && !seen.pending().any(|p| p == point);

@@ -208,7 +208,7 @@ mod tests {
     fn brief() -> Brief {
         let space: Space =
             serde_json::from_str(r#"{"x": {"type": "float", "min": 0, "max": 1}}"#).expect("a space");
-        Brief { space: Arc::new(space), budget: Some(10), seed: 1, constraints: [].into() }
+        Brief { space: Arc::new(space), budget: Some(10), seed: 1, constraints: Arc::from([]) }
     }
 
     fn members() -> Vec<Box<dyn Propose>> {

@@ -13,8 +13,9 @@ use self::categories::Categories;
 use self::gauss::{Gauss, fold};
 use super::design::Design;
 use super::standing::{Standing, Strangers, best_known, both, known};
-use super::{Brief, Propose, apart, noise};
+use super::{Brief, Propose, apart};
 use crate::history::{History, Outcome, Trial};
+use crate::noise::{Noise, judge};
 use crate::random::{Random, seeded};
 use crate::space::{Axis, Space};
 
@@ -173,7 +174,7 @@ impl CmaEs {
         if let Some(stranger) = self.strangers.better(&known(seen)) {
             done.insert(0, candidate_of(&self.space, &stranger.point, stranger.standing));
         }
-        run.repeats = repeats_for(&done, noise::of(seen), left, run.lambda);
+        run.repeats = repeats_for(&done, judge(seen), left, run.lambda);
         run.learn(&self.space, &done);
         if run.is_over() {
             self.restart(seen);
@@ -203,7 +204,7 @@ impl Propose for CmaEs {
             return again.point.clone();
         }
         // Without noise, what is known need not be measured again.
-        let is_exact = noise::of(seen).is_none_or(|noise| noise == 0.0);
+        let is_exact = judge(seen).deviation() == 0.0;
         let known = if is_exact && self.space.axes().iter().any(|axis| *axis != Axis::Real) {
             known(seen)
         } else {
@@ -327,8 +328,8 @@ impl Run {
 
 /// How often each candidate of the next generation is measured: as often as brings the noise of its mean below half of what the
 /// generation's true values differ by, within what the budget bears.
-fn repeats_for(done: &[Candidate], noise: Option<f64>, left: usize, lambda: usize) -> usize {
-    let Some(noise) = noise.filter(|noise| *noise > 0.0) else { return 1 };
+fn repeats_for(done: &[Candidate], noise: Noise, left: usize, lambda: usize) -> usize {
+    let Noise::Some(noise) = noise else { return 1 };
     let values: Vec<f64> = done.iter().filter_map(|candidate| candidate.standing.value()).collect();
     if values.len() < 3 {
         return 1;

@@ -1,6 +1,6 @@
 //! Second derivatives at a point, by differences.
 
-use nalgebra::DMatrix;
+use nalgebra::{DMatrix, DVector};
 
 use super::frame::Frame;
 use super::story::{Laboratory, Sample};
@@ -49,4 +49,36 @@ pub(super) async fn hessian(laboratory: &Laboratory, frame: &Frame, centre: &Sam
         hessian[(*j, *i)] = mixed;
     }
     hessian.iter().all(|x| x.is_finite()).then_some(hessian)
+}
+
+/// The axes of a Hessian, and how far along each the function changes by as much as along the flattest.
+pub(super) struct Axes {
+    /// Orthonormal columns.
+    pub(super) basis: DMatrix<f64>,
+    /// The flattest has 1, stiffer ones less.
+    pub(super) lengths: DVector<f64>,
+    values: DVector<f64>,
+}
+
+/// Curvatures below this share of the stiffest are lost in the differences' errors.
+const RESOLVED: f64 = 1e-8;
+
+/// The axes of `hessian`, which has finite entries.
+pub(super) fn axes(hessian: &DMatrix<f64>) -> Axes {
+    let own = hessian.clone().symmetric_eigen();
+    let least = RESOLVED * own.eigenvalues.amax();
+    let sizes = own.eigenvalues.map(|value| value.abs().max(least).max(f64::MIN_POSITIVE));
+    let flattest = sizes.min();
+    Axes {
+        basis: own.eigenvectors,
+        lengths: sizes.map(|size| (flattest / size).sqrt()),
+        values: own.eigenvalues,
+    }
+}
+
+impl Axes {
+    /// The Hessian by coordinates that count lengths along the axes.
+    pub(super) fn curvatures(&self) -> DMatrix<f64> {
+        DMatrix::from_diagonal(&self.values.zip_map(&self.lengths, |value, length| value * length * length))
+    }
 }

@@ -28,6 +28,10 @@ pub(super) struct Descent {
     /// How wrong the model that remembers and the one that doesn't were lately.
     misses: [f64; 2],
     failures: usize,
+    /// How often in a row the radius shrank because a model that was sure was wrong.
+    refuted: usize,
+    /// About how much the next steps may gain: what was foretold lately.
+    pub(super) hope: f64,
 }
 
 /// A model that is less sure than this of a point learns from it before the radius shrinks.
@@ -38,13 +42,29 @@ const LATELY: f64 = 0.9;
 const FAVOUR: f64 = 1.3;
 /// Points farther than this many radii say nothing about the region, whatever their slack.
 const REACH: f64 = 30.0;
+/// Models of a smooth function become true as the radius shrinks; one that was refuted so often in a row is of none.
+const REFUTED: usize = 6;
+/// What is left of a hope after a step that does not share it.
+const FADING: f64 = 0.7;
 /// Below this radius a place is as good as it gets.
 pub(super) const FINEST: f64 = 1e-9;
 
 impl Descent {
     /// A descent from `centre`, the model being believed within `radius`.
     pub(super) fn new(centre: Sample, radius: f64, hessian: DMatrix<f64>) -> Descent {
-        Descent { centre, radius, hessian, misses: [0.0; 2], failures: 0 }
+        Descent { centre, radius, hessian, misses: [0.0; 2], failures: 0, refuted: 0, hope: f64::INFINITY }
+    }
+
+    /// Whether models that were sure were wrong at one radius after another: the function is not smooth here, or stiff beyond them.
+    pub(super) const fn is_refuted(&self) -> bool {
+        self.refuted >= REFUTED
+    }
+
+    /// Goes on from `lower`, which others found; the radius grows to what lies between.
+    pub(super) fn move_to(&mut self, frame: &Frame, lower: Sample) {
+        let apart = (frame.inner(&lower.point) - frame.inner(&self.centre.point)).norm();
+        self.radius = self.radius.max(apart.min(0.1));
+        self.centre = lower;
     }
 
     /// Descends until nothing is left to gain, or `until` trials are left of the budget.
@@ -69,9 +89,11 @@ impl Descent {
             let fit = &models[follow];
             self.hessian = &fit.quadratic.hessian / (self.radius * self.radius);
             let at = frame.inner(&self.centre.point);
-            let (low, high) = (at.map(|u| -u / self.radius), at.map(|u| (1.0 - u) / self.radius));
+            let (low, high) = frame.room(&at);
+            let (low, high) = (low / self.radius, high / self.radius);
             let lowest = fit.quadratic.lowest_within(1.0, &low, &high);
             let gain = fit.quadratic.constant - fit.quadratic.value(&lowest);
+            self.hope = if self.hope.is_finite() { gain.max(FADING * self.hope) } else { gain };
             let precision = laboratory.noise() + 4e-15 * self.centre.value.abs();
             if gain > precision && lowest.norm() > 1e-3 {
                 self.try_step(laboratory, frame, &models, follow, &lowest, Some(gain)).await;
@@ -118,21 +140,35 @@ impl Descent {
             Some(ratio) if ratio >= 0.7 => {
                 self.radius =
                     (2.0 * reached * self.radius).clamp(0.5 * self.radius, 2.0 * self.radius).min(0.5);
-                self.failures = 0;
+                (self.failures, self.refuted) = (0, 0);
             }
             Some(ratio) if ratio >= 0.1 => {
                 self.radius = (2.0 * reached * self.radius).clamp(0.5 * self.radius, self.radius);
-                self.failures = 0;
+                (self.failures, self.refuted) = (0, 0);
             }
             Some(_) => {
                 self.failures += 1;
                 if doubt < UNSURE || self.failures > frame.dimension() + 1 || value.is_none() {
+                    self.refuted += usize::from(doubt < UNSURE);
                     self.radius *= (0.5 * reached).clamp(0.1, 0.5);
                     self.failures = 0;
                 }
             }
             None => self.failures += 1,
         }
+    }
+
+    /// Whether the best point lies on a plateau: all that is known within the radius, more points than a slope takes, has its value.
+    pub(super) fn is_level(&self, laboratory: &Laboratory, frame: &Frame) -> bool {
+        let at = frame.inner(&self.centre.point);
+        let within = |sample: &Sample| {
+            let apart = (frame.inner(&sample.point) - &at).norm();
+            frame.holds(sample) && apart > 0.0 && apart <= 1.01 * self.radius
+        };
+        let samples = laboratory.samples();
+        let mut near = samples.iter().filter(|sample| within(sample));
+        let count = near.clone().count();
+        count > frame.dimension() + 1 && near.all(|sample| sample.value == self.centre.value)
     }
 
     /// The model that remembers, and the one that doesn't.

@@ -3,9 +3,10 @@
 use rand::Rng;
 use rand::seq::SliceRandom;
 
+use super::Brief;
 use super::standing::{best_known, known};
-use super::{Brief, noise};
 use crate::history::History;
+use crate::noise::{Noise, judge};
 use crate::random::seeded;
 
 /// A Latin hypercube (McKay, Beckman and Conover, Technometrics 21(2), 1979) that begins at the point of all defaults, where the space
@@ -46,7 +47,7 @@ impl Design {
             self.next += 1;
             return Some(self.points[self.next - 1].clone());
         }
-        if !self.repeated && noise::of(seen).is_none() {
+        if !self.repeated && judge(seen) == Noise::Unknown {
             self.repeated = true;
             return best_known(&known(seen)).map(|best| best.point.clone());
         }
@@ -71,7 +72,7 @@ mod tests {
             space: Arc::new(serde_json::from_str(json).expect("a space")),
             budget: Some(60),
             seed: 3,
-            constraints: [].into(),
+            constraints: Arc::from([]),
         }
     }
 

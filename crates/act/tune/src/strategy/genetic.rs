@@ -9,8 +9,9 @@ use rand::Rng;
 
 use super::design::Design;
 use super::standing::{Known, Standing, known};
-use super::{Brief, Propose, noise};
+use super::{Brief, Propose};
 use crate::history::{History, Trial};
+use crate::noise::judge;
 use crate::random::{Random, seeded};
 use crate::space::Space;
 
@@ -58,7 +59,7 @@ impl Propose for Genetic {
         let mut population = known(seen);
         population.retain(|point| point.standing != Standing::Failed);
         population.sort_by(|a, b| a.standing.order(&b.standing));
-        let is_noisy = noise::of(seen).is_some_and(|noise| noise > 0.0);
+        let is_noisy = judge(seen).deviation() > 0.0;
         if is_noisy && !population.is_empty() && self.random.random_range(0..8) == 0 {
             let leaders = &population[..population.len().div_ceil(4).min(self.size)];
             let again = leaders.iter().min_by_key(|leader| leader.count);

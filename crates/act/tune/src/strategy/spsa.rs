@@ -6,8 +6,9 @@ use rand::Rng;
 
 use super::design::Design;
 use super::standing::{Standing, Strangers, best_known, cost, known};
-use super::{Brief, Propose, apart, noise};
+use super::{Brief, Propose, apart};
 use crate::history::{History, Trial};
+use crate::noise::judge;
 use crate::random::{Random, seeded};
 use crate::space::Space;
 
@@ -148,7 +149,7 @@ impl Propose for Spsa {
         pair.costs[side] = Some(cost(standing, seen));
         if let [Some(plus), Some(minus)] = pair.costs {
             let pair = descent.pairs.swap_remove(place);
-            descent.learn(&pair, (plus, minus), noise::of(seen).unwrap_or(0.0));
+            descent.learn(&pair, (plus, minus), judge(seen).deviation());
             if descent.is_still() {
                 self.descent = None;
                 self.begin(seen);

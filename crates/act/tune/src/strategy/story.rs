@@ -89,12 +89,7 @@ impl Story {
 
     /// The point that the story wants next; while it waits for others, a point near them.
     pub(super) fn ask(&mut self, seen: &History) -> Vec<f64> {
-        self.laboratory.desk().learn(seen);
-        if let Some(plot) = &mut self.plot
-            && plot.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
-        {
-            self.plot = None;
-        }
+        self.go_on(seen);
         let mut desk = self.laboratory.desk();
         if let Some(wish) = desk.wishes.iter_mut().find(|wish| wish.state == State::Waiting) {
             wish.state = State::Asked;
@@ -112,6 +107,22 @@ impl Story {
         let asked = |wish: &&mut Wish| wish.state == State::Asked && wish.point == trial.point;
         if let Some(wish) = desk.wishes.iter_mut().find(asked) {
             wish.state = State::Known(trial.feasible().map(|measured| measured.value));
+        }
+    }
+
+    /// Whether the story has ended: it wants nothing any more.
+    pub(super) fn is_over(&mut self, seen: &History) -> bool {
+        self.go_on(seen);
+        self.plot.is_none()
+    }
+
+    /// Tells the story as far as it goes with what is known.
+    fn go_on(&mut self, seen: &History) {
+        self.laboratory.desk().learn(seen);
+        if let Some(plot) = &mut self.plot
+            && plot.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+        {
+            self.plot = None;
         }
     }
 

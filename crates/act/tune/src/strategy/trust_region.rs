@@ -41,23 +41,47 @@ impl Propose for TrustRegion {
 pub(super) const RADIUS: f64 = 0.1;
 
 async fn search(laboratory: Laboratory, mut random: Random) {
-    let mut place = laboratory.space().start();
+    let start = laboratory.space().start();
+    let next = descend_from(&laboratory, &start, &mut random).await;
+    descend_on(laboratory, next, random).await;
+}
+
+/// Descents from elsewhere, one after another.
+pub(super) async fn restarts(laboratory: Laboratory, mut random: Random) {
+    let first = elsewhere(&laboratory, &mut random);
+    descend_on(laboratory, first, random).await;
+}
+
+async fn descend_on(laboratory: Laboratory, mut place: Vec<f64>, mut random: Random) {
     while laboratory.remaining() > 0 {
-        place = match begin(&laboratory, &place).await {
-            Some(mut descent) => {
-                let turned = turn(&laboratory, &descent.centre, &mut random).await;
-                let frame = Frame::at(laboratory.space(), &turned.point);
-                descent.centre = turned;
-                descent.run(&laboratory, &frame, 0, &mut random).await;
-                after(&laboratory, &descent.centre, &mut random).await
-            }
-            None => elsewhere(&laboratory, &mut random),
-        };
+        place = descend_from(&laboratory, &place, &mut random).await;
     }
 }
 
+/// Descends from `place`, as long as it may become the best, and gives where to begin next.
+async fn descend_from(laboratory: &Laboratory, place: &[f64], random: &mut Random) -> Vec<f64> {
+    let Some(mut descent) = begin(laboratory, place).await else { return elsewhere(laboratory, random) };
+    let turned = turn(laboratory, &descent.centre, random).await;
+    let frame = Frame::at(laboratory.space(), &turned.point);
+    descent.centre = turned;
+    while laboratory.remaining() > 0 && may_become_best(laboratory, &descent) {
+        if !descent.step(laboratory, &frame, random).await {
+            return after(laboratory, &descent.centre, random).await;
+        }
+    }
+    elsewhere(laboratory, random)
+}
+
+/// Steps that gain as the last ones did are counted on.
+const STEPS_AHEAD: f64 = 10.0;
+
+fn may_become_best(laboratory: &Laboratory, descent: &Descent) -> bool {
+    let best = laboratory.lowest().map_or(f64::INFINITY, |best| best.value);
+    descent.centre.value <= best || descent.centre.value - STEPS_AHEAD * descent.hope < best
+}
+
 /// Where to begin once there is nothing left to gain at `best`: with other categories, if they are better, else elsewhere.
-pub(super) async fn after(laboratory: &Laboratory, best: &Sample, random: &mut Random) -> Vec<f64> {
+async fn after(laboratory: &Laboratory, best: &Sample, random: &mut Random) -> Vec<f64> {
     let turned = turn(laboratory, best, random).await;
     if turned.value < best.value { turned.point } else { elsewhere(laboratory, random) }
 }

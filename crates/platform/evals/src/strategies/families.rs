@@ -20,6 +20,10 @@ pub(crate) enum Family {
     Mixed,
     /// Smooth or mixed, measured with noise
     Noisy,
+    /// Ridges, steps, and bowls with one side steeper than the other, rotated or not
+    Rough,
+    /// Bent ellipsoids with condition from 10⁴ to 10⁷, rotated or not
+    Stiff,
 }
 
 /// One objective.
@@ -37,11 +41,38 @@ pub(crate) struct Instance {
 }
 
 enum Shape {
-    Ellipsoid { weights: Vec<f64>, power: f64 },
+    Ellipsoid {
+        weights: Vec<f64>,
+        power: f64,
+    },
     Valley,
-    Ripples { frequency: f64, height: f64 },
+    /// A slope along the first direction, steeper across by this factor.
+    Ridge(f64),
+    /// An ellipsoid in steps, so many to the unit.
+    Steps {
+        weights: Vec<f64>,
+        count: f64,
+    },
+    /// A bowl that is steeper beyond the minimum by this factor, in each direction.
+    Skewed {
+        factor: f64,
+        power: f64,
+    },
+    /// An ellipsoid whose directions bend with the one before.
+    Bent {
+        weights: Vec<f64>,
+        bend: f64,
+    },
+    Ripples {
+        frequency: f64,
+        height: f64,
+    },
     Peaks(Vec<Peak>),
-    Mixed { weights: Vec<f64>, penalties: Vec<Vec<f64>>, shifts: Vec<Vec<f64>> },
+    Mixed {
+        weights: Vec<f64>,
+        penalties: Vec<Vec<f64>>,
+        shifts: Vec<Vec<f64>>,
+    },
 }
 
 struct Peak {
@@ -51,13 +82,14 @@ struct Peak {
 }
 
 impl Family {
-    pub(crate) const ALL: [Family; 4] = [Family::Smooth, Family::Multimodal, Family::Mixed, Family::Noisy];
+    pub(crate) const ALL: [Family; 6] =
+        [Family::Smooth, Family::Multimodal, Family::Mixed, Family::Noisy, Family::Rough, Family::Stiff];
 
     /// The gap below which nothing more counts, as a share of the scale: with noise or whole numbers a thousandth is as good as
     /// the minimum.
     pub(crate) fn floor(self) -> f64 {
         match self {
-            Family::Smooth | Family::Multimodal => 1e-8,
+            Family::Smooth | Family::Multimodal | Family::Rough | Family::Stiff => 1e-8,
             Family::Mixed | Family::Noisy => 1e-3,
         }
     }
@@ -80,6 +112,15 @@ impl Family {
                 instance
             }
             (Family::Noisy, true) => real(dimension, ellipsoid(dimension, random), random)?,
+            (Family::Rough, turned) => {
+                turned_or_not(real(dimension, rough(dimension, random), random)?, turned)
+            }
+            (Family::Stiff, turned) => {
+                let (condition, bend) = (random.random_range(4.0..7.0), random.random_range(0.0..0.5));
+                let weight = |axis| 10.0_f64.powf(condition * axis as f64 / (dimension - 1) as f64);
+                let shape = Shape::Bent { weights: (0..dimension).map(weight).collect(), bend };
+                turned_or_not(real(dimension, shape, random)?, turned)
+            }
             (Family::Mixed, _) | (Family::Noisy, false) => mixed(dimension, random)?,
         };
         let mut sample: Vec<f64> = (0..501)
@@ -113,6 +154,23 @@ impl Instance {
                 let z: Vec<f64> = turn(&off).iter().map(|z| 4.0 * z + 1.0).collect();
                 let bent = z.windows(2).map(|w| 100.0 * (w[1] - w[0] * w[0]).powi(2) + (w[0] - 1.0).powi(2));
                 bent.sum()
+            }
+            Shape::Ridge(factor) => {
+                let z = turn(&off);
+                z[0].abs() + factor * z[1..].iter().map(|z| z * z).sum::<f64>().sqrt()
+            }
+            Shape::Steps { weights, count } => {
+                let step = |z: f64| (z * count).round() / count;
+                turn(&off).iter().zip(weights).map(|(z, w)| w * step(*z).powi(2)).sum()
+            }
+            Shape::Skewed { factor, power } => {
+                let side = |z: &f64| if *z > 0.0 { (factor * z).powi(2) } else { z * z };
+                turn(&off).iter().map(side).sum::<f64>().powf(*power)
+            }
+            Shape::Bent { weights, bend } => {
+                let z = turn(&off);
+                let bent = |i: usize| if i == 0 { z[0] } else { z[i] + bend * z[i - 1] * z[i - 1] };
+                (0..z.len()).map(|i| weights[i] * bent(i).powi(2)).sum()
             }
             Shape::Ripples { frequency, height } => {
                 let ripple = |z: &f64| z * z + height * (1.0 - (std::f64::consts::TAU * frequency * z).cos());
@@ -173,6 +231,26 @@ fn real(dimension: usize, shape: Shape, random: &mut Random) -> anyhow::Result<I
     let minimum = (0..dimension).map(|_| random.random_range(0.1..0.9)).collect();
     let space = serde_json::from_value(Value::Object(parameters))?;
     Ok(Instance { space, shape, minimum, rotation: rotation(dimension, random), scale: 1.0, noise: 0.0 })
+}
+
+fn turned_or_not(mut instance: Instance, turned: bool) -> Instance {
+    if !turned {
+        for (index, row) in instance.rotation.iter_mut().enumerate() {
+            row.iter_mut().enumerate().for_each(|(place, x)| *x = f64::from(u8::from(place == index)));
+        }
+    }
+    instance
+}
+
+fn rough(dimension: usize, random: &mut Random) -> Shape {
+    match random.random_range(0..3) {
+        0 => Shape::Ridge(10.0_f64.powf(random.random_range(0.5..2.0))),
+        1 => {
+            let weights = (0..dimension).map(|_| 10.0_f64.powf(2.0 * random.random::<f64>())).collect();
+            Shape::Steps { weights, count: random.random_range(5.0..40.0) }
+        }
+        _ => Shape::Skewed { factor: random.random_range(3.0..100.0), power: random.random_range(0.5..1.0) },
+    }
 }
 
 fn ellipsoid(dimension: usize, random: &mut Random) -> Shape {

@@ -6,8 +6,7 @@
 //! use kandela_tune::strategy::Brief;
 //!
 //! let space = serde_json::from_str(r#"{"x": {"type": "float", "min": -2, "max": 4}}"#).unwrap();
-//! let brief = Brief { space: Arc::new(space), budget: Some(200), seed: 1, constraints: [].into() };
-//! let mut search = Nsga2::new(&brief);
+//! let mut search = Nsga2::new(&Brief { space: Arc::new(space), budget: Some(200), seed: 1 });
 //! for _ in 0..200 {
 //!     let asked = search.ask();
 //!     let x: f64 = asked.config["x"].to_string().parse().unwrap();
@@ -360,7 +359,7 @@ mod tests {
     fn trials_are_told_once_and_with_every_objective() {
         let space = serde_json::from_str(r#"{"x": {"type": "float", "min": 0, "max": 1}}"#).expect("a space");
         let mut search =
-            Nsga2::new(&Brief { space: Arc::new(space), budget: None, seed: 1, constraints: [].into() });
+            Nsga2::new(&Brief { space: Arc::new(space), budget: None, seed: 1, constraints: Arc::from([]) });
         let (a, b) = (search.ask(), search.ask());
         search.tell(a.id, Some(objectives(&[1.0, 2.0]))).expect("told");
         assert_eq!(search.tell(a.id, None), Err(MultiError::NotUnderWay(a.id)));
