@@ -6,7 +6,8 @@
 //! use kandela_tune::strategy::Brief;
 //!
 //! let space = serde_json::from_str(r#"{"x": {"type": "float", "min": -2, "max": 4}}"#).unwrap();
-//! let mut search = Nsga2::new(&Brief { space: Arc::new(space), budget: Some(200), seed: 1 });
+//! let brief = Brief { space: Arc::new(space), budget: Some(200), seed: 1, constraints: [].into() };
+//! let mut search = Nsga2::new(&brief);
 //! for _ in 0..200 {
 //!     let asked = search.ask();
 //!     let x: f64 = asked.config["x"].to_string().parse().unwrap();
