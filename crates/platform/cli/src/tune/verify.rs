@@ -110,7 +110,10 @@ fn student(freedom: usize) -> f64 {
     let many = || {
         // Cornish and Fisher's expansion around the normal quantile.
         let (z, n) = (1.959_964_f64, freedom as f64);
-        z + (z.powi(3) + z) / (4.0 * n) + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n * n)
+        let third = 3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z;
+        z + (z.powi(3) + z) / (4.0 * n)
+            + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n * n)
+            + third / (384.0 * n.powi(3))
     };
     freedom.checked_sub(1).and_then(|index| FEW.get(index).copied()).unwrap_or_else(many)
 }
