@@ -107,7 +107,7 @@ pub enum Strategy {
     Annealing,
     /// Parallel tempering.
     Tempering,
-    /// CMA-ES, annealing and a genetic algorithm on one budget, by what each earns.
+    /// Several strategies on one budget, by what each earns; see [`MEMBERS`].
     Portfolio,
     /// Explore, exploit, polish.
     MultiPhase,
