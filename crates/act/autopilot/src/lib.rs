@@ -6,6 +6,7 @@
 //! - [`machine`]: what follows from what: a pure state machine, whose state is the fold of the ledger;
 //! - [`evidence`]: trials judged by guards and experiments;
 //! - [`proposer`]: what to try next, one search a context;
+//! - [`runbook`]: what a person would turn by hand, tried first;
 //! - [`observe`]: what is asked of whoever measures;
 //! - [`manager`]: drives it all;
 //! - [`explain`](mod@explain): the story of a proposal, and where things stand, from the ledger alone;
@@ -21,6 +22,7 @@ pub mod machine;
 pub mod manager;
 pub mod observe;
 pub mod proposer;
+pub mod runbook;
 pub mod watchdog;
 
 pub use manager::AutonomousPerformanceManager;

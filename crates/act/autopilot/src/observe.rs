@@ -8,6 +8,7 @@ use kandela_model::Timestamp;
 use kandela_tune::guard::{Bound, Constraint, Guards, Reading as GuardReading};
 
 use crate::machine::{Observation, Reading, Scope, Seen};
+use crate::runbook::Advice;
 
 /// Whoever measures the system: Kandela's server, by PromQL.
 #[async_trait]
@@ -30,6 +31,8 @@ pub struct Observed {
     pub error_budgets: BTreeMap<String, f64>,
     /// What the workload measures, such as load, mix and hour of the day, each normalised to about 0 to 1 and smoothed.
     pub workload: BTreeMap<String, f64>,
+    /// What the runbook says: the rules whose condition is met.
+    pub advice: Advice,
 }
 
 /// As many equal values in a row are no measurements.
@@ -55,7 +58,7 @@ impl Watch {
 
     /// Takes what is seen at `now`.
     pub fn see(&mut self, now: Timestamp, observed: Observed) -> Observation {
-        let Observed { objective, constraints, error_budgets, workload } = observed;
+        let Observed { objective, constraints, error_budgets, workload, advice } = observed;
         self.recent.push_back((now.millis(), constraints));
         if self.recent.len() > KEPT {
             self.recent.pop_front();
@@ -71,6 +74,7 @@ impl Watch {
                 .map(|(slo, left)| (slo, if left.is_finite() { left } else { 0.0 }))
                 .collect(),
             workload: workload.into_iter().filter_map(finite).collect(),
+            advice,
         }
     }
 

@@ -9,6 +9,7 @@ use kandela_tune::strategy::{Brief, Propose, Strategy};
 use kandela_tune::{Config, Space, SpaceError};
 
 use crate::machine::{Candidate, Event, MEMORY};
+use crate::runbook::{Advice, RUNBOOK, advised};
 
 /// How often a strategy is asked until it says something new.
 const ASKS: u32 = 32;
@@ -101,7 +102,7 @@ impl Proposer {
     }
 
     /// Settings worth trying in `context`, one step from `good` at most; those that are `remembered`, or as near to them as a step
-    /// leads, come first.
+    /// leads, come first, then what a runbook's `advice` leads to, as long as it was not tried.
     ///
     /// # Errors
     /// Why there are none.
@@ -110,6 +111,7 @@ impl Proposer {
         context: u64,
         good: &Config,
         remembered: Option<&Config>,
+        advice: &Advice,
     ) -> Result<Candidate, String> {
         if self.space.axes().is_empty() {
             return Err("the space has one point: there is nothing to choose".to_owned());
@@ -120,6 +122,13 @@ impl Proposer {
             return Ok(Candidate { config, point, asked: 0, strategy: MEMORY.to_owned() });
         }
         let search = self.search(context).ok_or("there is nothing to search")?;
+        let by_hand = advised(&space, good, advice)
+            .into_iter()
+            .filter_map(|config| within_a_step(&space, good, &config));
+        let untried = by_hand.into_iter().find(|(config, point)| config != good && !search.knows(point));
+        if let Some((config, point)) = untried {
+            return Ok(Candidate { config, point, asked: 0, strategy: RUNBOOK.to_owned() });
+        }
         for asked in 1..=ASKS {
             let asked_for = search.propose.ask(&search.history);
             if asked_for.iter().any(|coordinate| !coordinate.is_finite()) {
@@ -205,6 +214,11 @@ impl Search {
 
     fn of(&self, proposal: u64) -> Option<&Told> {
         self.told.iter().find(|told| told.proposal == proposal)
+    }
+
+    /// Whether somebody tried these settings, or declined them.
+    fn knows(&self, point: &[f64]) -> bool {
+        self.declined.iter().chain(self.told.iter().map(|told| &told.point)).any(|known| known == point)
     }
 
     fn begin(&mut self, told: Told) {

@@ -10,6 +10,7 @@ use kandela_autopilot::explain::{explain, status};
 use kandela_autopilot::ledger::{Ledger, MemoryLedger};
 use kandela_autopilot::machine::{Event, Export, MEMORY, Mode, Order, Policy, Reason};
 use kandela_autopilot::manager::{ManagerError, Settings};
+use kandela_autopilot::runbook::{Advice, RUNBOOK, Way};
 use kandela_tune::Space;
 use sim::{System, config, ending, events, manager, office, settings, slos, until};
 
@@ -54,6 +55,27 @@ async fn what_helps_is_promoted_everywhere_and_its_story_is_told() {
             && shown.to_string().lines().all(|line| line.chars().count() <= 80)
     );
     println!("{story}\n{shown}");
+}
+
+#[tokio::test]
+async fn what_a_runbook_says_is_tried_first_and_what_failed_is_not_tried_again() {
+    let (system, ledger) = (System::new(2), ledger());
+    system.with(|world| world.advice = Advice::from([("pool".to_owned(), Way::Raise)]));
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut office, 4_000, |office| office.state().promotions.len() == 1).await;
+    let shown = status(&ledger.read(0).await.expect("in memory")).expect("readable");
+    assert_eq!(office.state().promotions[0].config, config(32));
+    assert!(shown.strategies[RUNBOOK].cut > 0.0);
+    let story = explain(&ledger.read(0).await.expect("in memory"), 1).expect("a story").to_string();
+    assert!(story.contains("Proposal 1 by runbook") && story.contains("the runbook: raise pool"), "{story}");
+    system.with(|world| world.constraint = |value| if value > 32 { 300.0 } else { 50.0 });
+    until(&system, &mut office, 4_000, |office| office.state().proposals >= 4).await;
+    let events = events(&ledger).await;
+    let by_hand = events
+        .iter()
+        .filter(|event| matches!(event, Event::Proposed { strategy, .. } if strategy == RUNBOOK))
+        .count();
+    assert_eq!(by_hand, 2, "64 was tried once");
 }
 
 #[tokio::test]

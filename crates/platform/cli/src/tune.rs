@@ -20,6 +20,7 @@ use kandela_tune::{Space, Strategy};
 use crate::output::{Format, Outcome};
 use crate::when::parse_step;
 use constraint::Constraint;
+use measure::Pattern;
 
 /// Trials for each axis, where neither a budget nor a time is given.
 const TRIALS_PER_AXIS: usize = 10;
@@ -62,6 +63,10 @@ pub(crate) struct Tune {
     /// The same seed and the same values give the same search
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Read numbers by a regular expression in place of JSON: a named group is what it is called, one without a name the objective;
+    /// the last match counts. May be given more than once
+    #[arg(long, value_name = "REGEX")]
+    measure: Vec<Pattern>,
     /// The key of the objective in the command's output
     #[arg(long, value_name = "KEY", default_value = "value")]
     objective: String,
@@ -77,6 +82,9 @@ pub(crate) struct Tune {
     /// Measure the best again beside the defaults, in so many pairs [default: 5 where values are noisy, else 0]
     #[arg(long, value_name = "PAIRS")]
     verify: Option<u32>,
+    /// Measure these settings there as well: a file such as {"pool": 16}; knobs that it leaves out stay at their defaults
+    #[arg(long, value_name = "FILE")]
+    compare: Option<String>,
     /// Where trials are kept [default: the space's file with .trials.jsonl]
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,

@@ -26,6 +26,9 @@ impl fmt::Display for Story {
         for (slo, left) in &self.seen.error_budgets {
             wrapped(f, "  ", &format!("error budget of {slo}: {:.0} % left", left * 100.0))?;
         }
+        for (knob, way) in &self.seen.advice {
+            wrapped(f, "  ", &format!("the runbook: {way} {knob}"))?;
+        }
         section(f, "Proposed")?;
         for change in &self.changes {
             wrapped(f, "  ", &format!("{}: {} -> {}", change.knob, change.from, change.to))?;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::wire;
 use crate::ledger::Entry;
+use crate::runbook::Advice;
 
 /// The version of the rows that this code writes; it reads all up to it.
 pub const VERSION: u32 = 1;
@@ -347,6 +348,9 @@ pub struct Observation {
     pub error_budgets: BTreeMap<String, f64>,
     /// What the workload measures, each normalised to about 0 to 1; empty where that is not known.
     pub workload: BTreeMap<String, f64>,
+    /// What the runbook says now.
+    #[serde(default, skip_serializing_if = "Advice::is_empty")]
+    pub advice: Advice,
 }
 
 /// A constraint as seen at one time.

@@ -223,7 +223,7 @@ impl Office {
         let fleet = &self.manager.fleet;
         Ok(match command {
             Command::Propose { context, good, remembered } => {
-                let candidate = self.proposer.propose(context, &good, remembered.as_ref());
+                let candidate = self.proposer.propose(context, &good, remembered.as_ref(), &self.seen.advice);
                 Some(Input::Candidate(candidate, self.seen.clone()))
             }
             Command::Turn { slice, scope, arm, values, lease } => {

@@ -11,6 +11,7 @@ use kandela_autopilot::ledger::{Ledger, MemoryLedger};
 use kandela_autopilot::machine::{Event, Mode, Policy, Reading, Scope, Side};
 use kandela_autopilot::manager::{Clock, Fleet, Office, Settings, TargetSlos};
 use kandela_autopilot::observe::{Measurements, Observed};
+use kandela_autopilot::runbook::Advice;
 use kandela_model::{Epoch, KnobError, KnobSpec, KnobValue, Lease, Timestamp};
 use kandela_tune::experiment::{Design, Plan};
 use kandela_tune::guard::{Better, Bound, Constraint, Objective, Of};
@@ -39,6 +40,8 @@ pub(crate) struct World {
     pub(crate) refused: Vec<i64>,
     pub(crate) error_budget: f64,
     pub(crate) workload: BTreeMap<String, f64>,
+    /// What the runbook says.
+    pub(crate) advice: Advice,
     noise: u64,
 }
 
@@ -94,6 +97,7 @@ impl System {
             refused: Vec::new(),
             error_budget: 1.0,
             workload: BTreeMap::new(),
+            advice: Advice::new(),
             noise: 1,
         })))
     }
@@ -136,6 +140,7 @@ impl Measurements for System {
                 constraints: all.constraints,
                 error_budgets: BTreeMap::from([("availability".to_owned(), world.error_budget)]),
                 workload: world.workload.clone(),
+                advice: world.advice.clone(),
             }
         })
     }

@@ -46,8 +46,9 @@ impl Live {
     pub(super) fn begins(&mut self, id: u64, part: Part) {
         self.now = match part {
             Part::Search => format!("trial {}", id + 1),
-            Part::Best => format!("pair {}: the best again", id + 1),
-            Part::Defaults => format!("pair {}: the defaults again", id + 1),
+            Part::Best => format!("round {}: the best again", id + 1),
+            Part::Defaults => format!("round {}: the defaults again", id + 1),
+            Part::Compared => format!("round {}: what it is compared with", id + 1),
         };
         self.began = Instant::now();
     }

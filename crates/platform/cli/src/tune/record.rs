@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Heading {
     pub space: Space,
     pub command: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measure: Vec<String>,
     pub objective: String,
     pub maximize: bool,
     pub constraints: Vec<String>,
@@ -25,7 +27,7 @@ pub(super) struct Heading {
 /// What came of one run of the command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Row {
-    /// The trial's number; for a pair of the check at the end, the pair's.
+    /// The trial's number; in the check at the end, the round's.
     pub id: u64,
     /// Which part of the search it belongs to.
     pub part: Part,
@@ -47,6 +49,8 @@ pub(super) enum Part {
     Best,
     /// The defaults, measured beside them.
     Defaults,
+    /// Other settings, measured beside them.
+    Compared,
 }
 
 impl Row {
@@ -147,6 +151,7 @@ fn difference(was: &Heading, is: &Heading) -> Option<&'static str> {
     let parts = [
         (was.space != is.space, "the space"),
         (was.command != is.command, "the command"),
+        (was.measure != is.measure, "what is measured"),
         (was.objective != is.objective || was.maximize != is.maximize, "the objective"),
         (was.constraints != is.constraints, "a constraint"),
         (was.strategy != is.strategy, "the strategy"),
@@ -163,6 +168,7 @@ mod tests {
         Heading {
             space: serde_json::from_str(r#"{"pool": {"type": "int", "min": 1, "max": 9}}"#).unwrap(),
             command: "true".to_owned(),
+            measure: Vec::new(),
             objective: "value".to_owned(),
             maximize: false,
             constraints: Vec::new(),

@@ -47,7 +47,7 @@ pub(super) fn write_page(plan: &Plan, done: &Done, file: &Path) -> anyhow::Resul
 struct Report<'a> {
     best: Option<Recommended>,
     defaults: Option<f64>,
-    check: Option<&'a Check>,
+    checks: &'a [Check],
     ended: &'a Ended,
     trials: usize,
     failed: usize,
@@ -74,7 +74,7 @@ fn report<'a>(plan: &Plan, done: &'a Done) -> Report<'a> {
             value: plan.as_printed(best.value),
         }),
         defaults: defaults(plan, done),
-        check: done.check.as_ref(),
+        checks: &done.checks,
         ended: &done.ended,
         trials: count.trials,
         failed: count.failed,
@@ -159,12 +159,15 @@ fn headline(plan: &Plan, done: &Done) -> String {
     };
     let value = format!("{} {}", plan.objective, short(plan.as_printed(best.value)));
     let found = format!("{stopped}best: trial {}, {value}", best.id + 1);
-    match (&done.check, defaults(plan, done)) {
-        (Some(check), _) => format!("{found}; {}", compared(check)),
-        (None, Some(defaults)) => {
+    match (&done.checks[..], defaults(plan, done)) {
+        (checks @ [_, ..], _) => {
+            let compared: Vec<String> = checks.iter().map(compared).collect();
+            format!("{found}; {}", compared.join("; "))
+        }
+        ([], Some(defaults)) => {
             format!("{found} where the defaults gave {}; not measured again", short(defaults))
         }
-        (None, None) => found,
+        ([], None) => found,
     }
 }
 
@@ -177,18 +180,18 @@ fn compared(check: &Check) -> String {
         format!("by {} [{}, {}]", short(gain.mean), short(gain.low), short(gain.high))
     };
     let verdict = if gain.low > 0.0 {
-        "better than the defaults"
+        "better than"
     } else if gain.high < 0.0 {
-        "WORSE than the defaults"
+        "WORSE than"
     } else {
-        "not shown to be better than the defaults"
+        "not shown to be better than"
     };
     let broken = if check.broken == 0 {
         String::new()
     } else {
         format!("; it broke a constraint or failed in {} of them", check.broken)
     };
-    format!("measured again in {pairs} pairs it is {verdict}: {range}{broken}")
+    format!("measured again in {pairs} pairs it is {verdict} {}: {range}{broken}", check.beside)
 }
 
 /// A table of the recommended settings beside the defaults.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::constraint::Constraint;
 use super::exec;
-use super::measure::{Numbers, Reading, numbers};
+use super::measure::{Numbers, Pattern, Reading, numbers};
 use super::progress::Live;
 use super::record::{Heading, Part, Record, Row, shown};
 use super::verify::{self, Check};
@@ -25,6 +25,8 @@ const SAME_VALUES: usize = 12;
 pub(super) struct Plan {
     pub space: Space,
     pub command: String,
+    /// Where its output has the numbers; empty for its last line of JSON.
+    pub measure: Vec<Pattern>,
     pub objective: String,
     pub maximize: bool,
     pub constraints: Vec<Constraint>,
@@ -36,8 +38,16 @@ pub(super) struct Plan {
     pub time: Option<Duration>,
     /// Of one trial.
     pub timeout: Duration,
-    /// Pairs of the check at the end.
+    /// Rounds of the check at the end.
     pub verify: Option<u32>,
+    /// What else the best is compared with there.
+    pub compared: Option<Compared>,
+}
+
+/// Settings that somebody else recommends.
+pub(super) struct Compared {
+    pub name: String,
+    pub config: Config,
 }
 
 /// What a search came to.
@@ -46,7 +56,8 @@ pub(super) struct Done {
     /// All rows, in their order: trials, then those of the check.
     pub rows: Vec<Row>,
     pub best: Option<Best>,
-    pub check: Option<Check>,
+    /// How the best compares with the defaults, and with what else was asked for.
+    pub checks: Vec<Check>,
     pub ended: Ended,
     pub record: PathBuf,
 }
@@ -92,6 +103,7 @@ impl Plan {
         Heading {
             space: self.space.clone(),
             command: self.command.clone(),
+            measure: self.measure.iter().map(ToString::to_string).collect(),
             objective: self.objective.clone(),
             maximize: self.maximize,
             constraints: self.constraints.iter().map(ToString::to_string).collect(),
@@ -119,13 +131,13 @@ pub(super) async fn run(plan: &Plan, record: &Path, format: Format) -> anyhow::R
     run.replay(rows)?;
     let ended = run.search().await?;
     let best = run.study.best();
-    let check = match (&ended, &best) {
+    let checks = match (&ended, &best) {
         (Ended::Budget | Ended::Time, Some(best)) => run.verify(&best.config).await?,
-        _ => None,
+        _ => Vec::new(),
     };
     run.live.end();
     let Run { study, rows, .. } = run;
-    Ok(Done { study, rows, best, check, ended, record: record.to_owned() })
+    Ok(Done { study, rows, best, checks, ended, record: record.to_owned() })
 }
 
 struct Run<'a> {
@@ -182,7 +194,7 @@ impl Run<'_> {
             never = self.live.tick() => match never {},
         };
         let seconds = began.elapsed().as_secs_f64();
-        let read = ran.and_then(|output| numbers(&output));
+        let read = ran.and_then(|output| numbers(&output, &self.plan.measure, &self.plan.objective));
         let read = read.and_then(|read| self.plan.reading().outcome(&read, seconds).map(|_| read));
         let (numbers, failed) = match read {
             Ok(Numbers(numbers)) => (Some(numbers), None),
@@ -193,22 +205,39 @@ impl Run<'_> {
         Ok(Some(row))
     }
 
-    /// Measures the best again beside the defaults, in pairs of which either may come first.
-    async fn verify(&mut self, best: &Config) -> anyhow::Result<Option<Check>> {
+    /// Measures the best again beside the defaults and what else it is compared with, in rounds of which any may come first.
+    async fn verify(&mut self, best: &Config) -> anyhow::Result<Vec<Check>> {
         let defaults = self.plan.space.decode(&self.plan.space.start());
-        let pairs = self.plan.verify.map_or_else(|| verify::usual_pairs(&self.study), |pairs| pairs as usize);
-        if !self.plan.space.has_start() || defaults == *best {
-            return Ok(None);
+        let defaults = Some(defaults).filter(|defaults| self.plan.space.has_start() && defaults != best);
+        let compared = self.plan.compared.as_ref().filter(|compared| compared.config != *best);
+        let others: Vec<(Part, &str, &Config)> = defaults
+            .iter()
+            .map(|config| (Part::Defaults, "the defaults", config))
+            .chain(compared.map(|compared| (Part::Compared, compared.name.as_str(), &compared.config)))
+            .collect();
+        if others.is_empty() {
+            return Ok(Vec::new());
         }
-        let done = self.rows.iter().filter(|row| row.part == Part::Best).count();
-        for pair in done..pairs {
-            for part in verify::order(self.plan.seed, pair) {
-                let config = if part == Part::Best { best } else { &defaults };
-                let Some(row) = self.measure(pair as u64, part, config).await? else { return Ok(None) };
+        let rounds =
+            self.plan.verify.map_or_else(|| verify::usual_rounds(&self.study), |rounds| rounds as usize);
+        let parts: Vec<(Part, &Config)> = std::iter::once((Part::Best, best))
+            .chain(others.iter().map(|(part, _, config)| (*part, *config)))
+            .collect();
+        let count = |part: Part| self.rows.iter().filter(|row| row.part == part).count();
+        // A round that was cut off is measured again.
+        let done = parts.iter().map(|(part, _)| count(*part)).min().unwrap_or(0);
+        for round in done..rounds {
+            for part in verify::order(self.plan.seed, round, parts.iter().map(|(part, _)| *part).collect()) {
+                let Some((_, config)) = parts.iter().find(|(of, _)| *of == part) else { continue };
+                let Some(row) = self.measure(round as u64, part, config).await? else {
+                    return Ok(Vec::new());
+                };
                 self.rows.push(row);
             }
         }
-        Ok(verify::check(self.plan, best, &self.rows))
+        let check =
+            |(part, name, _): &(Part, &str, &Config)| verify::check(self.plan, best, *part, name, &self.rows);
+        Ok(others.iter().filter_map(check).collect())
     }
 
     /// Why going on would find nothing, if so.

@@ -36,6 +36,9 @@ pub(crate) struct SystemConfig {
     /// What tells one workload from another, each from 0 to about 1.
     #[serde(default)]
     pub workload: BTreeMap<String, String>,
+    /// What a person would turn by hand, and when.
+    #[serde(default)]
+    pub runbook: Vec<Rule>,
     /// The system, or the part of it that is turned first.
     pub target: TargetConfig,
     /// The rest of it, that is turned with a promotion.
@@ -123,6 +126,20 @@ pub(crate) struct ConstraintConfig {
     /// The most that one slice counts, as a natural logarithm of the ratio to the bound.
     #[serde(default)]
     pub clip: Option<f64>,
+}
+
+/// A rule of a runbook: while the condition gives anything, as an alert's does, these knobs should move.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rule {
+    /// PromQL.
+    pub when: String,
+    /// Knobs that should go up, or on.
+    #[serde(default)]
+    pub raise: Vec<String>,
+    /// Knobs that should go down, or off.
+    #[serde(default)]
+    pub lower: Vec<String>,
 }
 
 /// Label matchers that tell the canary from the rest.
@@ -217,6 +234,15 @@ impl SystemConfig {
         expressions
             .into_iter()
             .try_for_each(|(name, text)| super::query::check(text).map_err(|e| format!("{name}: {e}")))?;
+        for rule in &self.runbook {
+            super::query::check(&rule.when).map_err(|e| format!("runbook, {:?}: {e}", rule.when))?;
+            if rule.raise.is_empty() && rule.lower.is_empty() {
+                return Err(format!("runbook, {:?}: give the knobs to `raise` or `lower`", rule.when));
+            }
+            if let Some(unknown) = self.unknown_knob(rule) {
+                return Err(format!("runbook, {:?}: there is no knob {unknown} in `knobs`", rule.when));
+            }
+        }
         if !self.smallest_gain.is_finite() || self.smallest_gain <= 0.0 {
             return Err(format!(
                 "smallest_gain is {}; give a share above 0, such as 0.05",
@@ -226,6 +252,12 @@ impl SystemConfig {
         self.constraints()?;
         self.policy()?;
         Ok(())
+    }
+
+    /// A knob of the rule that is not among those that may be set, where they are declared.
+    fn unknown_knob<'a>(&self, rule: &'a Rule) -> Option<&'a String> {
+        let knobs = self.knobs.as_ref()?;
+        rule.raise.iter().chain(&rule.lower).find(|knob| knobs.parameter(knob).is_none())
     }
 
     fn expressions(&self) -> Vec<(&str, &str)> {
@@ -348,6 +380,11 @@ systems:
         assert!(error.contains("system shop: constraint errors: give one of max and min"), "{error}");
         let error = read_text(&SHOP.replace("errors:ratio", "rate(x[")).unwrap_err();
         assert!(error.contains("system shop: errors: "), "{error}");
+        let rule = |rule: &str| read_text(&format!("{SHOP}    runbook: [{rule}]\n")).unwrap_err();
+        let error = rule("{when: 'rate(x[', raise: [gateway.cache.ttl_seconds]}");
+        assert!(error.contains("runbook, \"rate(x[\": "), "{error}");
+        assert!(rule("{when: x > 1}").contains("give the knobs to `raise` or `lower`"));
+        assert!(rule("{when: x > 1, raise: [pool]}").contains("there is no knob pool"));
         let error = read_text(&SHOP.replace("slice: 5s", "slice: 5")).unwrap_err();
         assert!(error.contains("as in 30s"), "{error}");
         let error = read_text(&SHOP.replace("slice: 5s", "arms: {canary: a, rest: b}")).unwrap_err();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kandela_autopilot::machine::{Reading, Scope, Side};
 use kandela_autopilot::observe::{Measurements, Observed};
+use kandela_autopilot::runbook::{Advice, Way};
 use kandela_lake::Lake;
 use kandela_model::Timestamp;
 use kandela_promql::{Answer, Point, When};
@@ -37,6 +38,7 @@ impl Measurements for ByPromQl {
             constraints,
             error_budgets: self.named(&self.system.error_budgets, at, window).await,
             workload: self.named(&self.system.workload, at, window).await,
+            advice: self.advice(at, window).await,
         }
     }
 
@@ -95,18 +97,45 @@ impl ByPromQl {
         values
     }
 
+    /// What the runbook's rules say whose condition gives anything. Rules that contradict each other say nothing.
+    async fn advice(&self, at: Timestamp, window: Duration) -> Advice {
+        let mut ways: BTreeMap<String, Vec<Way>> = BTreeMap::new();
+        for rule in &self.system.runbook {
+            let answer = self.answer(filled(&rule.when, window, None), at).await;
+            if answer.is_some_and(|answer| !is_empty(&answer)) {
+                let raised = rule.raise.iter().map(|knob| (knob, Way::Raise));
+                let moved = raised.chain(rule.lower.iter().map(|knob| (knob, Way::Lower)));
+                moved.for_each(|(knob, way)| ways.entry(knob.clone()).or_default().push(way));
+            }
+        }
+        let agreed = |(knob, ways): (String, Vec<Way>)| {
+            let first = *ways.first()?;
+            ways.iter().all(|way| *way == first).then_some((knob, first))
+        };
+        ways.into_iter().filter_map(agreed).collect()
+    }
+
     /// The one value of a query; none where it has none or several, fails, or is no number.
     async fn ask(&self, query: String, at: Timestamp) -> Option<f64> {
+        only_value(&self.answer(query, at).await?).filter(|value| value.is_finite())
+    }
+
+    async fn answer(&self, query: String, at: Timestamp) -> Option<Answer> {
         let asked = Asked { query, when: When::Instant(at.micros()), lookback: None, timeout: None };
         let given = self.app.promql.answer(self.lake.clone(), asked).await;
         match given.map(|given| given.answered.answer) {
-            Ok(answer) => only_value(&answer).filter(|value| value.is_finite()),
+            Ok(answer) => Some(answer),
             Err(error) => {
                 tracing::warn!(system = self.system.name, %error, "a query of the autopilot failed");
                 None
             }
         }
     }
+}
+
+/// Whether a condition is not met, as an alert's.
+fn is_empty(answer: &Answer) -> bool {
+    matches!(answer, Answer::Vector(series) if series.is_empty())
 }
 
 fn only_value(answer: &Answer) -> Option<f64> {
