@@ -21,7 +21,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+/// How often metrics go out, unless [`INTERVAL`] says otherwise.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
+/// OpenTelemetry's own variable for it, in milliseconds.
+const INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
 
 /// Sends what is left when it is dropped.
 pub(crate) struct Telemetry {
@@ -73,7 +76,7 @@ pub(crate) fn start(service: &'static str, instance: &str, otlp: Option<&str>) -
 
     let tracers =
         SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(spans).build();
-    let reader = PeriodicReader::builder(metrics).with_interval(METRICS_EVERY).build();
+    let reader = PeriodicReader::builder(metrics).with_interval(metrics_every()?).build();
     let meters = SdkMeterProvider::builder().with_resource(resource.clone()).with_reader(reader).build();
     let loggers = SdkLoggerProvider::builder().with_resource(resource).with_batch_exporter(logs).build();
 
@@ -83,6 +86,13 @@ pub(crate) fn start(service: &'static str, instance: &str, otlp: Option<&str>) -
     let bridge = OpenTelemetryTracingBridge::new(&loggers).with_filter(own);
     tracing_subscriber::registry().with(stderr).with(bridge).init();
     Ok(Telemetry { sending: Some((tracers, meters, loggers)) })
+}
+
+fn metrics_every() -> Result<Duration> {
+    let Ok(text) = std::env::var(INTERVAL) else { return Ok(METRICS_EVERY) };
+    let millis = text.parse().ok().filter(|millis| *millis > 0);
+    let millis = millis.with_context(|| format!("{INTERVAL} is {text:?}; give milliseconds, such as 1000"))?;
+    Ok(Duration::from_millis(millis))
 }
 
 impl Drop for Telemetry {
