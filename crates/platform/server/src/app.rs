@@ -124,6 +124,7 @@ impl App {
         ];
         families.extend(self.telemetry.gather());
         families.extend(crate::telemetry::lakes(&self.tenants.all()));
+        families.extend(crate::telemetry::autopilot(&self.autopilot.stood()));
         families
     }
 

@@ -25,6 +25,7 @@ use super::measure::ByPromQl;
 use crate::app::App;
 use crate::net::Shutdown;
 use crate::refusal::Refusal;
+use crate::telemetry::Managed;
 
 /// How soon a system that could not be taken in hand is tried again.
 const RETRY: Duration = Duration::from_secs(15);
@@ -43,6 +44,8 @@ pub(crate) struct System {
     /// Held while an order is followed, so that a manager is stopped after it.
     running: tokio::sync::Mutex<Option<Running>>,
     trouble: RwLock<Option<String>>,
+    /// How it stood a moment ago, where somebody manages it.
+    stood: RwLock<Option<Status>>,
 }
 
 /// A system, as lists show it.
@@ -61,9 +64,15 @@ impl Systems {
         let system = |config: SystemConfig| {
             let trouble = RwLock::new(Some("not taken in hand yet".to_owned()));
             let running = tokio::sync::Mutex::default();
-            (config.name.clone(), Arc::new(System { config, running, trouble }))
+            (config.name.clone(), Arc::new(System { config, running, trouble, stood: RwLock::default() }))
         };
         Systems { by_name: RwLock::new(configs.into_iter().map(system).collect()) }
+    }
+
+    /// How each stood a moment ago.
+    pub(crate) fn stood(&self) -> Vec<Managed> {
+        let one = |(name, system): (&String, &Arc<System>)| (name.clone(), system.stood.read().clone());
+        self.by_name.read().iter().map(one).collect()
     }
 
     /// All of them, in the order of their names.
@@ -214,10 +223,14 @@ async fn run(system: &System, shutdown: &mut Shutdown) -> Option<ManagerError> {
             () = tokio::time::sleep(LOOK) => {}
             () = shutdown.wait() => break true,
         }
-        if system.running.lock().await.as_ref().is_none_or(Running::is_over) {
-            break false;
+        let running = system.running.lock().await;
+        let Some(running) = running.as_ref().filter(|running| !running.is_over()) else { break false };
+        tokio::select! {
+            status = running.status() => *system.stood.write() = status.ok(),
+            () = shutdown.wait() => break true,
         }
     };
+    *system.stood.write() = None;
     let running = system.running.lock().await.take()?;
     let stopped = running.stop().await;
     if ends { None } else { Some(stopped.err().unwrap_or(ManagerError::Stopped)) }

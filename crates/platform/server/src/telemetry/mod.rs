@@ -1,5 +1,6 @@
 //! The server's own telemetry: typed events, counters and latencies, spans of requests.
 
+mod autopilot;
 pub(crate) mod events;
 pub(crate) mod exposition;
 mod lakes;
@@ -8,6 +9,7 @@ mod traces;
 
 use std::sync::Arc;
 
+pub(crate) use autopilot::{Managed, autopilot};
 pub(crate) use events::InternalEvent;
 pub(crate) use lakes::lakes;
 pub(crate) use registry::Family;
