@@ -8,6 +8,7 @@ mod progress;
 mod record;
 mod report;
 mod search;
+mod server;
 mod verify;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use crate::output::{Format, Outcome};
 use crate::when::parse_step;
 use constraint::Constraint;
 use measure::Pattern;
+use server::TargetArgs;
 
 /// Trials for each axis, where neither a budget nor a time is given.
 const TRIALS_PER_AXIS: usize = 10;
@@ -39,17 +41,24 @@ underscore becomes an underscore) and KANDELA_TRIAL. The last line of its output
 A command that fails, or prints no such line, is a failed trial. Trials are kept in --state as they end: run the same command \
 again to go on where it stopped.
 
-    kandela tune --space space.json --exec ./measure.sh --budget 40 --constraint 'p99<=100'")]
+    kandela tune --space space.json --exec ./measure.sh --budget 40 --constraint 'p99<=100'
+
+With --target the settings of a server are turned before each trial, and are as they were when the search ends, is stopped or is killed:
+
+    kandela tune --target postgres://postgres@127.0.0.1:5432/bench --restart 'pg_ctlcluster 15 main restart' \\
+      --exec 'pgbench -c 8 -T 60 bench' --measure 'tps = ([0-9.]+)' --maximize --compare pgtune")]
 pub(crate) struct Tune {
     /// The knobs: a file of JSON or YAML such as
-    /// {"pool": {"type": "int", "min": 1, "max": 128, "log": true, "default": 8}}
-    #[arg(long, value_name = "FILE", required_unless_present = "ask_tell")]
+    /// {"pool": {"type": "int", "min": 1, "max": 128, "log": true, "default": 8}} [default: those of the --target]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["ask_tell", "target"])]
     space: Option<PathBuf>,
+    #[command(flatten)]
+    target: TargetArgs,
     /// What measures a trial
     #[arg(long, value_name = "CMD", required_unless_present = "ask_tell")]
     exec: Option<String>,
     /// Serve the search on standard input and output, as lines of JSON
-    #[arg(long, conflicts_with_all = ["space", "exec"])]
+    #[arg(long, conflicts_with_all = ["space", "exec", "target"])]
     ask_tell: bool,
     /// Trials at most [default: 10 a knob, at least 30]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -82,10 +91,11 @@ pub(crate) struct Tune {
     /// Measure the best again beside the defaults, in so many pairs [default: 5 where values are noisy, else 0]
     #[arg(long, value_name = "PAIRS")]
     verify: Option<u32>,
-    /// Measure these settings there as well: a file such as {"pool": 16}; knobs that it leaves out stay at their defaults
+    /// Measure these settings there as well: a file such as {"pool": 16}, where knobs that it leaves out are at their defaults; or
+    /// pgtune, for those that PGTune would give a PostgreSQL
     #[arg(long, value_name = "FILE")]
     compare: Option<String>,
-    /// Where trials are kept [default: the space's file with .trials.jsonl]
+    /// Where trials are kept [default: the space's file, or the server's name, with .trials.jsonl]
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     /// Write a page with plots
@@ -98,33 +108,42 @@ pub(crate) struct Tune {
 
 impl Tune {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        match (&self.space, &self.exec) {
-            (Some(file), Some(command)) => {
-                let space = read_space(file)?;
-                let state = self.state.clone().unwrap_or_else(|| file.with_extension("trials.jsonl"));
-                let budget = self.budget.map(|budget| budget as usize);
-                let plan = search::Plan {
-                    budget: budget.or_else(|| self.time.is_none().then(|| usual_budget(&space))),
-                    time: self.time,
-                    strategy: self.strategy,
-                    seed: self.seed,
-                    command: command.clone(),
-                    objective: self.objective,
-                    maximize: self.maximize,
-                    constraints: self.constraint,
-                    timeout: self.timeout,
-                    verify: self.verify,
-                    space,
-                };
-                let done = search::run(&plan, &state, self.format).await?;
-                report::print(&plan, &done, self.format)?;
-                if let Some(page) = &self.report {
-                    report::write_page(&plan, &done, page)?;
-                }
-                Ok(done.outcome())
-            }
-            _ => ask_tell::serve(),
+        let Some(command) = self.exec else { return ask_tell::serve() };
+        let declared = self.space.as_ref().map(read_space).transpose()?;
+        let server = self.target.open(declared.clone(), self.timeout).await?;
+        let space = server.as_ref().map(|server| server.space().clone()).or(declared);
+        let space = space.context("give the knobs by --space, or a --target")?;
+        let compared = match (&self.compare, &server) {
+            (None, _) => None,
+            (Some(which), Some(server)) => Some(server.compared(which)?),
+            (Some(which), None) => Some(server::read_compared(which.as_ref(), &space)?),
+        };
+        let beside = self.space.as_ref().map(|file| file.with_extension("trials.jsonl"));
+        let state = self.state.or_else(|| self.target.record()).or(beside);
+        let state = state.context("name the file that keeps trials, by --state")?;
+        let budget = self.budget.map(|budget| budget as usize);
+        let plan = search::Plan {
+            budget: budget.or_else(|| self.time.is_none().then(|| usual_budget(&space))),
+            time: self.time,
+            strategy: self.strategy,
+            seed: self.seed,
+            command,
+            measure: self.measure,
+            objective: self.objective,
+            maximize: self.maximize,
+            constraints: self.constraint,
+            timeout: self.timeout,
+            verify: self.verify,
+            compared,
+            space,
+            server,
+        };
+        let done = search::run(&plan, &state, self.format).await?;
+        report::print(&plan, &done, self.format)?;
+        if let Some(page) = &self.report {
+            report::write_page(&plan, &done, page)?;
         }
+        Ok(done.outcome())
     }
 }
 

@@ -122,6 +122,11 @@ fn lines(plan: &Plan, done: &Done) -> Vec<String> {
     if let Some(best) = &done.best {
         lines.push(String::new());
         lines.extend(settings(plan, &shown(&best.config)));
+        if let Some(server) = &plan.server {
+            lines.push(String::new());
+            lines.push("All is as it was before. To have them in force:".to_owned());
+            lines.extend(server.statements(&best.config).into_iter().map(|statement| format!("  {statement}")));
+        }
     }
     lines.push(String::new());
     lines.extend(unmet(plan, done).iter().flat_map(|text| wrapped(text, columns)));

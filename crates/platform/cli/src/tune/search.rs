@@ -13,6 +13,7 @@ use super::exec;
 use super::measure::{Numbers, Pattern, Reading, numbers};
 use super::progress::Live;
 use super::record::{Heading, Part, Record, Row, shown};
+use super::server::{Fault, Server};
 use super::verify::{self, Check};
 use crate::output::Format;
 
@@ -42,6 +43,8 @@ pub(super) struct Plan {
     pub verify: Option<u32>,
     /// What else the best is compared with there.
     pub compared: Option<Compared>,
+    /// The server whose settings are turned; without, the command does that by itself.
+    pub server: Option<Server>,
 }
 
 /// Settings that somebody else recommends.
@@ -99,6 +102,22 @@ impl Plan {
         if self.maximize { -value } else { value }
     }
 
+    /// Brings the settings into force and runs the command.
+    ///
+    /// # Errors
+    /// When the server can't be turned; what the command or the server said of these settings is no such error.
+    async fn carry_out(&self, config: &Config, id: u64) -> anyhow::Result<Result<String, String>> {
+        if let Some(server) = &self.server {
+            match server.apply(config).await {
+                Ok(()) => {}
+                Err(Fault::Refused(why)) => return Ok(Err(why)),
+                Err(Fault::Lost(error)) => return Err(error.context("run the same command again to go on")),
+            }
+        }
+        let environment = exec::environment(config, id);
+        Ok(Command::shell(&self.command, self.timeout).run_with(&environment).await)
+    }
+
     fn heading(&self) -> Heading {
         Heading {
             space: self.space.clone(),
@@ -129,13 +148,14 @@ pub(super) async fn run(plan: &Plan, record: &Path, format: Format) -> anyhow::R
         began: Instant::now(),
     };
     run.replay(rows)?;
-    let ended = run.search().await?;
-    let best = run.study.best();
-    let checks = match (&ended, &best) {
-        (Ended::Budget | Ended::Time, Some(best)) => run.verify(&best.config).await?,
-        _ => Vec::new(),
-    };
+    let found = run.all().await;
     run.live.end();
+    if let Some(server) = &plan.server {
+        let restored = server.restore().await;
+        // What went wrong first is what to tell.
+        found.as_ref().map_or(Ok(()), |_| restored)?;
+    }
+    let (ended, best, checks) = found?;
     let Run { study, rows, .. } = run;
     Ok(Done { study, rows, best, checks, ended, record: record.to_owned() })
 }
@@ -164,6 +184,16 @@ impl Run<'_> {
         Ok(())
     }
 
+    async fn all(&mut self) -> anyhow::Result<(Ended, Option<Best>, Vec<Check>)> {
+        let ended = self.search().await?;
+        let best = self.study.best();
+        let checks = match (&ended, &best) {
+            (Ended::Budget | Ended::Time, Some(best)) => self.verify(&best.config).await?,
+            _ => Vec::new(),
+        };
+        Ok((ended, best, checks))
+    }
+
     async fn search(&mut self) -> anyhow::Result<Ended> {
         loop {
             if let Some(ended) = self.hopeless() {
@@ -186,10 +216,8 @@ impl Run<'_> {
     async fn measure(&mut self, id: u64, part: Part, config: &Config) -> anyhow::Result<Option<Row>> {
         self.live.begins(id, part);
         let began = Instant::now();
-        let environment = exec::environment(config, id);
-        let command = Command::shell(&self.plan.command, self.plan.timeout);
         let ran = tokio::select! {
-            ran = command.run_with(&environment) => ran,
+            ran = self.plan.carry_out(config, id) => ran?,
             _ = tokio::signal::ctrl_c() => return Ok(None),
             never = self.live.tick() => match never {},
         };
