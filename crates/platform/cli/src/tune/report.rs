@@ -125,7 +125,9 @@ fn lines(plan: &Plan, done: &Done) -> Vec<String> {
         if let Some(server) = &plan.server {
             lines.push(String::new());
             lines.push("All is as it was before. To have them in force:".to_owned());
-            lines.extend(server.statements(&best.config).into_iter().map(|statement| format!("  {statement}")));
+            lines.extend(
+                server.statements(&best.config).into_iter().map(|statement| format!("  {statement}")),
+            );
         }
     }
     lines.push(String::new());

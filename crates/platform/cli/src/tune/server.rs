@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use kandela_autopilot::actuator::command::Command;
 use kandela_autopilot::actuator::ActuateError;
+use kandela_autopilot::actuator::command::Command;
 use kandela_autopilot::target::postgres::{Data, Storage};
 use kandela_autopilot::target::{Machine, Options, Target, TargetError, Workload};
 use kandela_autopilot::watchdog::Watch;
@@ -78,7 +78,11 @@ impl TargetArgs {
     ///
     /// # Errors
     /// What keeps the server from being tuned.
-    pub(super) async fn open(&self, space: Option<Space>, timeout: Duration) -> anyhow::Result<Option<Server>> {
+    pub(super) async fn open(
+        &self,
+        space: Option<Space>,
+        timeout: Duration,
+    ) -> anyhow::Result<Option<Server>> {
         let Some(url) = &self.target else { return Ok(None) };
         let program = std::env::current_exe().context("this program's own path is not known")?;
         let watchdog = vec![program.into(), "autopilot".into(), "watchdog".into()];
@@ -106,7 +110,9 @@ impl Server {
     pub(super) async fn apply(&self, config: &Config) -> Result<(), Fault> {
         self.target.apply(config, self.hold).await.map_err(|error| match error {
             TargetError::Actuate(
-                refused @ (ActuateError::Refused { .. } | ActuateError::Failed { .. } | ActuateError::Forbidden { .. }),
+                refused @ (ActuateError::Refused { .. }
+                | ActuateError::Failed { .. }
+                | ActuateError::Forbidden { .. }),
             ) => Fault::Refused(refused.to_string()),
             other => Fault::Lost(other.into()),
         })
@@ -149,11 +155,12 @@ impl Server {
 pub(super) fn read_compared(file: &Path, space: &Space) -> anyhow::Result<Compared> {
     let place = || file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?;
-    let given: std::collections::BTreeMap<String, kandela_model::WireValue> =
-        serde_json::from_str(&text).with_context(|| format!("{} is no object of settings", file.display()))?;
+    let given: std::collections::BTreeMap<String, kandela_model::WireValue> = serde_json::from_str(&text)
+        .with_context(|| format!("{} is no object of settings", file.display()))?;
     let mut config = space.decode(&space.start());
     for (name, value) in &given {
-        let parameter = space.parameter(name).with_context(|| format!("{}: there is no knob {name}", place()))?;
+        let parameter =
+            space.parameter(name).with_context(|| format!("{}: there is no knob {name}", place()))?;
         let typed = value.typed(&parameter.spec.kind);
         let typed = typed.with_context(|| format!("{}: {name} takes {}", place(), parameter.spec.kind))?;
         parameter.spec.check(&typed).with_context(place)?;
@@ -176,7 +183,9 @@ fn parse_machine(text: &str) -> Result<Machine, String> {
     let parts = text.split_once(',').ok_or("give memory and a number of cores, as in 16GiB,4")?;
     let memory = kandela_config::parse_size(parts.0.trim())?;
     let cpus = parts.1.trim().parse().ok().filter(|cpus| *cpus > 0);
-    let cpus = cpus.ok_or_else(|| format!("{:?} is no number of cores; give memory and cores, as in 16GiB,4", parts.1))?;
+    let cpus = cpus.ok_or_else(|| {
+        format!("{:?} is no number of cores; give memory and cores, as in 16GiB,4", parts.1)
+    })?;
     Ok(Machine { memory, cpus })
 }
 

@@ -1,6 +1,7 @@
 //! The binary with the real systems around it.
 #![allow(clippy::unwrap_used, reason = "a scenario that cannot be set up has failed")]
 
+mod autopilot;
 mod beside;
 mod clients;
 mod full_disk;
@@ -15,4 +16,5 @@ mod promql;
 mod remote_write;
 mod standard_output;
 mod stub;
+mod tune;
 mod victoria_metrics;
