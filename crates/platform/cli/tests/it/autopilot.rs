@@ -53,7 +53,7 @@ async fn a_proposal_is_explained_and_an_order_is_followed() {
     ] {
         assert!(explained.contains(part), "{part} is missing in\n{explained}");
     }
-    let (code, told) = autopilot(&server, &["pause", "release", "--by", "ann"]);
+    let (code, told) = autopilot(&server, &["pause", "--why", "release", "--by", "ann"]);
     assert_eq!((code, told.as_str()), (Some(0), "shop: paused\n"));
     let (_, status) = autopilot(&server, &["status"]);
     assert!(status.contains("paused by ann: release"), "{status}");
