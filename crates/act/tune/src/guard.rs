@@ -340,8 +340,13 @@ fn excess(constraint: &Constraint, reading: Reading) -> Option<f64> {
     let value = match constraint.of {
         Of::Value => reading.treated,
         Of::RatioToControl => {
-            let control = reading.control.filter(|control| control.is_finite() && *control > 0.0)?;
-            reading.treated / control
+            let control = reading.control.filter(|control| control.is_finite() && *control >= 0.0)?;
+            match (constraint.bound, reading.treated == 0.0 && control == 0.0) {
+                // No errors beside no errors: the least that can be, and no lack of evidence.
+                (Bound::Max(_), true) => 0.0,
+                (Bound::Min(_), true) => 1.0,
+                (_, false) => reading.treated / control,
+            }
         }
     };
     if value.is_nan() {

@@ -109,8 +109,18 @@ fn a_bound_relative_to_the_control_needs_the_control() {
     let with = |control| Some(Reading { treated: 0.1, control: Some(control) });
     let now = tell(&mut guards, "latency", 30, 15, with(0.1));
     assert!(guards.admits(now));
-    let now = tell(&mut guards, "latency", 45, 1, with(0.0));
-    assert!(!guards.admits(now));
+}
+
+#[test]
+fn beside_a_control_without_errors_none_are_fine_and_some_are_not() {
+    let declared = || guards(vec![constraint("errors", Bound::Max(1.1), Of::RatioToControl)]);
+    let beside_none = |treated| Some(Reading { treated, control: Some(0.0) });
+    let mut without = declared();
+    let now = tell(&mut without, "errors", 0, 10, beside_none(0.0));
+    assert!(without.admits(now));
+    let mut with = declared();
+    let now = tell(&mut with, "errors", 0, 10, beside_none(0.02));
+    assert_eq!(with.verdict(now), Verdict::Violated);
 }
 
 #[test]
