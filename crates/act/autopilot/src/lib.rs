@@ -10,6 +10,7 @@
 //! - [`manager`]: drives it all;
 //! - [`explain`](mod@explain): the story of a proposal, and where things stand, from the ledger alone;
 //! - [`calendar`]: when nothing may be tried;
+//! - [`target`]: a server that a tuner drives, named by its URL;
 //! - [`watchdog`]: a process beside each system that can't keep a lease, which goes back when the manager falls silent.
 
 pub mod actuator;
@@ -21,6 +22,7 @@ pub mod machine;
 pub mod manager;
 pub mod observe;
 pub mod proposer;
+pub mod target;
 pub mod watchdog;
 
 pub use manager::AutonomousPerformanceManager;
