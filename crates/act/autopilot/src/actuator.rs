@@ -30,6 +30,9 @@ pub(crate) use command::{NOTED_IN, wait_for_orphan};
 pub use config::{ConfigError, TargetConfig};
 pub(crate) use file::replace;
 pub use guarded::Guarded;
+pub(crate) use health::chain;
+pub(crate) use postgres::{Postgres as PostgresSettings, Row as PostgresRow, STRONGER};
+pub(crate) use redis::Redis as RedisSettings;
 pub use settings::Settings;
 
 /// A system, or a replica of one, whose knobs can be turned.

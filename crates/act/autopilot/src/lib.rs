@@ -11,6 +11,7 @@
 //! - [`manager`]: drives it all;
 //! - [`explain`](mod@explain): the story of a proposal, and where things stand, from the ledger alone;
 //! - [`calendar`]: when nothing may be tried;
+//! - [`target`]: a server that a tuner drives, named by its URL;
 //! - [`watchdog`]: a process beside each system that can't keep a lease, which goes back when the manager falls silent.
 
 pub mod actuator;
@@ -23,6 +24,7 @@ pub mod manager;
 pub mod observe;
 pub mod proposer;
 pub mod runbook;
+pub mod target;
 pub mod watchdog;
 
 pub use manager::AutonomousPerformanceManager;

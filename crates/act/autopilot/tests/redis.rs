@@ -1,69 +1,18 @@
 //! A real Redis, turned by the actuator and held by a watchdog.
 
 mod common;
+mod server;
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kandela_autopilot::actuator::ActuateError;
 use kandela_autopilot::watchdog::{self, Cause};
 use kandela_model::{Epoch, KnobError, KnobValue, Lease};
 
-use common::{Described, Process, find, free_port, kill_at_every_step, skip, until, values, whole};
+use common::{kill_at_every_step, until, values, whole};
+use server::redis::Redis;
 
 const LONG: Lease = Lease::For(Duration::from_secs(30));
-
-struct Redis {
-    server: Process,
-    port: u16,
-    cli: std::path::PathBuf,
-    _folder: tempfile::TempDir,
-}
-
-impl Redis {
-    fn start() -> Option<Redis> {
-        let (Some(server), Some(cli)) = (find("redis-server", &[]), find("redis-cli", &[])) else {
-            skip("redis-server and redis-cli (Debian: redis-server)");
-            return None;
-        };
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let port = free_port();
-        let child = Command::new(server)
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .spawn();
-        let redis = Redis { server: Process(child.expect("starts")), port, cli, _folder: folder };
-        until("Redis answers", Duration::from_secs(10), || redis.cli(&["ping"]) == "PONG");
-        Some(redis)
-    }
-
-    fn cli(&self, arguments: &[&str]) -> String {
-        let output = Command::new(&self.cli).args(["-p", &self.port.to_string()]).args(arguments).output();
-        String::from_utf8(output.expect("runs").stdout).expect("text").trim().to_owned()
-    }
-
-    fn parameter(&self, name: &str) -> String {
-        self.cli(&["config", "get", name]).lines().nth(1).unwrap_or_default().to_owned()
-    }
-
-    fn described(&self) -> Described {
-        Described::new(&format!(
-            "redis:
-  address: 127.0.0.1:{}
-  timeout_s: 1
-  knobs:
-    maxmemory: {{type: int, min: 0, max: 1000000000}}
-    hz: {{type: int, min: 1, max: 1000, step_cap: {{factor: 4}}}}
-    activerehashing: {{type: bool}}
-    appendonly: {{type: bool}}
-    requirepass: {{type: enum, values: [a, b]}}
-    io-threads: {{type: int, min: 1, max: 8}}
-    maxmemory-samples: {{type: int, min: 0, max: 100}}",
-            self.port
-        ))
-    }
-}
 
 #[tokio::test]
 async fn parameters_are_set_together_or_not_at_all() {

@@ -73,6 +73,11 @@ impl Guarded {
         Ok(guarded)
     }
 
+    /// A value as the system writes it.
+    pub(crate) fn spelled(&self, name: &str, value: &kandela_model::KnobValue) -> String {
+        self.settings.spell(name, value)
+    }
+
     fn inverse(&self) -> Result<Option<crate::watchdog::Inverse>, ActuateError> {
         self.folder.inverse().map_err(|e| self.unguarded(e))
     }

@@ -13,18 +13,20 @@ use kandela_model::KnobValue;
 use kandela_tune::Space;
 use tokio_postgres::{Client, NoTls};
 
-use self::catalogue::{Row, edit_auto_conf, quote};
+use self::catalogue::{edit_auto_conf, quote};
 use super::command::Command;
 use super::config::{PostgresConfig, secret, timeout};
 use super::file::replace;
 use super::settings::{Reading, Settings, Texts, parse, same, spec_of};
 use super::{ActuateError, hard};
 
+pub(crate) use self::catalogue::Row;
+
 /// How long a running server may take to show what it was told to reload.
 const RELOAD: Duration = Duration::from_secs(5);
 const BETWEEN: Duration = Duration::from_millis(20);
 /// Sources of a value that go before `ALTER SYSTEM`, in `pg_settings`' words: no waiting helps.
-const STRONGER: [&str; 7] =
+pub(crate) const STRONGER: [&str; 7] =
     ["environment variable", "command line", "global", "database", "user", "database user", "client"];
 
 /// A server and its settings.
@@ -82,6 +84,12 @@ impl Postgres {
             timeout,
             space: config.knobs.clone(),
         })
+    }
+
+    /// Those of the settings `names` that the server has and shows to who asks.
+    pub(crate) async fn settings_of(&self, names: &[String]) -> Result<BTreeMap<String, Row>, ActuateError> {
+        let client = self.client().await?;
+        self.rows(&client, names).await
     }
 
     async fn client(&self) -> Result<Client, ActuateError> {

@@ -59,6 +59,25 @@ impl Redis {
         })
     }
 
+    /// The server's major version.
+    pub(crate) async fn version(&self) -> Result<u32, ActuateError> {
+        let mut connection = self.connection().await?;
+        let asked = redis::cmd("INFO").arg("server").query_async(&mut connection).await;
+        let said: String = asked.map_err(|e: RedisError| ActuateError::unreachable(&self.target, e))?;
+        let line = said.lines().find_map(|line| line.strip_prefix("redis_version:"));
+        let major = line.and_then(|version| version.split('.').next()?.parse().ok());
+        major.ok_or_else(|| ActuateError::unreachable(&self.target, "INFO names no redis_version"))
+    }
+
+    /// Those of the parameters `names` that the server has.
+    pub(crate) async fn parameters_of(
+        &self,
+        names: &[String],
+    ) -> Result<BTreeMap<String, String>, ActuateError> {
+        let mut connection = self.connection().await?;
+        self.get(&mut connection, &names.iter().collect::<Vec<_>>()).await
+    }
+
     async fn connection(&self) -> Result<MultiplexedConnection, ActuateError> {
         let unreachable = |reason: String| ActuateError::unreachable(&self.target, reason);
         let mut who = RedisConnectionInfo::default();

@@ -15,23 +15,23 @@ pub(super) const QUERY: &str = "\
 
 /// One setting.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Row {
-    pub(super) name: String,
+pub(crate) struct Row {
+    pub(crate) name: String,
     /// In force for new sessions, in `unit`.
-    pub(super) setting: String,
-    pub(super) unit: Option<String>,
-    pub(super) vartype: String,
+    pub(crate) setting: String,
+    pub(crate) unit: Option<String>,
+    pub(crate) vartype: String,
     /// Who may change it, and when it takes effect: `postmaster` at a restart, `sighup` at a reload, and so on.
-    pub(super) context: String,
-    pub(super) min: Option<String>,
-    pub(super) max: Option<String>,
-    pub(super) words: Option<Vec<String>>,
-    pub(super) pending_restart: bool,
-    pub(super) source: String,
+    pub(crate) context: String,
+    pub(crate) min: Option<String>,
+    pub(crate) max: Option<String>,
+    pub(crate) words: Option<Vec<String>>,
+    pub(crate) pending_restart: bool,
+    pub(crate) source: String,
     /// What `ALTER SYSTEM` has written.
-    pub(super) set: Option<String>,
+    pub(crate) set: Option<String>,
     /// Whether what is in force came from there.
-    pub(super) from_auto_conf: bool,
+    pub(crate) from_auto_conf: bool,
 }
 
 impl Row {
