@@ -92,9 +92,9 @@ pub(crate) struct Tune {
     #[arg(long, value_name = "PAIRS")]
     verify: Option<u32>,
     /// Measure these settings there as well: a file such as {"pool": 16}, where knobs that it leaves out are at their defaults; or
-    /// pgtune, for those that PGTune would give a PostgreSQL
+    /// pgtune, for those that PGTune would give a PostgreSQL. May be given more than once
     #[arg(long, value_name = "FILE")]
-    compare: Option<String>,
+    compare: Vec<String>,
     /// Where trials are kept [default: the space's file, or the server's name, with .trials.jsonl]
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
@@ -113,11 +113,11 @@ impl Tune {
         let server = self.target.open(declared.clone(), self.timeout).await?;
         let space = server.as_ref().map(|server| server.space().clone()).or(declared);
         let space = space.context("give the knobs by --space, or a --target")?;
-        let compared = match (&self.compare, &server) {
-            (None, _) => None,
-            (Some(which), Some(server)) => Some(server.compared(which)?),
-            (Some(which), None) => Some(server::read_compared(which.as_ref(), &space)?),
-        };
+        let compared = self.compare.iter().map(|which| match &server {
+            Some(server) => server.compared(which),
+            None => server::read_compared(which.as_ref(), &space),
+        });
+        let compared = compared.collect::<anyhow::Result<_>>()?;
         let beside = self.space.as_ref().map(|file| file.with_extension("trials.jsonl"));
         let state = self.state.or_else(|| self.target.record()).or(beside);
         let state = state.context("name the file that keeps trials, by --state")?;

@@ -48,7 +48,7 @@ impl Live {
             Part::Search => format!("trial {}", id + 1),
             Part::Best => format!("round {}: the best again", id + 1),
             Part::Defaults => format!("round {}: the defaults again", id + 1),
-            Part::Compared => format!("round {}: what it is compared with", id + 1),
+            Part::Compared(_) => format!("round {}: what it is compared with", id + 1),
         };
         self.began = Instant::now();
     }

@@ -49,8 +49,8 @@ pub(super) enum Part {
     Best,
     /// The defaults, measured beside them.
     Defaults,
-    /// Other settings, measured beside them.
-    Compared,
+    /// Other settings, measured beside them: which of those that were named.
+    Compared(usize),
 }
 
 impl Row {

@@ -14,7 +14,7 @@ use super::measure::{Numbers, Pattern, Reading, numbers};
 use super::progress::Live;
 use super::record::{Heading, Part, Record, Row, shown};
 use super::server::{Fault, Server};
-use super::verify::{self, Check};
+use super::verify::{self, Arm, Check};
 use crate::output::Format;
 
 /// Trials that may fail before the first one that does not.
@@ -42,7 +42,7 @@ pub(super) struct Plan {
     /// Rounds of the check at the end.
     pub verify: Option<u32>,
     /// What else the best is compared with there.
-    pub compared: Option<Compared>,
+    pub compared: Vec<Compared>,
     /// The server whose settings are turned; without, the command does that by itself.
     pub server: Option<Server>,
 }
@@ -236,36 +236,35 @@ impl Run<'_> {
     /// Measures the best again beside the defaults and what else it is compared with, in rounds of which any may come first.
     async fn verify(&mut self, best: &Config) -> anyhow::Result<Vec<Check>> {
         let defaults = self.plan.space.decode(&self.plan.space.start());
-        let defaults = Some(defaults).filter(|defaults| self.plan.space.has_start() && defaults != best);
-        let compared = self.plan.compared.as_ref().filter(|compared| compared.config != *best);
-        let others: Vec<(Part, &str, &Config)> = defaults
-            .iter()
-            .map(|config| (Part::Defaults, "the defaults", config))
-            .chain(compared.map(|compared| (Part::Compared, compared.name.as_str(), &compared.config)))
-            .collect();
-        if others.is_empty() {
+        let mut arms = vec![Arm { part: Part::Best, name: "the best", config: best }];
+        if self.plan.space.has_start() {
+            arms.push(Arm { part: Part::Defaults, name: "the defaults", config: &defaults });
+        }
+        let compared = self.plan.compared.iter().enumerate();
+        arms.extend(compared.map(|(at, compared)| Arm {
+            part: Part::Compared(at),
+            name: &compared.name,
+            config: &compared.config,
+        }));
+        arms.retain(|arm| arm.part == Part::Best || arm.config != best);
+        if arms.len() == 1 {
             return Ok(Vec::new());
         }
         let rounds =
             self.plan.verify.map_or_else(|| verify::usual_rounds(&self.study), |rounds| rounds as usize);
-        let parts: Vec<(Part, &Config)> = std::iter::once((Part::Best, best))
-            .chain(others.iter().map(|(part, _, config)| (*part, *config)))
-            .collect();
-        let count = |part: Part| self.rows.iter().filter(|row| row.part == part).count();
         // A round that was cut off is measured again.
-        let done = parts.iter().map(|(part, _)| count(*part)).min().unwrap_or(0);
-        for round in done..rounds {
-            for part in verify::order(self.plan.seed, round, parts.iter().map(|(part, _)| *part).collect()) {
-                let Some((_, config)) = parts.iter().find(|(of, _)| *of == part) else { continue };
-                let Some(row) = self.measure(round as u64, part, config).await? else {
+        for round in verify::whole_rounds(&arms, &self.rows)..rounds {
+            let parts = arms.iter().map(|arm| arm.part).collect();
+            for part in verify::order(self.plan.seed, round, parts) {
+                let Some(arm) = arms.iter().find(|arm| arm.part == part) else { continue };
+                let Some(row) = self.measure(round as u64, part, arm.config).await? else {
                     return Ok(Vec::new());
                 };
                 self.rows.push(row);
             }
         }
-        let check =
-            |(part, name, _): &(Part, &str, &Config)| verify::check(self.plan, best, *part, name, &self.rows);
-        Ok(others.iter().filter_map(check).collect())
+        let check = |other: &Arm<'_>| verify::check(self.plan, &arms[0], other, &self.rows);
+        Ok(arms[1..].iter().filter_map(check).collect())
     }
 
     /// Why going on would find nothing, if so.

@@ -62,19 +62,34 @@ pub(super) fn order(seed: u64, round: usize, mut parts: Vec<Part>) -> Vec<Part> 
     parts
 }
 
-/// Compares what the rounds measured of `best` with what they measured of `part`, which is called `beside`; nothing where too few
-/// rounds have both.
-pub(super) fn check(plan: &Plan, best: &Config, part: Part, beside: &str, rows: &[Row]) -> Option<Check> {
-    let best = super::record::shown(best);
-    let of = |id: u64, part: Part| rows.iter().rev().find(|row| row.id == id && row.part == part);
+/// Settings that are measured in each round.
+pub(super) struct Arm<'a> {
+    pub part: Part,
+    /// What they are called.
+    pub name: &'a str,
+    pub config: &'a Config,
+}
+
+/// How many rounds from the first on have a row of each arm.
+pub(super) fn whole_rounds(arms: &[Arm<'_>], rows: &[Row]) -> usize {
+    (0..).take_while(|round| arms.iter().all(|arm| last(arm, *round, rows).is_some())).count()
+}
+
+/// What was measured of an arm in a round, at last.
+fn last<'a>(arm: &Arm<'_>, round: u64, rows: &'a [Row]) -> Option<&'a Row> {
+    let config = super::record::shown(arm.config);
+    rows.iter().rev().find(|row| row.id == round && row.part == arm.part && row.config == config)
+}
+
+/// Compares what the rounds measured of `best` with what they measured of `other`; nothing where too few rounds have both.
+pub(super) fn check(plan: &Plan, best: &Arm<'_>, other: &Arm<'_>, rows: &[Row]) -> Option<Check> {
     let value = |row: &Row| match outcome(plan, row) {
         Outcome::Measured(measured) => Some(plan.as_printed(measured.value)),
         Outcome::Failed => None,
     };
-    let ids = rows.iter().filter(|row| row.part == Part::Best).map(|row| row.id).max()?;
-    let runs: Vec<(&Row, &Row)> = (0..=ids)
-        .filter_map(|id| Some((of(id, Part::Best)?, of(id, part)?)))
-        .filter(|(row, _)| row.config == best)
+    let rounds = rows.iter().filter(|row| row.part == Part::Best).map(|row| row.id).max()?;
+    let runs: Vec<(&Row, &Row)> = (0..=rounds)
+        .filter_map(|round| Some((last(best, round, rows)?, last(other, round, rows)?)))
         .collect();
     let broken = runs.iter().filter(|(row, _)| !kept(plan, row)).count();
     let pairs: Vec<(f64, f64)> = runs.iter().filter_map(|(b, d)| Some((value(b)?, value(d)?))).collect();
@@ -96,8 +111,9 @@ pub(super) fn check(plan: &Plan, best: &Config, part: Part, beside: &str, rows: 
         gain
     };
     let mean = |pick: fn(&(f64, f64)) -> f64| pairs.iter().map(pick).sum::<f64>() / pairs.len() as f64;
+    let beside = other.name.to_owned();
     let (best, other) = (mean(|p| p.0), mean(|p| p.1));
-    Some(Check { beside: beside.to_owned(), pairs: pairs.len(), broken, best, other, gain, relative })
+    Some(Check { beside, pairs: pairs.len(), broken, best, other, gain, relative })
 }
 
 fn kept(plan: &Plan, row: &Row) -> bool {
@@ -127,7 +143,7 @@ mod tests {
 
     #[test]
     fn each_may_come_first() {
-        let parts = vec![Part::Best, Part::Defaults, Part::Compared];
+        let parts = vec![Part::Best, Part::Defaults, Part::Compared(0)];
         for part in &parts {
             let first = (0..60).filter(|round| order(7, *round, parts.clone())[0] == *part).count();
             assert!((10..=30).contains(&first), "{first}");
