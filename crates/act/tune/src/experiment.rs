@@ -257,7 +257,7 @@ impl Experiment {
             Phase::Screening => {
                 let left = self.stake * self.earned;
                 let first = above.at_least_until(1.0 / screening_level(&self.plan, left));
-                first + fewest(self.plan.confirmation)
+                first.saturating_add(fewest(self.plan.confirmation))
             }
             Phase::Confirmation => {
                 above.at_least_until(1.0 / confirmation_level(&self.plan, self.stake * self.earned))

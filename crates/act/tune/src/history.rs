@@ -5,14 +5,14 @@
 pub struct Measured {
     /// The objective; lower is better. Finite.
     pub value: f64,
-    /// The standard error of `value`, where whoever measured knows it.
+    /// The standard error of `value`, where whoever measured knows it. Finite and 0 or more; a [`Study`](crate::Study) forgets others.
     pub noise: Option<f64>,
     /// Whether every constraint was kept.
     pub feasible: bool,
     /// How far within each declared constraint the measurement stayed, in the constraint's own unit and in the order of their
     /// declaration; below 0 it was broken. Empty where nothing but `feasible` is known.
     pub margins: Vec<f64>,
-    /// What the measurement took, in seconds.
+    /// What the measurement took, in seconds. Finite and 0 or more, as above.
     pub seconds: Option<f64>,
 }
 

@@ -3,10 +3,11 @@
 //! ```
 //! use std::collections::BTreeMap;
 //! use std::time::Duration;
-//! use kandela_tune::optimize::{Bound, Constraint, Measurement, Optimizer};
+//! use kandela_tune::optimize::{Measurement, Optimizer};
+//! use kandela_tune::{Bound, Constraint};
 //!
 //! let space = serde_json::from_str(r#"{"pool": {"type": "int", "min": 1, "max": 128, "log": true, "default": 8}}"#).unwrap();
-//! let memory = Constraint { name: "memory".to_owned(), bound: Bound::AtMost(40.0) };
+//! let memory = Constraint::new("memory", Bound::Max(40.0));
 //! let metrics = |config: &kandela_tune::Config| {
 //!     let pool: f64 = config["pool"].to_string().parse().unwrap();
 //!     let values = BTreeMap::from([("memory".to_owned(), 2.0 * pool)]);
@@ -25,6 +26,7 @@ use serde::Serialize;
 use crate::history::{Measured, Outcome};
 use crate::noise::judge;
 use crate::portfolio::LedgerRow;
+use crate::safe::{Alarm, Constraint};
 use crate::space::{Config, Space};
 use crate::strategy::standing::key;
 use crate::strategy::{Brief, Strategy};
@@ -49,24 +51,6 @@ pub struct Measurement {
     pub values: BTreeMap<String, f64>,
     /// What it took, in seconds; above 0.
     pub seconds: f64,
-}
-
-/// A bound on a measured value.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Constraint {
-    /// The value's name in [`Measurement::values`].
-    pub name: String,
-    /// The bound, in the value's own unit.
-    pub bound: Bound,
-}
-
-/// Where a value must stay.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Bound {
-    /// At this, or below.
-    AtMost(f64),
-    /// At this, or above.
-    AtLeast(f64),
 }
 
 /// What a search found.
@@ -115,9 +99,6 @@ pub struct Unmet {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OptimizeError {
-    /// A bound that is no number.
-    #[error("constraint {0}: its bound is no number; give a finite one")]
-    Bound(String),
     /// A constraint on what is not measured.
     #[error(
         "constraint {constraint} is on a value that was not measured; measured were: {measured}. Name one of them, or measure it"
@@ -151,10 +132,12 @@ impl Optimizer {
     }
 
     /// Measures configurations by `metrics` until `time_budget` is spent, by the seconds that the measurements tell; the last may
-    /// exceed it. The first is that of all defaults.
+    /// exceed it. The first is that of all defaults. A constraint is on the value of its name in [`Measurement::values`];
+    /// [`Strategy::Safe`] keeps it while it searches, other strategies look for what keeps it.
     ///
     /// It stops early where every setting was measured exactly, where nothing can be measured, and where constraints can't be met:
-    /// all settings break them, or thirty trials and ten an axis do and the closest of them lies in the first half.
+    /// all settings break them, or thirty trials and ten an axis do and the closest of them lies in the first half, or a safe search
+    /// finds nothing near its start that keeps them.
     ///
     /// # Errors
     /// [`OptimizeError`]; what was measured until then is lost.
@@ -164,14 +147,21 @@ impl Optimizer {
         constraints: &[Constraint],
         time_budget: Duration,
     ) -> Result<Optimum, OptimizeError> {
-        if let Some(bad) = constraints.iter().find(|constraint| !constraint.bound.value().is_finite()) {
-            return Err(OptimizeError::Bound(bad.name.clone()));
+        let faulty = |constraint: &Constraint| Some((constraint.name.clone(), constraint.fault()?));
+        if let Some((constraint, what)) = constraints.iter().find_map(faulty) {
+            return Err(StudyError::Constraint { constraint, what }.into());
         }
+        let safe = (self.strategy == Strategy::Safe).then(|| {
+            Study::constrained(self.space.clone(), constraints.to_vec(), self.strategy, None, self.seed)
+        });
+        let safe = safe.transpose()?;
         let budget = time_budget.as_secs_f64();
-        let first = metrics(&self.space.decode(&self.space.start()));
+        let start = self.space.decode(&self.space.start());
+        let first = metrics(&start);
         let mut kept = Kept::new(constraints);
         let baseline = kept.take(&first)?;
-        let mut study = self.study(budget / first.seconds);
+        let mut study = safe.unwrap_or_else(|| self.study(budget / first.seconds));
+        study.add(&start, baseline.clone())?;
         let why = loop {
             if kept.seconds >= budget {
                 break Stopped::TimeSpent;
@@ -179,7 +169,7 @@ impl Optimizer {
             if let Some(why) = kept.is_hopeless(&study) {
                 break why;
             }
-            let Some(asked) = study.ask() else { break Stopped::TimeSpent };
+            let Some(asked) = study.ask() else { break kept.alarmed(&study) };
             let outcome = kept.take(&metrics(&asked.config))?;
             study.tell(asked.id, outcome)?;
         };
@@ -197,38 +187,6 @@ impl Optimizer {
         Study::with(self.space.clone(), None, self.seed, |brief| {
             self.strategy.begin(&Brief { budget: Some(expected), ..brief.clone() })
         })
-    }
-}
-
-impl Bound {
-    fn value(self) -> f64 {
-        match self {
-            Bound::AtMost(value) | Bound::AtLeast(value) => value,
-        }
-    }
-
-    /// How far within the bound a value is; below 0 outside.
-    fn margin(self, value: f64) -> f64 {
-        match self {
-            Bound::AtMost(most) => most - value,
-            Bound::AtLeast(least) => value - least,
-        }
-    }
-
-    fn at(self, margin: f64) -> f64 {
-        match self {
-            Bound::AtMost(most) => most - margin,
-            Bound::AtLeast(least) => least + margin,
-        }
-    }
-}
-
-impl fmt::Display for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Bound::AtMost(most) => write!(f, "at most {most}"),
-            Bound::AtLeast(least) => write!(f, "at least {least}"),
-        }
     }
 }
 
@@ -326,6 +284,15 @@ impl Kept<'_> {
         is_exhausted.then_some(Stopped::Exhausted)
     }
 
+    /// Why a search without an end asks for nothing more: an alarm ended it.
+    fn alarmed(&self, study: &Study) -> Stopped {
+        if study.alarms().contains(&Alarm::StartFails) {
+            Stopped::NeverMeasured(self.trials)
+        } else {
+            Stopped::Unmeetable(self.unmet())
+        }
+    }
+
     /// The constraints that nothing met; where each was met at times, those that the closest trial broke and kept at others' cost.
     fn unmet(&self) -> Vec<Unmet> {
         let never = self.best_margins.iter().any(|margin| *margin < 0.0);
@@ -358,6 +325,7 @@ mod tests {
     use kandela_model::KnobValue;
 
     use super::*;
+    use crate::safe::Bound;
 
     const SPACE: &str = r#"{
         "x": {"type": "float", "min": 0, "max": 10, "default": 1},
@@ -384,7 +352,7 @@ mod tests {
     }
 
     fn constraint(name: &str, bound: Bound) -> Constraint {
-        Constraint { name: name.to_owned(), bound }
+        Constraint::new(name, bound)
     }
 
     fn optimize(
@@ -397,7 +365,7 @@ mod tests {
 
     #[test]
     fn the_best_within_the_constraints_is_found_in_time() {
-        let found = optimize(metrics, &[constraint("load", Bound::AtMost(10.0))]).expect("a search");
+        let found = optimize(metrics, &[constraint("load", Bound::Max(10.0))]).expect("a search");
         let best = found.best.expect("one is feasible");
         assert!(number(&best.config, "x") + number(&best.config, "y") <= 10.0);
         assert!((8.0..9.5).contains(&best.value), "{}", best.value);
@@ -410,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_constraint_that_nothing_meets_is_told_with_what_came_closest() {
-        let impossible = [constraint("rate", Bound::AtLeast(1.0)), constraint("load", Bound::AtLeast(25.0))];
+        let impossible = [constraint("rate", Bound::Min(1.0)), constraint("load", Bound::Min(25.0))];
         let found = optimize(metrics, &impossible).expect("a search");
         assert_eq!(found.best, None);
         assert!(found.trials < 150, "{}", found.trials);
@@ -422,11 +390,48 @@ mod tests {
 
     #[test]
     fn constraints_that_exclude_each_other_are_told_together() {
-        let both = [constraint("rate", Bound::AtLeast(8.0)), constraint("load", Bound::AtMost(5.0))];
+        let both = [constraint("rate", Bound::Min(8.0)), constraint("load", Bound::Max(5.0))];
         let Stopped::Unmeetable(unmet) = optimize(metrics, &both).expect("a search").why else {
             unreachable!("they exclude each other")
         };
         assert_eq!(unmet.iter().map(|u| u.name.as_str()).collect::<Vec<_>>(), ["rate", "load"]);
+    }
+
+    #[test]
+    fn the_defaults_are_measured_once_and_may_be_the_best() {
+        let space = serde_json::from_str(SPACE).expect("a space");
+        let found =
+            Optimizer::new(space, 1).optimize(metrics, &[], Duration::from_secs(10)).expect("a search");
+        assert_eq!((found.trials, found.why), (1, Stopped::TimeSpent));
+        assert_eq!(found.best.map(|best| (best.id, best.value)), Some((0, 72.0)));
+    }
+
+    #[test]
+    fn the_safe_strategy_keeps_the_constraints_of_the_call() {
+        let by =
+            |space: &str| Optimizer::new(serde_json::from_str(space).expect("a space"), 1).by(Strategy::Safe);
+        let mut loads = Vec::new();
+        let seen = |config: &Config| {
+            let measurement = metrics(config);
+            loads.push(measurement.values["load"]);
+            measurement
+        };
+        let bounds = [constraint("load", Bound::Max(10.0))];
+        let found = by(SPACE).optimize(seen, &bounds, Duration::from_secs(400)).expect("a search");
+        assert!(found.trials == 40 && loads.iter().all(|load| *load <= 10.0), "{loads:?}");
+        assert!(found.best.is_some_and(|best| best.value < 20.0));
+
+        let bounds = [constraint("load", Bound::Max(-9.0))];
+        let found = by(SPACE).optimize(metrics, &bounds, Duration::from_secs(4000)).expect("a search");
+        assert!(
+            matches!(&found.why, Stopped::Unmeetable(unmet) if unmet[0].name == "load"),
+            "{:?}",
+            found.why
+        );
+        let nowhere = r#"{"x": {"type": "float", "min": 0, "max": 1}}"#;
+        let never = |_: &Config| unreachable!("nothing is known to be safe");
+        let refused = by(nowhere).optimize(never, &bounds, Duration::from_secs(9)).expect_err("refused");
+        assert!(refused.to_string().contains("parameter x has no default"), "{refused}");
     }
 
     #[test]
@@ -463,8 +468,8 @@ mod tests {
             let timed = |config: &Config| Measurement { seconds, ..metrics(config) };
             optimize(timed, constraints).expect_err("no search").to_string()
         };
-        assert!(refuse(&[constraint("p99", Bound::AtMost(1.0))], 1.0).contains("measured were: load, rate"));
-        assert!(refuse(&[constraint("load", Bound::AtMost(f64::NAN))], 1.0).contains("constraint load"));
+        assert!(refuse(&[constraint("p99", Bound::Max(1.0))], 1.0).contains("measured were: load, rate"));
+        assert!(refuse(&[constraint("load", Bound::Max(f64::NAN))], 1.0).contains("constraint load"));
         assert!(refuse(&[], 0.0).contains("took 0 seconds"));
     }
 }

@@ -7,8 +7,9 @@
 //! order and late; they fade, so that a share follows what a strategy earns now.
 //!
 //! **Shares.** Weights are exponential in the returns (Hedge: Freund and Schapire, Journal of Computer and System Sciences 55, 1997),
-//! mixed with an equal split, so that nobody starves; who is furthest behind its share is asked. Every strategy sees the whole
-//! history.
+//! mixed with an equal split: a share is never below a fifth of an equal one. Who is furthest behind its share of all trials so far is
+//! asked, so nobody is ever given more than its share, which leaves the others a fifth of theirs together. Of two, each so gets a tenth of
+//! the trials, always. Of more, one that earns nothing may wait for long while the others' fortunes turn. Every strategy sees the whole history.
 //!
 //! **Clones.** Members are clones as long as they have proposed the same points, asked at the same times. Clones are one *class*:
 //! asked together, told together, one share, which their rows of the ledger split. So a strategy that is there twice, from the same
@@ -334,7 +335,8 @@ impl Propose for Portfolio {
             (0..self.pending.len()).min_by(|a, b| to(&self.pending[*a]).total_cmp(&to(&self.pending[*b])));
         let Some(nearest) = nearest else { return };
         let pending = self.pending.remove(nearest);
-        let seconds = trial.measured().and_then(|measured| measured.seconds).filter(|s| *s >= 0.0);
+        let seconds =
+            trial.measured().and_then(|measured| measured.seconds).filter(|s| s.is_finite() && *s >= 0.0);
         if let Some(seconds) = seconds {
             self.seconds = (self.seconds.0 + seconds, self.seconds.1 + 1.0);
         }

@@ -33,9 +33,14 @@ pub struct Constraint {
 }
 
 impl Constraint {
+    /// The value `name` within `bound`, of which nothing else is known.
+    pub fn new(name: impl Into<String>, bound: Bound) -> Constraint {
+        Constraint { name: name.into(), bound, rate: None, noise: None }
+    }
+
     /// What is wrong with it, if anything.
     pub(crate) fn fault(&self) -> Option<&'static str> {
-        let (Bound::Max(bound) | Bound::Min(bound)) = self.bound;
+        let bound = self.bound.at(0.0);
         let no_limit = |limit: Option<f64>| limit.is_some_and(|limit| !limit.is_finite() || limit < 0.0);
         if !bound.is_finite() {
             Some("its bound is no finite number; give one")
@@ -66,6 +71,24 @@ impl Bound {
         match self {
             Bound::Max(most) => most - value,
             Bound::Min(least) => value - least,
+        }
+    }
+
+    /// The value that lies so far within the bound.
+    pub fn at(self, margin: f64) -> f64 {
+        match self {
+            Bound::Max(most) => most - margin,
+            Bound::Min(least) => least + margin,
+        }
+    }
+}
+
+/// `at most 0.25`, `at least 900`.
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bound::Max(most) => write!(f, "at most {most}"),
+            Bound::Min(least) => write!(f, "at least {least}"),
         }
     }
 }
@@ -229,6 +252,38 @@ mod tests {
         assert!(points.len() < 20, "{}", points.len());
         let told = study.alarms().last().expect("an alarm").to_string();
         assert!(told.contains("constraint latency: the start breaks it"), "{told}");
+    }
+
+    #[test]
+    fn of_several_constraints_the_one_that_no_trial_keeps_is_named_with_its_best_margin() {
+        let kept = Constraint { name: "rate".to_owned(), bound: Bound::Min(0.0), rate: None, noise: None };
+        for place in [0, 1] {
+            let mut constraints = at_most(0.0, None, None);
+            constraints.insert(place, kept.clone());
+            let mut study =
+                Study::constrained(two_axes(), constraints, Strategy::Safe, Some(60), 3).expect("a study");
+            let mut best = f64::NEG_INFINITY;
+            while let Some(asked) = study.ask() {
+                let x = study.space().encode(&asked.config).expect("a point of the space")[0];
+                let mut margins = vec![-9.0 - x];
+                margins.insert(place, x - 0.1);
+                best = best.max(-9.0 - x);
+                let measured = Measured { feasible: false, margins, ..Measured::of(x) };
+                study.tell(asked.id, Outcome::Measured(measured)).expect("told");
+            }
+            let unmet = Alarm::Unmet { constraint: "latency".to_owned(), margin: best };
+            assert_eq!(study.alarms(), [unmet], "{place}");
+        }
+    }
+
+    #[test]
+    fn a_start_that_exactly_breaks_a_declared_constraint_is_not_certified() {
+        let constraints = at_most(0.0, Some(1.0), Some(0.0));
+        let study =
+            Study::constrained(two_axes(), constraints, Strategy::Safe, Some(60), 3).expect("a study");
+        let (points, study) = run(study, |p| p[0], |p| -1.0 - p[0]);
+        assert!(points.len() < 20 && study.best().is_none(), "{} {:?}", points.len(), study.best());
+        assert!(matches!(study.alarms(), [Alarm::Unmet { .. }]), "{:?}", study.alarms());
     }
 
     #[test]

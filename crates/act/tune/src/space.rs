@@ -156,7 +156,7 @@ impl Space {
     }
 
     /// The settings that a point stands for: those of all parameters that may be searched and whose condition holds. Coordinates
-    /// outside of 0 to 1 count as the nearer end.
+    /// outside of 0 to 1 count as the nearer end, what is no number as the middle.
     ///
     /// # Panics
     /// Where `point` has not one coordinate for each axis.
@@ -167,7 +167,8 @@ impl Space {
         for (place, parameter) in self.parameters.iter().enumerate() {
             let coordinate = coordinates.next_if(|(searched, _)| **searched == place).map(|(_, u)| *u);
             if parameter.class == Class::Free && applies(parameter, &config) {
-                let value = value_at(&parameter.spec.kind, coordinate.unwrap_or(0.5));
+                let number = coordinate.filter(|u| !u.is_nan());
+                let value = value_at(&parameter.spec.kind, number.unwrap_or(0.5));
                 config.insert(parameter.spec.name.clone(), value);
             }
         }
@@ -179,18 +180,15 @@ impl Space {
     /// # Errors
     /// [`SpaceError`], where a value is missing, unknown, of another type, or out of range.
     pub fn encode(&self, config: &Config) -> Result<Vec<f64>, SpaceError> {
-        if let Some(unknown) = config.keys().find(|name| self.parameter(name).is_none()) {
-            return Err(SpaceError::Unknown(unknown.clone()));
+        for (name, value) in config {
+            self.parameter(name).ok_or_else(|| SpaceError::Unknown(name.clone()))?.spec.check(value)?;
         }
         let mut point = Vec::with_capacity(self.axes.len());
         for index in 0..self.axes.len() {
             let parameter = self.axis_parameter(index);
             let kind = &parameter.spec.kind;
             point.push(match config.get(&parameter.spec.name) {
-                Some(value) => {
-                    parameter.spec.check(value)?;
-                    coordinate_of(kind, value)
-                }
+                Some(value) => coordinate_of(kind, value),
                 None if applies(parameter, config) => {
                     return Err(SpaceError::Missing(parameter.spec.name.clone()));
                 }
@@ -208,7 +206,13 @@ impl Space {
             let parameter = self.axis_parameter(index);
             match (config.get(&parameter.spec.name), self.axes[index]) {
                 (None, _) => at_rest(parameter),
-                (Some(_), Axis::Real) => u.clamp(0.0, 1.0),
+                (Some(_), Axis::Real) => {
+                    if u.is_nan() {
+                        0.5
+                    } else {
+                        u.clamp(0.0, 1.0)
+                    }
+                }
                 (Some(value), Axis::Whole(_) | Axis::Category(_)) => {
                     coordinate_of(&parameter.spec.kind, value)
                 }
@@ -257,6 +261,9 @@ fn at_rest(parameter: &Parameter) -> f64 {
     parameter.default.as_ref().map_or(0.5, |value| coordinate_of(&parameter.spec.kind, value))
 }
 
+/// Up to here a number and the half on either side of it are numbers of their own.
+const MOST_WHOLE: u64 = 1 << 51;
+
 fn check(parameter: &Parameter) -> Result<(), SpaceError> {
     let fault = |what: String| SpaceError::Range { parameter: parameter.spec.name.clone(), what };
     let spec = &parameter.spec;
@@ -267,8 +274,10 @@ fn check(parameter: &Parameter) -> Result<(), SpaceError> {
         KnobType::Int { min, log: true, .. } if *min < 1 => {
             return Err(fault(format!("a logarithmic scale begins at 1 or above, not at {min}")));
         }
-        KnobType::Int { min, max, .. } if max.abs_diff(*min) >= 1 << 53 => {
-            return Err(fault(format!("{min} to {max} is more than a search can tell apart")));
+        KnobType::Int { min, max, .. } if min.unsigned_abs().max(max.unsigned_abs()) > MOST_WHOLE => {
+            return Err(fault(format!(
+                "{min} to {max} has numbers beyond {MOST_WHOLE}, which a search can't tell apart; count in a larger unit"
+            )));
         }
         KnobType::Float { min, max, .. } if !(min.is_finite() && max.is_finite() && min <= max) => {
             return Err(fault(format!("min {min} and max {max} are finite, and min is not above max")));
@@ -451,6 +460,32 @@ mod tests {
     }
 
     #[test]
+    fn a_coordinate_that_is_no_number_stands_for_the_middle() {
+        let space = mixed();
+        let (none, middle) = (vec![f64::NAN; 5], vec![0.5; 5]);
+        assert_eq!((space.decode(&none), space.snap(&none)), (space.decode(&middle), space.snap(&middle)));
+    }
+
+    #[test]
+    fn a_value_that_its_parameter_does_not_take_is_refused_also_where_there_is_no_choice() {
+        let space = mixed();
+        let mut config = space.decode(&[0.5; 5]);
+        config.insert("fixed".to_owned(), KnobValue::Int(6));
+        assert!(space.encode(&config).expect_err("5 is all there is").to_string().contains("fixed"));
+        config.insert("fixed".to_owned(), KnobValue::Int(5));
+        assert!(space.encode(&config).is_ok());
+    }
+
+    #[test]
+    fn the_largest_whole_numbers_have_cells_of_their_own() {
+        let max = MOST_WHOLE as i64;
+        let kind = KnobType::Int { min: max - 3, max, log: false };
+        let space = Space::new(vec![parameter("n", kind)]).expect("a space");
+        let cells: Vec<_> = [0.1, 0.4, 0.6, 0.9].map(|u| space.cell(0, u)).into();
+        assert_eq!(cells, [0.0, 0.25, 0.5, 0.75].map(|low| Some((low, low + 0.25))));
+    }
+
+    #[test]
     fn a_parameter_whose_condition_fails_is_in_no_setting() {
         let space = mixed();
         let with = |policy: f64| space.decode(&[0.5, 0.5, policy, 0.9, 0.5]);
@@ -505,6 +540,8 @@ mod tests {
         let mut capped = float(0.0, 1.0, false);
         capped.spec.step_cap = StepCap::Absolute(f64::NAN);
         assert!(refuse(vec![capped]).contains("leads nowhere"));
+        let large = KnobType::Int { min: i64::MAX - 3, max: i64::MAX, log: false };
+        assert!(refuse(vec![parameter("x", large)]).contains("count in a larger unit"));
         let condition = Condition { parameter: "later".to_owned(), among: vec![] };
         let early = Parameter { when: Some(condition), ..float(0.0, 1.0, false) };
         assert_eq!(refuse(vec![early]), "parameter x depends on later, which is not listed before it");

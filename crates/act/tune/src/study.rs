@@ -219,7 +219,7 @@ impl Study {
     /// [`StudyError`]; the study then stands where it stood.
     pub fn tell(&mut self, id: u64, outcome: Outcome) -> Result<(), StudyError> {
         self.check(id, &outcome)?;
-        if !self.history.end(id, outcome) {
+        if !self.history.end(id, sound(outcome)) {
             return Err(StudyError::NotUnderWay(id));
         }
         let proposed = self.proposed.get(id as usize).is_some_and(|proposed| *proposed);
@@ -238,7 +238,7 @@ impl Study {
         let point = self.space.snap(&self.space.encode(config)?);
         self.check(self.history.trials().len() as u64, &outcome)?;
         let id = self.begin(point, false);
-        self.history.end(id, outcome);
+        self.history.end(id, sound(outcome));
         self.added += 1;
         Ok(id)
     }
@@ -283,6 +283,23 @@ impl Study {
     }
 }
 
+/// The outcome without a standard error or a time that is none: they count as not told.
+fn sound(outcome: Outcome) -> Outcome {
+    let told = |number: &f64| number.is_finite() && *number >= 0.0;
+    match outcome {
+        Outcome::Measured(Measured { value, noise, feasible, margins, seconds }) => {
+            Outcome::Measured(Measured {
+                value,
+                noise: noise.filter(told),
+                feasible,
+                margins,
+                seconds: seconds.filter(told),
+            })
+        }
+        Outcome::Failed => Outcome::Failed,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,6 +327,19 @@ mod tests {
         study.tell(asked.id, Outcome::Failed).expect("still under way");
         assert_eq!(study.tell(asked.id, Outcome::Failed), Err(StudyError::NotUnderWay(0)));
         assert_eq!(study.best(), None);
+    }
+
+    #[test]
+    fn an_error_or_a_time_that_is_none_counts_as_not_told() {
+        let mut study = study(r#"{"a": {"type": "bool"}}"#, 9);
+        for none in [f64::NAN, f64::INFINITY, -1.0] {
+            let asked = study.ask().expect("within the budget");
+            let measured = Measured { noise: Some(none), seconds: Some(none), ..Measured::of(1.0) };
+            study.tell(asked.id, Outcome::Measured(measured.clone())).expect("told");
+            study.add(&asked.config, Outcome::Measured(measured)).expect("added");
+        }
+        assert_eq!(study.history().measured().count(), 6);
+        assert!(study.history().measured().all(|(_, m)| *m == Measured::of(1.0)));
     }
 
     #[test]

@@ -240,6 +240,19 @@ fn plans_that_mean_nothing_are_refused_by_field() {
     assert_eq!(message, "the experiment's most_blocks is 0; it must be at least 1");
 }
 
+#[test]
+fn the_longest_plan_and_the_least_levels_are_counted_without_end() {
+    let design = Design::Switchback { wash_out: u32::MAX };
+    let (slices, most_blocks, confirmation) = (u32::MAX, u32::MAX, f64::MIN_POSITIVE / 1e10);
+    let plan = Plan { slices, most_blocks, confirmation, ..Plan::new(design, Better::Lower, 0.02) };
+    let mut experiment = Experiment::new(plan, f64::MIN_POSITIVE / 1e10, 1).unwrap();
+    let before = experiment.progress().missing.unwrap();
+    experiment.observe(0, &value(1.0)).unwrap();
+    let after = experiment.progress().missing.unwrap();
+    assert!(before.at_least <= before.at_most);
+    assert_eq!((after.at_least, after.at_most), (before.at_least - 1, before.at_most - 1));
+}
+
 proptest! {
     #[test]
     fn the_same_slices_give_the_same_answers_and_none_sooner_than_was_said(seed in 0..50u64, gain in -0.1..0.3f64) {

@@ -76,7 +76,9 @@ impl Distance for Slopes {
     type Point = Vec<f64>;
 
     fn d(&self, from: &Vec<f64>, to: &Vec<f64>) -> f64 {
-        let along = self.0.iter().zip(from.iter().zip(to)).map(|(slope, (a, b))| slope * (b - a));
+        // 0 · ∞ is no number; no way at all along an axis allows no change by it.
+        let change = |slope: f64, way: f64| if way == 0.0 { 0.0 } else { slope * way };
+        let along = self.0.iter().zip(from.iter().zip(to)).map(|(slope, (a, b))| change(*slope, b - a));
         along.map(|change| change * change).sum::<f64>().sqrt()
     }
 }
@@ -202,11 +204,14 @@ impl<D: Distance> Envelope<D> {
 
 impl Envelope<Rate> {
     /// The earliest time from `from` on at which the quantity can be at `level` or above; `None` where it never can. Where nothing
-    /// was measured, that is `from`.
+    /// was measured, that is `from`. A `level` that is no number is never reached.
     ///
     /// The rate limit decides, not a trend: before that time it is impossible, at that time it need not happen.
     pub fn first_reach(&self, from: f64, level: f64) -> Option<f64> {
         let Rate { rise, fall } = self.distance;
+        if level.is_nan() {
+            return None;
+        }
         // Each measurement rules out an open interval around itself, in which the level is farther than one can have gone.
         let mut ruled_out: Vec<(f64, f64)> = (self.measured.iter())
             .map(|m| (m.point, level - (m.value + m.noise)))
@@ -266,6 +271,7 @@ mod tests {
     #[test]
     fn what_never_rises_reaches_nothing_higher() {
         assert_eq!(disk(0.0, 1.0, &[(0.0, 1.0)]).first_reach(0.0, 2.0), None);
+        assert_eq!(disk(1.0, 1.0, &[(0.0, 1.0)]).first_reach(0.0, f64::NAN), None);
     }
 
     #[test]
@@ -278,5 +284,8 @@ mod tests {
     #[test]
     fn slopes_stretch_each_axis() {
         assert_eq!(Slopes(vec![3.0, 4.0, 0.0]).d(&vec![0.0, 0.0, 0.0], &vec![1.0, 1.0, 9.0]), 5.0);
+        let unknown = Slopes(vec![3.0, f64::INFINITY]);
+        assert_eq!(unknown.d(&vec![0.0, 7.0], &vec![1.0, 7.0]), 3.0);
+        assert_eq!(unknown.d(&vec![0.0, 7.0], &vec![1.0, 6.0]), f64::INFINITY);
     }
 }

@@ -104,7 +104,8 @@ impl Stages {
 
     /// Whether every measurement is answered at `stage`.
     pub const fn complete(self, stage: Stage) -> bool {
-        (stage.yes | stage.no).count_ones() >= self.measurements
+        let answered = stage.yes | stage.no;
+        answered.trailing_ones() >= self.measurements
     }
 
     /// Every stage, each after all that it extends: three to the power of the number of measurements.

@@ -89,6 +89,8 @@ fn an_answer_is_never_taken_back_and_unknown_measurements_answer_nothing() {
     assert_eq!(Stages::of(Stages::MOST + 1), None);
     assert!(stages().complete(stage(&[(0, true), (1, false), (2, true)])));
     assert!(!stages().complete(stage(&[(0, true), (2, true)])));
+    // Of another list's measurements, none of these three.
+    assert!(!stages().complete(stage(&[(7, true), (8, true), (9, true)])));
 }
 
 #[test]

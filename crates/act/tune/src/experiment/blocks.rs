@@ -62,12 +62,12 @@ pub(super) enum Ended {
 pub(super) struct Blocks {
     coins: Random,
     order: [Arm; 2],
-    wash_out: u32,
-    slices: u32,
+    wash_out: u64,
+    slices: u64,
     next: u64,
     ended: u32,
     rejected: Rejected,
-    place: u32,
+    place: u64,
     halves: [Half; 2],
     /// By how much the control changed within earlier blocks, sorted.
     changes: Vec<f64>,
@@ -92,8 +92,8 @@ impl Blocks {
         Blocks {
             order: toss(&mut coins),
             coins,
-            wash_out: plan.wash_out(),
-            slices: plan.slices,
+            wash_out: u64::from(plan.wash_out()),
+            slices: u64::from(plan.slices),
             next: 0,
             ended: 0,
             rejected: Rejected::default(),
@@ -142,8 +142,8 @@ impl Blocks {
 
     /// How many slices from here until so many blocks have ended.
     pub(super) fn slices_until(&self, blocks: u32) -> u64 {
-        let block = 2 * (u64::from(self.wash_out) + u64::from(self.slices));
-        (u64::from(blocks) * block).saturating_sub(u64::from(self.place))
+        let block = 2 * (self.wash_out + self.slices);
+        u64::from(blocks).saturating_mul(block).saturating_sub(self.place)
     }
 
     fn judge(&mut self, plan: &Plan, order: [Arm; 2], halves: &[Half; 2]) -> Ended {

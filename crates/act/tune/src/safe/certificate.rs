@@ -116,7 +116,9 @@ impl Certificate {
         let envelope = enveloped(Slopes(steepest.collect()), &scaled.points, believed);
         let declared = constraint.rate.map(|rate| {
             let noise = constraint.noise.unwrap_or(FARTHEST_OFF * likeliest.hyper().noise() * scale);
-            let kept = margins.values.iter().map(|margin| (margin.max(0.0), noise));
+            // A margin that is counted as 0 is none: without noise its own point would be certified.
+            let off = |margin: f64| if margin < 0.0 { noise.max(f64::MIN_POSITIVE) } else { noise };
+            let kept = margins.values.iter().map(|margin| (margin.max(0.0), off(*margin)));
             enveloped(Slopes(vec![rate; axes]), &margins.points, kept)
         });
         let trusted = trusted && declared.is_some();

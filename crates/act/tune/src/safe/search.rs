@@ -199,14 +199,15 @@ impl Safe {
         if known.ended < 6 + 2 * self.space.axes().len() {
             return;
         }
-        let best = seen.measured().max_by(|a, b| {
-            let least = |margins: &[f64]| margins.iter().copied().fold(f64::INFINITY, f64::min);
-            least(&a.1.margins).total_cmp(&least(&b.1.margins))
-        });
-        let worst = best.and_then(|(trial, measured)| {
-            let lower = |which: &usize| known.certificates[*which].lower(&trial.point);
-            let which = (0..self.constraints.len()).min_by(|a, b| lower(a).total_cmp(&lower(b)))?;
-            Some((self.constraints[which].name.clone(), measured.margins.get(which).copied()?))
+        // Of several constraints the one that its best trial keeps least, on a scale on which margins are about 1.
+        let expected = |which: usize| {
+            let means = seen.measured().map(|(trial, _)| known.certificates[which].expected(&trial.point).0);
+            means.fold(f64::NEG_INFINITY, f64::max)
+        };
+        let hardest = (0..self.constraints.len()).min_by(|a, b| expected(*a).total_cmp(&expected(*b)));
+        let worst = hardest.map(|which| {
+            let margins = seen.measured().filter_map(|(_, measured)| measured.margins.get(which).copied());
+            (self.constraints[which].name.clone(), margins.fold(f64::NEG_INFINITY, f64::max))
         });
         if let Some((constraint, margin)) = worst.filter(|_| !self.alarms.iter().any(Alarm::ends)) {
             self.alarms.push(Alarm::Unmet { constraint, margin });

@@ -141,6 +141,8 @@ pub(crate) fn cost(standing: Standing, seen: &History) -> f64 {
     let (high, spread) = if low <= high { (high, (high - low).max(f64::MIN_POSITIVE)) } else { (0.0, 1.0) };
     match standing {
         Standing::Feasible(value) => value,
+        // What it broke them by may add up to more than a number can say.
+        Standing::Infeasible(broken, _) if broken.is_infinite() => high + 2.0 * spread,
         Standing::Infeasible(broken, _) => high + spread * (1.0 + broken / (1.0 + broken)),
         Standing::Failed => high + 3.0 * spread,
     }
@@ -170,6 +172,8 @@ mod tests {
             seen.end(id, Outcome::Measured(Measured::of(value)));
         }
         assert!(by_rank.map(|standing| cost(standing, &seen)).is_sorted());
+        let hopeless = Measured { margins: vec![-f64::MAX; 2], feasible: false, ..Measured::of(1.0) };
+        assert_eq!(cost(Standing::of(&Outcome::Measured(hopeless)), &seen), 17.0);
     }
 
     #[test]

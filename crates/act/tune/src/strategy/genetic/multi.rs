@@ -158,11 +158,11 @@ pub fn fronts(all: &[&Objectives]) -> Vec<Vec<usize>> {
 }
 
 /// How much room each member of a front has: the sum, over objectives, of the gap between its neighbours as a share of the front's
-/// range; infinite at the ends.
+/// range; infinite at the ends. Of values in different numbers the first count, as many as all have.
 pub fn crowding(front: &[&Objectives]) -> Vec<f64> {
     let mut room = vec![0.0; front.len()];
     let mut by_value: Vec<usize> = (0..front.len()).collect();
-    for objective in 0..front.first().map_or(0, |one| one.0.len()) {
+    for objective in 0..front.iter().map(|one| one.0.len()).min().unwrap_or(0) {
         let value = |place: usize| front[place].0[objective];
         by_value.sort_by(|a, b| value(*a).total_cmp(&value(*b)));
         let (first, last) = (by_value[0], by_value[front.len() - 1]);
@@ -354,6 +354,13 @@ mod tests {
         let front = [objectives(&[0.0, 4.0]), objectives(&[1.0, 1.0]), objectives(&[4.0, 0.0])];
         let room = crowding(&front.iter().collect::<Vec<_>>());
         assert_eq!(room, [f64::INFINITY, 2.0, f64::INFINITY]);
+    }
+
+    #[test]
+    fn values_in_different_numbers_have_room_by_those_that_all_have() {
+        let front = [objectives(&[0.0, 4.0]), objectives(&[1.0]), objectives(&[4.0, 0.0])];
+        assert_eq!(crowding(&front.iter().collect::<Vec<_>>()), [f64::INFINITY, 1.0, f64::INFINITY]);
+        assert!(crowding(&[]).is_empty());
     }
 
     #[test]
