@@ -35,6 +35,8 @@ pub(crate) use postgres::{Postgres as PostgresSettings, Row as PostgresRow, STRO
 pub(crate) use redis::Redis as RedisSettings;
 pub use settings::Settings;
 
+use crate::watchdog::Report;
+
 /// A system, or a replica of one, whose knobs can be turned.
 ///
 /// Whoever turns a knob does so under an epoch and a lease. Where the system itself can't keep the lease (a database, a file), a
@@ -63,6 +65,22 @@ pub trait Actuator: Send + Sync {
     /// # Errors
     /// [`ActuateError`]; the leases that hold then lapse as they would have.
     async fn revert(&self, knobs: &[String], epoch: Epoch) -> Result<(), ActuateError>;
+
+    /// What its watchdogs did without being asked to and nobody has written down yet, oldest first.
+    ///
+    /// # Errors
+    /// [`ActuateError`], where that can't be read.
+    async fn reports(&self) -> Result<Vec<Report>, ActuateError> {
+        Ok(Vec::new())
+    }
+
+    /// Forgets a report that is written down; one of another system is none of its business.
+    ///
+    /// # Errors
+    /// [`ActuateError`]; it is then told again.
+    async fn forget(&self, _report: &Report) -> Result<(), ActuateError> {
+        Ok(())
+    }
 }
 
 /// A knob and where it stands.

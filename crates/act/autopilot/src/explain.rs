@@ -80,13 +80,13 @@ pub struct Told {
 /// [`ExplainError`].
 pub fn explain(rows: &[Entry], proposal: u64) -> Result<Story, ExplainError> {
     let mut state = State::default();
-    let mut goals = Vec::new();
+    let mut tried = 0;
     let mut story: Option<Story> = None;
     let mut judged_last: Option<Judged> = None;
     for row in rows {
         let event = Event::of(row)?;
-        if let Event::Began { goals: declared, .. } = &event {
-            goals.clone_from(declared);
+        if let Event::Admitted { proposal, .. } = &event {
+            tried = *proposal;
         }
         if let Event::Proposed { proposal: number, config, strategy, context, seen, .. } = &event
             && *number == proposal
@@ -103,7 +103,7 @@ pub fn explain(rows: &[Entry], proposal: u64) -> Result<Story, ExplainError> {
                 at: time(row.at),
                 strategy: strategy.clone(),
                 context: *context,
-                goals: goals.clone(),
+                goals: state.goals.clone(),
                 seen: seen.clone(),
                 changes: changes.collect(),
                 steps: Vec::new(),
@@ -114,7 +114,9 @@ pub fn explain(rows: &[Entry], proposal: u64) -> Result<Story, ExplainError> {
         let open = state.open.as_ref().is_some_and(|open| open.proposal == proposal);
         let settling = state.unsettled.is_some();
         if let Some(story) = &mut story {
-            let concerns = open || concerns(&event, proposal) || settling && matches!(event, Event::Settled);
+            let of_trial = matches!(event, Event::WentBack { .. }) && tried == proposal;
+            let settled = settling && matches!(event, Event::Settled);
+            let concerns = open || concerns(&event, proposal) || settled || of_trial;
             let over = story.needed.is_some() && !concerns;
             if concerns && !over {
                 tell(story, row, &event, &state, &mut judged_last);
@@ -179,6 +181,7 @@ fn tell(story: &mut Story, row: &Entry, event: &Event, state: &State, last: &mut
             story.needed = Some(why.clone());
             format!("rolled back by {by}: {why}")
         }
+        Event::WentBack { report } => report.to_string(),
         Event::Settled => "all knobs stand at the good settings".to_owned(),
         _ => return,
     };
@@ -239,6 +242,8 @@ pub struct Status {
     pub holder: String,
     /// What keeps it from its work.
     pub notes: BTreeMap<String, String>,
+    /// What happened lately that a person is to hear of, the last last.
+    pub news: Vec<Told>,
     /// Why nothing is proposed now; only a manager that runs knows.
     pub waits_for: Option<String>,
     /// Where the guards stand and what they are missing; only a manager that runs knows.
@@ -315,6 +320,11 @@ pub fn status_of(state: &State) -> Status {
         epoch: state.office.as_ref().map_or(0, |office| office.epoch.0),
         holder: state.office.as_ref().map_or_else(|| "nobody".to_owned(), |office| office.holder.clone()),
         notes: state.notes.clone(),
+        news: state
+            .news
+            .iter()
+            .map(|news| Told { at: time(news.at), row: news.row, what: news.what.clone() })
+            .collect(),
         waits_for: None,
         guards: Vec::new(),
         good: words(state.good()),

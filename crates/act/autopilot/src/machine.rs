@@ -26,10 +26,11 @@ pub use event::{
 };
 pub use gate::Gate;
 pub use state::{
-    Context, Current, Earned, MEMORY, Office, Open, Phase, Promotion, Slice, State, Trial, Unsettled,
+    Context, Current, Earned, MEMORY, News, Office, Open, Phase, Promotion, Slice, State, Trial, Unsettled,
 };
 
 use crate::calendar::Freeze;
+use crate::watchdog::Report;
 
 /// What a person declared of how the manager is to work.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +41,7 @@ pub struct Policy {
     pub slice: Duration,
     /// How long after knobs were turned measuring begins.
     pub wash_out: Duration,
-    /// How much longer than wash-out and slice a lease is: for a manager that is late, and no longer.
+    /// How late the manager may be: how much longer a lease is than wash-out, slice, and the interval until it looks again.
     pub grace: Duration,
     /// The most slices of the canary phase.
     pub canary_slices: usize,
@@ -85,7 +86,8 @@ impl Default for Policy {
 impl Policy {
     /// How long knobs stay where a slice needs them unless they are turned again.
     pub fn lease(&self) -> Duration {
-        self.wash_out + self.slice + self.grace
+        let times = [self.slice, self.interval, self.grace];
+        times.into_iter().fold(self.wash_out, Duration::saturating_add)
     }
 }
 
@@ -117,7 +119,11 @@ pub enum Input {
         alpha: f64,
         /// For how many proposals that is meant.
         expected: u32,
+        /// What watchdogs did while nobody was in office.
+        reports: Vec<Report>,
     },
+    /// What watchdogs did without being asked to.
+    Reported(Vec<Report>),
     /// Time has passed, and this is seen.
     Tick(Observation),
     /// What a strategy proposes, or why there is nothing to propose.
@@ -246,8 +252,6 @@ pub enum Command {
         /// All knobs that may stand elsewhere.
         knobs: Vec<String>,
     },
-    /// Tell people.
-    Tell(String),
 }
 
 impl Command {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kandela_model::{Epoch, Timestamp};
-use kandela_tune::experiment::Plan;
+use kandela_tune::experiment::{AccountError, Plan};
 use kandela_tune::guard::{Constraint, Objective};
 use kandela_tune::{Config, Space, SpaceError, Strategy};
 use tokio::sync::{mpsc, oneshot};
@@ -121,6 +121,9 @@ pub enum ManagerError {
     /// The initial settings are no settings of the space.
     #[error("the initial settings: {0}")]
     Initial(#[from] SpaceError),
+    /// Nothing could be staked on a promotion.
+    #[error("alpha and the number of proposals: {0}")]
+    Account(#[from] AccountError),
     /// The objectives can't be judged.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
@@ -215,11 +218,6 @@ impl AutonomousPerformanceManager {
                 tokio::select! {
                     biased;
                     _ = &mut stopped => return Ok(()),
-                    Some(ask) = asked.recv() => match ask {
-                        // Whoever asked may have gone.
-                        Ask::Order(order, answer) => drop(answer.send(office.order(order).await)),
-                        Ask::Status(answer) => drop(answer.send(office.status())),
-                    },
                     () = &mut due => {
                         match office.tick().await {
                             Err(ManagerError::Ledger(LedgerError::Unavailable(what))) => {
@@ -229,6 +227,11 @@ impl AutonomousPerformanceManager {
                         }
                         due = clock.sleep(interval);
                     }
+                    Some(ask) = asked.recv() => match ask {
+                        // Whoever asked may have gone.
+                        Ask::Order(order, answer) => drop(answer.send(office.order(order).await)),
+                        Ask::Status(answer) => drop(answer.send(office.status())),
+                    },
                 }
                 if let Some(error) = office.over() {
                     return Err(error);

@@ -13,6 +13,8 @@ use crate::runbook::{Advice, RUNBOOK, advised};
 
 /// How often a strategy is asked until it says something new.
 const ASKS: u32 = 32;
+/// A strategy that has nothing new is left alone for so many questions at most, as a power of 2.
+const LONGEST_REST: u32 = 10;
 
 /// Strategies with all that they were told. It is the fold of the ledger's rows, as the [state](crate::machine::State) is.
 pub struct Proposer {
@@ -43,6 +45,9 @@ struct Search {
     declined: Vec<Vec<f64>>,
     propose: Box<dyn Propose>,
     history: History,
+    /// How often in a row it had nothing new, and how often it is not asked after that: a strategy keeps what it was asked for.
+    failed: u32,
+    rests: u32,
 }
 
 impl Proposer {
@@ -63,6 +68,10 @@ impl Proposer {
 
     /// Takes one more row.
     pub fn apply(&mut self, event: &Event) {
+        if matches!(event, Event::Promoted { .. } | Event::RolledBack { .. }) {
+            // A step from elsewhere leads elsewhere.
+            self.searches.values_mut().for_each(|search| search.rests = 0);
+        }
         match event {
             Event::Began { initial: good, .. } | Event::RolledBack { to: good, .. } => {
                 // Settings of another space are not taken: the manager has looked at its fingerprint.
@@ -129,6 +138,12 @@ impl Proposer {
         if let Some((config, point)) = untried {
             return Ok(Candidate { config, point, asked: 0, strategy: RUNBOOK.to_owned() });
         }
+        let nothing = "asked time and again, the strategy had nothing new within a step of the good settings; \
+                       it is asked more and more rarely";
+        if search.rests > 0 {
+            search.rests -= 1;
+            return Err(nothing.to_owned());
+        }
         for asked in 1..=ASKS {
             let asked_for = search.propose.ask(&search.history);
             if asked_for.iter().any(|coordinate| !coordinate.is_finite()) {
@@ -138,11 +153,13 @@ impl Proposer {
             let Some((config, point)) = within_a_step(&space, good, &wanted) else { continue };
             let known = search.declined.contains(&point);
             if config != *good && !known {
-                let strategy = search.propose.name().to_owned();
+                let strategy = search.propose.author().to_owned();
                 return Ok(Candidate { config, point, asked, strategy });
             }
         }
-        Err(format!("asked {ASKS} times, the strategy had nothing new within a step of the good settings"))
+        search.failed += 1;
+        search.rests = (1 << search.failed.min(LONGEST_REST)) - 1;
+        Err(nothing.to_owned())
     }
 
     fn search(&mut self, context: u64) -> Option<&mut Search> {
@@ -209,6 +226,8 @@ impl Search {
             declined: Vec::new(),
             propose: strategy.begin(brief),
             history,
+            failed: 0,
+            rests: 0,
         }
     }
 
@@ -224,6 +243,7 @@ impl Search {
     fn begin(&mut self, told: Told) {
         self.history.begin(told.point.clone());
         self.told.push(told);
+        (self.failed, self.rests) = (0, 0);
     }
 
     fn tell(&mut self, proposal: u64, outcome: Outcome) {
@@ -268,19 +288,27 @@ pub(crate) fn step_towards(spec: &KnobSpec, from: &KnobValue, to: &KnobValue) ->
         StepCap::Factor(cap) if from < 0.0 => (from * cap, from / cap),
         StepCap::Factor(_) => (from, from),
     };
+    if spec.step_cap == StepCap::Unlimited {
+        return to.clone();
+    }
     match (from, to) {
         (KnobValue::Int(from), KnobValue::Int(to)) => {
             let (low, high) = reach(*from as f64);
             // A step that is too short for a whole number leads nowhere.
-            let (low, high) = (low.ceil().min(*from as f64), high.floor().max(*from as f64));
-            KnobValue::Int((*to as f64).clamp(low, high) as i64)
+            KnobValue::Int(within(low.ceil(), high.floor(), *from as f64, *to as f64) as i64)
         }
         (KnobValue::Float(from), KnobValue::Float(to)) => {
             let (low, high) = reach(*from);
-            KnobValue::Float(to.clamp(low, high))
+            KnobValue::Float(within(low, high, *from, *to))
         }
         _ => to.clone(),
     }
+}
+
+/// The number nearest to `to` from `low` to `high`, which include `from`: a target may declare a cap that is none.
+fn within(low: f64, high: f64, from: f64, to: f64) -> f64 {
+    // A maximum and a minimum with what is no number are the other one; `clamp` would panic.
+    to.max(low.min(from)).min(high.max(from))
 }
 
 /// What tells spaces apart: the same for equal spaces on every machine.
@@ -291,4 +319,55 @@ pub fn fingerprint(space: &Space) -> String {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     format!("{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use kandela_model::{ApplyCost, KnobType};
+
+    use super::*;
+
+    fn spec(step_cap: StepCap) -> KnobSpec {
+        let kind = KnobType::Float { min: 0.0, max: 100.0, log: false };
+        KnobSpec { name: "ratio".to_owned(), kind, step_cap, cost: ApplyCost::Live }
+    }
+
+    #[test]
+    fn a_cap_that_is_none_leads_nowhere_and_panics_nowhere() {
+        let from = KnobValue::Float(8.0);
+        for cap in [
+            StepCap::Absolute(-1.0),
+            StepCap::Absolute(f64::NAN),
+            StepCap::Factor(0.5),
+            StepCap::Factor(f64::NAN),
+        ] {
+            assert_eq!(step_towards(&spec(cap), &from, &KnobValue::Float(50.0)), from, "{cap:?}");
+        }
+        let wide = step_towards(&spec(StepCap::Factor(2.0)), &from, &KnobValue::Float(50.0));
+        assert_eq!(wide, KnobValue::Float(16.0));
+    }
+
+    #[test]
+    fn a_number_too_large_for_a_float_is_reached_where_steps_have_no_cap() {
+        let to = KnobValue::Int((1 << 53) + 1);
+        assert_eq!(step_towards(&spec(StepCap::Unlimited), &KnobValue::Int(1), &to), to);
+    }
+
+    #[test]
+    fn a_strategy_that_has_nothing_new_is_left_alone_until_the_good_settings_are_others() {
+        let space = r#"{"n": {"type": "int", "min": 10, "max": 12, "step_cap": {"absolute": 0.5}}}"#;
+        let space: Space = serde_json::from_str(space).expect("a space");
+        let good = |n: i64| Config::from([("n".to_owned(), KnobValue::Int(n))]);
+        let mut proposer = Proposer::new(space, &good(11), Strategy::Random, 1).expect("within the space");
+        let rests = |proposer: &Proposer| proposer.searches.get(&0).map(|search| search.rests);
+        for expected in [1, 0, 3, 2, 1, 0, 7] {
+            let what = proposer.propose(0, &good(11), None).expect_err("half a step leads nowhere");
+            assert!(what.contains("nothing new"), "{what}");
+            assert_eq!(rests(&proposer), Some(expected));
+        }
+        let back =
+            Event::RolledBack { undone: vec![], to: good(12), by: "ann".to_owned(), why: String::new() };
+        proposer.apply(&back);
+        assert_eq!(rests(&proposer), Some(0));
+    }
 }

@@ -3,16 +3,17 @@
 mod sim;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kandela_autopilot::calendar::{Freeze, Window};
 use kandela_autopilot::explain::{explain, status};
-use kandela_autopilot::ledger::{Ledger, MemoryLedger};
+use kandela_autopilot::ledger::{Entry, Ledger, LedgerError, MemoryLedger};
 use kandela_autopilot::machine::{Event, Export, MEMORY, Mode, Order, Policy, Reason};
 use kandela_autopilot::manager::{ManagerError, Settings};
 use kandela_autopilot::runbook::{Advice, RUNBOOK, Way};
-use kandela_tune::Space;
-use sim::{System, config, ending, events, manager, office, settings, slos, until};
+use kandela_tune::{Space, Strategy};
+use sim::{System, config, ending, events, manager, office, settings, slos, until, went_back};
 
 fn by() -> String {
     "ann".to_owned()
@@ -443,4 +444,190 @@ async fn the_framework_starts_it_by_its_own_name() {
     assert!(running.status().await.expect("it answers").state.contains("paused by ann"));
     running.stop().await.expect("it stops");
     assert!(events(&ledger).await.iter().any(|event| matches!(event, Event::Paused { .. })));
+}
+
+/// Writes what it says that it could not write.
+#[derive(Default)]
+struct Lying {
+    rows: MemoryLedger,
+    lies: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl Ledger for Lying {
+    async fn read(&self, seq: u64) -> Result<Vec<Entry>, LedgerError> {
+        self.rows.read(seq).await
+    }
+
+    async fn append(&self, rows: &[Entry]) -> Result<(), LedgerError> {
+        self.rows.append(rows).await?;
+        if self.lies.swap(false, Ordering::SeqCst) {
+            return Err(LedgerError::Unavailable("no answer in time".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_order_after_an_append_of_which_nothing_is_known_is_followed_in_office() {
+    let (system, lying) = (System::new(1), Arc::new(Lying::default()));
+    let mut manager = manager(&system, &ledger(), settings(Mode::Auto));
+    manager.ledger = Arc::clone(&lying) as Arc<dyn Ledger>;
+    let mut office =
+        manager.take_office(config(16), slos(), Duration::from_secs(10)).await.expect("it takes office");
+    until(&system, &mut office, 400, |office| office.state().trial().is_some()).await;
+    lying.lies.store(true, Ordering::SeqCst);
+    let pause = || Order::Pause { by: by(), why: "lunch".to_owned() };
+    let unsure = office.order(pause()).await.expect_err("it is not known");
+    assert!(matches!(unsure, ManagerError::Ledger(LedgerError::Unavailable(_))), "{unsure}");
+    office.order(pause()).await.expect("followed, and nobody else is in office");
+    assert!(office.state().paused.is_some() && office.over().is_none());
+    assert_eq!(system.values(), [16]);
+}
+
+#[tokio::test]
+async fn a_system_that_another_ledger_has_turned_is_left_to_it_by_name() {
+    let (system, ledger) = (System::new(2), ledger());
+    system.with(|world| world.parts[1].3 = kandela_model::Epoch(7));
+    let manager = manager(&system, &ledger, settings(Mode::Auto));
+    let lost = manager.take_office(config(16), slos(), Duration::from_secs(10)).await;
+    let lost = lost.err().expect("the system refuses it").to_string();
+    assert!(lost.contains("another ledger, which has turned sim, took office as epoch 7"), "{lost}");
+}
+
+#[tokio::test]
+async fn what_a_watchdog_did_while_nobody_was_in_office_is_written_told_and_forgotten() {
+    let (system, ledger) = (System::new(2), ledger());
+    let mut before = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut before, 400, |office| office.state().trial().is_some()).await;
+    let tried = before.state().proposals;
+    drop(before);
+    system.pass(60);
+    let (failed, back) = (went_back(&system, 1, Some("no answer")), went_back(&system, 1, None));
+    system.with(|world| world.reports = vec![failed.clone(), back.clone()]);
+    let after = office(&system, &ledger, settings(Mode::Auto)).await;
+    assert!(system.with(|world| world.reports.is_empty()));
+    let written: Vec<_> = events(&ledger)
+        .await
+        .into_iter()
+        .filter_map(|event| if let Event::WentBack { report } = event { Some(report) } else { None })
+        .collect();
+    assert_eq!(written, [failed, back]);
+    let said =
+        "the watchdog of sim went back to the confirmed values (its manager was gone): pool = 16; in 30 ms";
+    assert!(after.status().news.iter().any(|told| told.what == said), "{:?}", after.status().news);
+    assert!(after.state().notes.is_empty(), "in the end it went back: {:?}", after.state().notes);
+    let rows = ledger.read(0).await.expect("in memory");
+    let story = explain(&rows, tried).expect("a story");
+    assert!(story.steps.iter().any(|step| step.what == said), "{story}");
+}
+
+#[tokio::test]
+async fn a_report_that_is_not_forgotten_is_written_once() {
+    let (system, ledger) = (System::new(1), ledger());
+    let report = went_back(&system, 1, Some("no answer"));
+    system.with(|world| (world.stubborn, world.reports) = (true, vec![report]));
+    let mut first = office(&system, &ledger, settings(Mode::Observe)).await;
+    first.tick().await.expect("in office");
+    let second = office(&system, &ledger, settings(Mode::Observe)).await;
+    let reported = |event: &Event| matches!(event, Event::WentBack { .. });
+    assert_eq!(events(&ledger).await.iter().filter(|event| reported(event)).count(), 1);
+    assert!(second.state().notes["watchdog of sim"].contains("no answer"));
+}
+
+#[tokio::test]
+async fn a_trial_whose_watchdog_went_back_is_ended_and_not_measured() {
+    let (system, ledger) = (System::new(2), ledger());
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut office, 400, |office| office.state().trial().is_some()).await;
+    let older = went_back(&system, 0, None);
+    let own = went_back(&system, 1, None);
+    system.with(|world| world.reports = vec![older]);
+    office.tick().await.expect("in office");
+    assert!(office.state().trial().is_some(), "what an earlier manager left is none of this trial's");
+    system.with(|world| world.reports = vec![own]);
+    office.tick().await.expect("in office");
+    let (why, detail) = ending(&ledger).await.expect("it ended");
+    assert!(why == Reason::Lapsed && detail.contains("its manager was gone"), "{why:?} {detail}");
+    assert!(!events(&ledger).await.iter().any(|event| matches!(event, Event::Measured { .. })));
+}
+
+#[tokio::test]
+async fn what_a_person_is_to_hear_stands_in_the_status() {
+    let (system, ledger) = (System::new(1), ledger());
+    let mut office = office(&system, &ledger, settings(Mode::Approve)).await;
+    until(&system, &mut office, 400, |office| office.state().open.is_some()).await;
+    let shown = status(&ledger.read(0).await.expect("in memory")).expect("readable");
+    let told = &shown.news.last().expect("something was told").what;
+    assert_eq!(told, "proposal 1 by random waits for approval: `kandela autopilot explain 1`");
+    assert!(shown.to_string().contains("Lately"));
+    for round in 0..12 {
+        office.order(Order::Pause { by: by(), why: format!("{round}") }).await.expect("paused");
+        office.order(Order::RollBack { proposal: None, by: by() }).await.expect("back");
+    }
+    assert_eq!(office.status().news.len(), 8, "the last of it");
+}
+
+#[tokio::test]
+async fn other_goals_are_written_and_a_story_tells_those_it_was_judged_by() {
+    let (system, ledger) = (System::new(1), ledger());
+    let mut before = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut before, 400, |office| office.state().proposals == 1).await;
+    drop(before);
+    let declared = |events: &[Event]| events.iter().filter(|e| matches!(e, Event::Declared { .. })).count();
+    drop(office(&system, &ledger, settings(Mode::Auto)).await);
+    assert_eq!(declared(&events(&ledger).await), 0, "nothing has changed");
+    let mut other = slos();
+    other.objective.expression = "another_expression".to_owned();
+    let manager = manager(&system, &ledger, settings(Mode::Auto));
+    let mut after = manager.take_office(config(16), other, Duration::from_secs(10)).await.expect("in office");
+    assert_eq!(declared(&events(&ledger).await), 1);
+    until(&system, &mut after, 400, |office| office.state().proposals == 2).await;
+    let rows = ledger.read(0).await.expect("in memory");
+    let goals = |proposal| explain(&rows, proposal).expect("a story").goals[0].clone();
+    assert!(!goals(1).contains("another_expression"), "{}", goals(1));
+    assert!(goals(2).contains("another_expression"), "{}", goals(2));
+}
+
+#[tokio::test]
+async fn another_alpha_is_told_and_the_account_stays() {
+    let (system, ledger) = (System::new(1), ledger());
+    drop(office(&system, &ledger, settings(Mode::Observe)).await);
+    let other = Settings { alpha: 0.1, ..settings(Mode::Observe) };
+    let after = office(&system, &ledger, other).await;
+    assert!(after.state().notes["alpha"].contains("0.1 is declared"), "{:?}", after.state().notes);
+    let again = office(&system, &ledger, settings(Mode::Observe)).await;
+    assert!(!again.state().notes.contains_key("alpha"));
+    let none = Settings { expected: 0, ..settings(Mode::Observe) };
+    let refused =
+        manager(&system, &ledger, none).take_office(config(16), slos(), Duration::from_secs(10)).await;
+    assert!(refused.err().expect("no proposals").to_string().contains("how many are expected"));
+}
+
+#[tokio::test]
+async fn what_a_portfolio_proposes_is_credited_to_who_proposed_it() {
+    let (system, ledger) = (System::new(1), ledger());
+    let settings = Settings { strategy: Strategy::Portfolio, ..settings(Mode::Auto) };
+    let mut office = office(&system, &ledger, settings).await;
+    until(&system, &mut office, 8_000, |office| office.state().proposals >= 12).await;
+    let earned = &office.state().strategies;
+    let members = ["cma-es", "annealing", "genetic", "spsa"];
+    assert!(members.iter().filter(|name| earned.contains_key(**name)).count() >= 2, "{earned:?}");
+    assert_eq!(earned.values().map(|earned| earned.proposals).sum::<u64>(), office.state().proposals);
+}
+
+#[tokio::test]
+async fn a_manager_that_looks_less_often_than_a_slice_is_long_measures_all_the_same() {
+    let (system, ledger) = (System::new(1), ledger());
+    let manager = manager(&system, &ledger, settings(Mode::Auto));
+    let mut office =
+        manager.take_office(config(16), slos(), Duration::from_secs(45)).await.expect("it takes office");
+    for _ in 0..30 {
+        system.pass(45);
+        office.tick().await.expect("in office");
+    }
+    let measured = |event: &Event| matches!(event, Event::Measured { .. });
+    assert!(events(&ledger).await.iter().any(measured));
+    let lapsed = |event: &Event| matches!(event, Event::Ended { why: Reason::Lapsed, .. });
+    assert!(!events(&ledger).await.iter().any(lapsed));
 }

@@ -48,6 +48,7 @@ fn office() -> Input {
         space: "space".to_owned(),
         alpha: 0.5,
         expected: 4,
+        reports: Vec::new(),
     }
 }
 

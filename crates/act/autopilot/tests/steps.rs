@@ -5,6 +5,7 @@ mod common;
 use std::fs;
 use std::time::Duration;
 
+use kandela_autopilot::watchdog::{Cause, Report};
 use kandela_model::{Epoch, Lease};
 use rustix::process::Signal;
 
@@ -149,4 +150,21 @@ async fn an_order_whose_asker_stops_waiting_is_carried_out_and_the_next_one_gets
     assert_eq!(slow.read("stage"), "done 3", "answered when it was done, not when the first one was");
     actuator.revert(&["count".to_owned()], Epoch(1)).await.expect("goes back");
     assert!(slow.is_back());
+}
+
+#[tokio::test]
+async fn what_a_watchdog_did_for_a_manager_that_was_killed_is_told_to_the_next_until_it_is_written_down() {
+    let slow = Slow::new();
+    let mut manager = slow.it.hold(r#"{"count": 2}"#, 20.0, 1);
+    manager.kill();
+    slow.settle(&mut manager, "back");
+    let actuator = slow.it.open().await;
+    let reports = actuator.reports().await.expect("readable");
+    let told = |report: &Report| (report.epoch, report.cause, report.error.clone());
+    assert_eq!(reports.iter().map(told).collect::<Vec<_>>(), [(1, Cause::ManagerGone, None)]);
+    let of_another = Report { target: "another".to_owned(), ..reports[0].clone() };
+    actuator.forget(&of_another).await.expect("none of its business");
+    assert_eq!(actuator.reports().await.expect("readable"), reports);
+    actuator.forget(&reports[0]).await.expect("forgotten");
+    assert!(actuator.reports().await.expect("readable").is_empty());
 }

@@ -131,6 +131,10 @@ impl Propose for MultiPhase {
         point
     }
 
+    fn author(&self) -> &'static str {
+        self.phases[self.at].strategy.author()
+    }
+
     /// That of the phase that it is in.
     fn ledger(&self) -> Vec<LedgerRow> {
         self.phases[self.at].strategy.ledger()

@@ -318,6 +318,14 @@ impl Propose for Portfolio {
         point
     }
 
+    /// A check is of those whose point it measures again.
+    fn author(&self) -> &'static str {
+        let members = self.pending.last().map(|pending| pending.members.as_slice()).unwrap_or_default();
+        let mut authors = members.iter().map(|member| self.members[*member].author());
+        let first = authors.next().unwrap_or(self.name());
+        if authors.all(|author| author == first) { first } else { self.name() }
+    }
+
     /// In the order in which the members were given; clones split what is theirs.
     fn ledger(&self) -> Vec<LedgerRow> {
         let shares = self.shares();

@@ -70,6 +70,12 @@ pub trait Propose: Send {
     /// while others are [pending](History::pending), and however often a strategy is asked before it is told.
     fn ask(&mut self, seen: &History) -> Vec<f64>;
 
+    /// Who proposed the point that it asked for last: one of the strategies that it consists of; itself, where it is not made of others,
+    /// or where several of them agreed.
+    fn author(&self) -> &'static str {
+        self.name()
+    }
+
     /// One of the points that it asked for has an outcome; `seen` has it too.
     fn tell(&mut self, seen: &History, trial: &Trial);
 

@@ -223,3 +223,24 @@ fn an_exact_objective_is_checked_once() {
     let again = points.iter().enumerate().filter(|(place, point)| points[..*place].contains(point)).count();
     assert_eq!(again, 1);
 }
+
+#[test]
+fn who_proposed_a_point_is_named_by_whoever_it_is_made_of() {
+    let brief = brief(4);
+    for strategy in [Strategy::Portfolio, Strategy::MultiPhase] {
+        let mut proposing = strategy.begin(&brief);
+        let (mut seen, mut authors) = (History::default(), std::collections::BTreeSet::new());
+        for _ in 0..80 {
+            let id = seen.begin(brief.space.snap(&proposing.ask(&seen)));
+            authors.insert(proposing.author());
+            let trial = seen.trial(id).expect("begun").clone();
+            seen.end(id, Outcome::Measured(Measured::of(bowl(&trial.point))));
+            proposing.tell(&seen, &seen.trial(id).expect("begun").clone());
+        }
+        let names = ["annealing", "cma-es", "genetic", "spsa"];
+        assert!(authors.len() > 1 && authors.iter().all(|name| names.contains(name)), "{authors:?}");
+    }
+    let mut clones = Portfolio::of(&[Strategy::Random, Strategy::Random], &brief);
+    clones.ask(&History::default());
+    assert_eq!(clones.author(), "random");
+}

@@ -91,7 +91,8 @@ pub(crate) fn start(service: &'static str, instance: &str, otlp: Option<&str>) -
 fn metrics_every() -> Result<Duration> {
     let Ok(text) = std::env::var(INTERVAL) else { return Ok(METRICS_EVERY) };
     let millis = text.parse().ok().filter(|millis| *millis > 0);
-    let millis = millis.with_context(|| format!("{INTERVAL} is {text:?}; give milliseconds, such as 1000"))?;
+    let millis =
+        millis.with_context(|| format!("{INTERVAL} is {text:?}; give milliseconds, such as 1000"))?;
     Ok(Duration::from_millis(millis))
 }
 

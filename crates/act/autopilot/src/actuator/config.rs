@@ -319,6 +319,19 @@ impl TargetConfig {
         }
     }
 
+    /// The knobs that it declares; none where the system shows its own.
+    pub fn knobs(&self) -> Option<&Space> {
+        let declared = [
+            self.postgres.as_ref().map(|config| &config.knobs),
+            self.redis.as_ref().map(|config| &config.knobs),
+            self.file.as_ref().map(|config| &config.knobs),
+            self.environment.as_ref().map(|config| &config.knobs),
+            self.replicas.as_ref().map(|config| &config.knobs),
+            self.kubernetes.as_ref().map(|config| &config.knobs),
+        ];
+        declared.into_iter().flatten().next()
+    }
+
     pub(crate) fn fault(&self, what: String) -> ConfigError {
         ConfigError::Target { target: self.name.clone(), what }
     }
@@ -397,6 +410,43 @@ mod tests {
         assert!(error.contains("data_directory"), "{error}");
         let error = refusal("- name: a\n  postgres: {url: 'postgres://u:secret@h/d', knobs: {}}\n");
         assert!(error.contains("password_file") && !error.contains("secret"), "{error}");
+        let error = refusal("- name: a\n  http: {processes: []}\n");
+        assert!(error.contains("processes"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_in_an_address_is_refused_and_not_shown() {
+        for system in [
+            "http: {processes: [\"http://u:secret@127.0.0.1:1\"]}",
+            "http: {processes: [\"ftp://u:secret@127.0.0.1:1\"]}",
+            "split: {callers: [\"http://u:secret@127.0.0.1:1\"], service: s, canary: [\"h:1\"], most: 0.5}",
+            "redis: {address: \"redis://:secret@127.0.0.1:6379\", knobs: {}}",
+            "redis: {address: \"redis://:secret@127.0.0.1\", knobs: {}}",
+            "postgres: {url: \"postgres://u:secret@h/d\", knobs: {}}",
+            "replicas: {read: [a], set: [a, \"{{replicas}}\"], health: {url: \"http://u:secret@h/\"}, \
+             knobs: {n: {type: int, min: 1, max: 2}}}",
+        ] {
+            let error = refusal(&format!("- name: a\n  {system}\n"));
+            assert!(error.contains("password") || error.contains("http or https"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_template_with_a_hole_where_nothing_may_be_searched_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (template, file) = (folder.path().join("template"), folder.path().join("redis.conf"));
+        std::fs::write(&template, "port 6379\nappendfsync {{how}}\n").expect("writable");
+        let error = refusal(&format!(
+            "- name: a\n  file: {{template: {}, file: {}, reload: [a], knobs: {{how: {{type: enum, values: [always, no]}}}}}}\n",
+            template.display(),
+            file.display()
+        ));
+        assert!(error.contains("`appendfsync {{how}}`") && error.contains("is on disk"), "{error}");
+    }
+
+    #[test]
+    fn a_target_without_processes_is_told() {
         let error = refusal("- name: a\n  http: {processes: []}\n");
         assert!(error.contains("processes"), "{error}");
     }

@@ -10,12 +10,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kandela_tune::Space;
 
-use super::ActuateError;
 use super::command::Command;
 use super::config::FileConfig;
 use super::health::{Health, client};
 use super::settings::{Reading, Settings, Texts, parse, spec_of};
 use super::template::Template;
+use super::{ActuateError, hard};
 
 /// A file, the template that it is made from, and what has it read.
 pub(crate) struct FileTemplate {
@@ -49,7 +49,15 @@ impl FileTemplate {
             client: client(Duration::from_secs(5))?,
             space: config.knobs.clone(),
         };
-        file.template()?;
+        let name = name_of(&file.file)?;
+        for (knob, line) in file.template()?.lines() {
+            if let Some((_, why)) = hard::line(&name, line) {
+                let line = line.trim();
+                return Err(format!(
+                    "file: the line `{line} {{{{{knob}}}}}` of the template is never to be searched: {why}; write its value there"
+                ));
+            }
+        }
         Ok(file)
     }
 

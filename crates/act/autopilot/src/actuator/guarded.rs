@@ -18,7 +18,7 @@ use super::config::{OpenError, TargetConfig};
 use super::settings::{Settings, Texts, spec_of};
 use super::{ActuateError, Actuator, Standing};
 use crate::watchdog::wire::{Answer, Fault, Order, Said, What};
-use crate::watchdog::{Folder, Watch, go_back_from_disk};
+use crate::watchdog::{Folder, Report, Watch, go_back_from_disk};
 
 /// How long a start waits for what a crash left to be taken back.
 const AT_START: Duration = Duration::from_secs(30);
@@ -93,14 +93,10 @@ impl Guarded {
         for (name, value) in values {
             let spec = spec_of(target, space, name)?;
             let class = space.parameter(name).map_or(Class::Free, |parameter| parameter.class);
-            if class != Class::Free {
-                let why = "the space says so".to_owned();
-                return Err(ActuateError::Forbidden {
-                    target: target.to_owned(),
-                    knob: name.clone(),
-                    class,
-                    why,
-                });
+            let declared = (class != Class::Free).then_some((class, "the space says so"));
+            if let Some((class, why)) = self.settings.hard(name).or(declared) {
+                let (target, knob, why) = (target.to_owned(), name.clone(), why.to_owned());
+                return Err(ActuateError::Forbidden { target, knob, class, why });
             }
             spec.check(value).map_err(refused)?;
         }
@@ -241,6 +237,17 @@ impl Actuator for Guarded {
         }
         let knob = knobs.first().map_or("", String::as_str);
         self.order(What::Revert { knobs: knobs.to_vec() }, epoch, knob, None).await
+    }
+
+    async fn reports(&self) -> Result<Vec<Report>, ActuateError> {
+        self.folder.reports().map_err(|e| ActuateError::failed(self.target(), e))
+    }
+
+    async fn forget(&self, report: &Report) -> Result<(), ActuateError> {
+        if report.target != self.config.name {
+            return Ok(());
+        }
+        self.folder.settle(report).map_err(|e| ActuateError::failed(self.target(), e))
     }
 }
 

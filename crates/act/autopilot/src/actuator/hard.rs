@@ -15,6 +15,19 @@ pub fn redis(name: &str) -> Option<(Class, &'static str)> {
     find(&name.to_ascii_lowercase(), REDIS)
 }
 
+/// What a line of a configuration file decides that no search may, by the file's name and the line up to its value.
+pub(crate) fn line(file: &str, line: &str) -> Option<(Class, &'static str)> {
+    let name = line.split(|c: char| c.is_whitespace() || c == '=').find(|word| !word.is_empty())?;
+    let file = file.to_ascii_lowercase();
+    if file.contains("postgres") {
+        postgres(name)
+    } else if ["redis", "valkey"].iter().any(|server| file.contains(server)) {
+        redis(name)
+    } else {
+        None
+    }
+}
+
 /// A row of names with one reason. `*` at an end of a name stands for anything.
 type Row = (Class, &'static str, &'static [&'static str]);
 
@@ -72,6 +85,13 @@ const POSTGRES: &[Row] = &[
             "hot_standby",
             "hot_standby_feedback",
             "summarize_wal",
+            "synchronized_standby_slots",
+            "sync_replication_slots",
+            "idle_replication_slot_timeout",
+            "wal_sender_timeout",
+            "wal_receiver_*",
+            "max_standby_*",
+            "basic_archive.*",
         ],
     ),
     (
@@ -82,7 +102,15 @@ const POSTGRES: &[Row] = &[
     (
         Class::Durability,
         "without it transaction numbers run out, after which nothing more can be written",
-        &["autovacuum", "autovacuum_freeze_max_age", "autovacuum_multixact_freeze_max_age"],
+        &[
+            "autovacuum",
+            "autovacuum_freeze_max_age",
+            "autovacuum_multixact_freeze_max_age",
+            "vacuum_failsafe_age",
+            "vacuum_multixact_failsafe_age",
+            // Autovacuum does nothing without.
+            "track_counts",
+        ],
     ),
     (
         Class::Security,
@@ -101,6 +129,10 @@ const POSTGRES: &[Row] = &[
             "gss_*",
             "db_user_namespace",
             "authentication_timeout",
+            "auth_delay.*",
+            "sepgsql.*",
+            "reserved_connections",
+            "superuser_reserved_connections",
             "listen_addresses",
             "port",
             "bonjour*",
@@ -126,6 +158,7 @@ const POSTGRES: &[Row] = &[
             "extension_control_path",
             "jit_provider",
             "*_command",
+            "basebackup_to_shell.*",
             "check_function_bodies",
             "backslash_quote",
             "standard_conforming_strings",
@@ -160,6 +193,9 @@ const REDIS: &[Row] = &[
             "auto-aof-rewrite-*",
             "rdb-save-*",
             "rdb-del-sync-files",
+            // `shutdown-on-sigterm nosave` throws away what was not saved.
+            "shutdown-*",
+            "propagation-error-behavior",
         ],
     ),
     (
@@ -238,10 +274,14 @@ mod tests {
             "wal_sync_method",
             "data_checksums",
             "archive_mode",
+            "track_counts",
+            "synchronized_standby_slots",
         ] {
             assert_eq!(postgres(name).map(|(class, _)| class), Some(Class::Durability), "{name}");
         }
-        for name in ["appendonly", "appendfsync", "SAVE", "dir", "min-replicas-to-write"] {
+        for name in
+            ["appendonly", "appendfsync", "SAVE", "dir", "min-replicas-to-write", "shutdown-on-sigterm"]
+        {
             assert_eq!(redis(name).map(|(class, _)| class), Some(Class::Durability), "{name}");
         }
     }
@@ -255,6 +295,8 @@ mod tests {
             "hba_file",
             "log_statement",
             "shared_preload_libraries",
+            "sepgsql.permissive",
+            "basebackup_to_shell.command",
         ] {
             assert_eq!(postgres(name).map(|(class, _)| class), Some(Class::Security), "{name}");
         }
@@ -286,5 +328,13 @@ mod tests {
         ] {
             assert_eq!(redis(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_hard_is_hard_in_a_file_that_the_server_reads() {
+        assert_eq!(line("redis.conf", "appendfsync ").map(|found| found.0), Some(Class::Durability));
+        assert_eq!(line("postgresql.conf", "  Fsync = '").map(|found| found.0), Some(Class::Durability));
+        assert_eq!(line("redis.conf", "io-threads "), None);
+        assert_eq!(line("nginx.conf", "user "), None);
     }
 }

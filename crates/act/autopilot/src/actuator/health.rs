@@ -32,8 +32,15 @@ impl Health {
     pub(crate) fn check(&self) -> Result<(), String> {
         time("health: timeout_s", self.timeout_s)?;
         match (&self.url, &self.command) {
-            (Some(url), None) => {
-                reqwest::Url::parse(url).map_err(|e| format!("health: url {url:?} is none: {e}")).map(drop)
+            (Some(text), None) => {
+                let fault = |why: String| format!("health: url {:?} is none: {why}", after_secret(text));
+                let url = reqwest::Url::parse(text).map_err(|e| fault(e.to_string()))?;
+                if has_secret(&url) {
+                    let what =
+                        "it names a user or a password, which errors and ledgers would show; give a command";
+                    return Err(fault(what.to_owned()));
+                }
+                Ok(())
             }
             (None, Some(_)) => Ok(()),
             _ => Err("health: give a url or a command, one of them".to_owned()),
@@ -64,14 +71,27 @@ impl Health {
     async fn look(&self, client: &reqwest::Client) -> Result<(), String> {
         match (&self.url, &self.command) {
             (Some(url), _) => {
-                let answer = client.get(url).send().await.map_err(|error| chain(&error))?;
+                // A query may hold a token.
+                let shown = url.split(['?', '#']).next().unwrap_or_default();
+                let sent = client.get(url).send().await;
+                let answer = sent.map_err(|error| format!("{shown}: {}", chain(&error.without_url())))?;
                 let status = answer.status();
-                if status.is_success() { Ok(()) } else { Err(format!("{url} answers {status}")) }
+                if status.is_success() { Ok(()) } else { Err(format!("{shown} answers {status}")) }
             }
             (None, Some(command)) => command.run().await.map(drop),
             (None, None) => Ok(()),
         }
     }
+}
+
+/// Whether a URL names a user or a password.
+pub(crate) fn has_secret(url: &reqwest::Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// An address as errors may show it: without what stands before its last `@`.
+pub(crate) fn after_secret(address: &str) -> &str {
+    address.rsplit_once('@').map_or(address, |(_, shown)| shown)
 }
 
 /// An error with what it came of: the client's own words alone don't say why.

@@ -13,7 +13,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::config::{ConfigError, TargetConfig, timeout};
-use super::health::{chain, client};
+use super::health::{after_secret, chain, client, has_secret};
 use super::{ActuateError, Actuator, Standing};
 
 /// A lease that lapses before anybody could renew it: how a knob is told to go back now, as if its lease had lapsed.
@@ -313,11 +313,16 @@ fn change(state: &KnobState, action: KnobAction, epoch: Epoch) -> KnobChange {
 
 /// The URL of a process, so that paths can be put behind it.
 pub(crate) fn process(text: &str) -> Result<Url, String> {
-    let wrong =
-        |why: String| format!("{text:?} is no URL of a process ({why}); give one like http://127.0.0.1:7703");
+    let wrong = |why: String| {
+        let text = after_secret(text);
+        format!("{text:?} is no URL of a process ({why}); give one like http://127.0.0.1:7703")
+    };
     let url = Url::parse(text).map_err(|e| wrong(e.to_string()))?;
     if !["http", "https"].contains(&url.scheme()) || url.cannot_be_a_base() || url.query().is_some() {
         return Err(wrong("it is http or https, with no query".to_owned()));
+    }
+    if has_secret(&url) {
+        return Err(wrong("it names a user or a password, which errors and ledgers would show".to_owned()));
     }
     Ok(url)
 }

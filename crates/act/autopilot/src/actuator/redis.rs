@@ -9,10 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kandela_model::KnobValue;
 use kandela_tune::Space;
+use kandela_tune::space::Class;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisError};
 
 use super::config::{RedisConfig, secret, timeout};
+use super::health::after_secret;
 use super::settings::{Reading, Settings, Texts, parse, same, spec_of};
 use super::{ActuateError, hard};
 
@@ -45,8 +47,12 @@ impl Redis {
     pub(crate) fn new(config: &RedisConfig) -> Result<Redis, String> {
         let address =
             config.address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-        let (host, port) = address.filter(|(host, _)| !host.is_empty()).ok_or_else(|| {
-            format!("redis: address is {:?}; give host and port, 127.0.0.1:6379", config.address)
+        let is_host = |(host, _): &(&str, u16)| !host.is_empty() && !host.contains(['/', '@']);
+        let (host, port) = address.filter(is_host).ok_or_else(|| {
+            let shown = after_secret(&config.address);
+            format!(
+                "redis: address is {shown:?}; give host and port, 127.0.0.1:6379, and a password as password_file"
+            )
         })?;
         Ok(Redis {
             target: format!("Redis at {}", config.address),
@@ -144,8 +150,14 @@ impl Settings for Redis {
         &self.space
     }
 
+    fn hard(&self, name: &str) -> Option<(Class, &'static str)> {
+        hard::redis(name)
+    }
+
     async fn read(&self) -> Result<BTreeMap<String, Reading>, ActuateError> {
-        let names: Vec<&String> = self.space.parameters().iter().map(|p| &p.spec.name).collect();
+        let names = self.space.parameters().iter().map(|p| &p.spec.name);
+        // A password is read by nobody, whatever a space says.
+        let names: Vec<&String> = names.filter(|name| hard::redis(name).is_none()).collect();
         let mut connection = self.connection().await?;
         let got = self.get(&mut connection, &names).await?;
         let reading = |name: &&String| {

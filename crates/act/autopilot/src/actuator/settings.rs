@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use kandela_model::{KnobSpec, KnobType, KnobValue};
 use kandela_tune::Space;
+use kandela_tune::space::Class;
 
 use super::ActuateError;
 
@@ -22,7 +23,12 @@ pub trait Settings: Send + Sync {
     /// Its knobs.
     fn space(&self) -> &Space;
 
-    /// Each knob: the value in force, and what is set for it.
+    /// What the setting `name` decides that no search may, whatever a space says.
+    fn hard(&self, _name: &str) -> Option<(Class, &'static str)> {
+        None
+    }
+
+    /// Each knob that is not [hard](Self::hard): the value in force, and what is set for it.
     ///
     /// # Errors
     /// [`ActuateError`], where the system can't be asked, or shows a value that its knob can't have.

@@ -55,6 +55,14 @@ impl Template {
         Ok(template)
     }
 
+    /// Each knob, with the beginning of the line that it stands in.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parts.iter().map(|(before, name)| {
+            let line = before.rfind('\n').map_or(before.as_str(), |at| &before[at + 1..]);
+            (name.as_str(), line)
+        })
+    }
+
     /// The text with `texts` in its holes.
     pub(crate) fn render(&self, texts: &Texts) -> Result<String, String> {
         let mut text = String::new();

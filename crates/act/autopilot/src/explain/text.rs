@@ -62,6 +62,10 @@ impl fmt::Display for Status {
             section(f, "Guards")?;
             self.guards.iter().try_for_each(|guard| wrapped(f, "  ", guard))?;
         }
+        if !self.news.is_empty() {
+            section(f, "Lately")?;
+            self.news.iter().try_for_each(|told| wrapped(f, "  ", &format!("{} {}", told.at, told.what)))?;
+        }
         section(f, "Good settings")?;
         for (knob, value) in &self.good {
             wrapped(f, "  ", &format!("{knob} = {value}"))?;

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use kandela_algebra::verdict::Verdict;
 use kandela_model::{Epoch, Timestamp};
+use kandela_tune::experiment::Account;
 
 use super::event::{Event, Export, Judged, Mode, Observation, Reading, Reason};
 use super::gate::Gate;
 use super::state::{Context, Current, Phase, State, Trial};
 use super::{Candidate, Command, Decision, Input, Judge, Machine, Order, Trouble};
+use crate::watchdog::Report;
 
 /// A trial whose slices are as often in a row without an objective is over.
 const EMPTY_SLICES: usize = 3;
@@ -41,6 +43,7 @@ impl<J: Judge> Deciding<'_, J> {
     fn on(&mut self, input: Input) {
         match input {
             Input::Office { .. } => self.take_office(input),
+            Input::Reported(reports) => self.reported(reports),
             Input::Tick(seen) => self.tick(&seen),
             Input::Candidate(Ok(candidate), seen) => self.proposed(candidate, &seen),
             Input::Candidate(Err(what), _) => self.note("proposals", Some(what)),
@@ -60,29 +63,58 @@ impl<J: Judge> Deciding<'_, J> {
         self.decision.commands.push(command);
     }
 
-    fn tell(&mut self, what: String) {
-        self.command(Command::Tell(what));
-    }
-
     fn note(&mut self, about: &str, what: Option<String>) {
         if self.state.notes.get(about) != what.as_ref() {
-            if let Some(what) = &what {
-                self.tell(what.clone());
-            }
             self.emit(Event::Noted { about: about.to_owned(), what });
         }
     }
 
     fn take_office(&mut self, input: Input) {
-        let Input::Office { holder, mode, initial, goals, space, alpha, expected } = input else { return };
+        let Input::Office { holder, mode, initial, goals, space, alpha, expected, reports } = input else {
+            return;
+        };
         if !self.state.began {
-            self.emit(Event::Began { initial, goals, space, alpha, expected });
+            self.emit(Event::Began { initial, goals: goals.clone(), space, alpha, expected });
         }
         self.emit(Event::Office { holder, mode });
+        if self.state.goals != goals {
+            self.emit(Event::Declared { goals });
+        }
+        self.note_account(alpha);
+        self.reported(reports);
         if self.state.trial().is_some() {
             self.end(Reason::Restarted, "what came of the last step is not known".to_owned());
         } else if self.acts() || self.state.unsettled.is_some() {
             self.settle();
+        }
+    }
+
+    fn note_account(&mut self, declared: f64) {
+        let budget = self.state.account.as_ref().map(Account::budget);
+        let other = budget.filter(|budget| *budget != declared).map(|budget| {
+            format!(
+                "alpha {declared} is declared, and the account was opened with {budget}, which stays: \
+                 a promise is not changed once it was drawn upon; begin a ledger of its own for another"
+            )
+        });
+        self.note("alpha", other);
+    }
+
+    fn reported(&mut self, reports: Vec<Report>) {
+        for report in reports {
+            // Written by somebody who died before its watchdog was told.
+            if self.state.reported.contains(&report) {
+                continue;
+            }
+            let (about, error) = (format!("watchdog of {}", report.target), report.error.clone());
+            let (epoch, at, what) = (report.epoch, report.at_ms, report.to_string());
+            self.emit(Event::WentBack { report });
+            self.note(&about, error);
+            let current = self.state.trial().and_then(|trial| trial.current.as_ref());
+            let begun = current.and_then(|current| u64::try_from(current.intended.millis()).ok());
+            if epoch == self.epoch.0 && begun.is_some_and(|begun| at >= begun) {
+                self.end(Reason::Lapsed, what);
+            }
         }
     }
 
@@ -169,11 +201,6 @@ impl<J: Judge> Deciding<'_, J> {
         let context = self.state.context.unwrap_or(0);
         let event = Event::Proposed { proposal, config, point, asked, strategy, context, seen: seen.clone() };
         self.emit(event);
-        if self.state.mode == Mode::Approve {
-            self.tell(format!(
-                "proposal {proposal} waits for approval: `kandela autopilot explain {proposal}`"
-            ));
-        }
         self.admit(seen);
     }
 
@@ -308,7 +335,6 @@ impl<J: Judge> Deciding<'_, J> {
         let learned = self.learned(Some(&judged), true);
         self.emit(Event::Promoted { proposal, judged });
         learned.into_iter().for_each(|event| self.emit(event));
-        self.tell(format!("proposal {proposal} was promoted: `kandela autopilot explain {proposal}`"));
         self.settle();
     }
 
@@ -321,7 +347,6 @@ impl<J: Judge> Deciding<'_, J> {
         let tells = why.tells_of_the_candidate();
         let learned = self
             .learned(judged.as_ref().filter(|_| tells), why != Reason::Regressed && why != Reason::Refused);
-        self.tell(format!("the trial of proposal {proposal} was ended: {why} ({detail})"));
         self.emit(Event::Ended { proposal, why, detail, broken, judged });
         learned.into_iter().for_each(|event| self.emit(event));
         if self.state.unsettled.is_some() {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::wire;
 use crate::ledger::Entry;
 use crate::runbook::Advice;
+use crate::watchdog::Report;
 
 /// The version of the rows that this code writes; it reads all up to it.
 pub const VERSION: u32 = 1;
@@ -32,6 +33,16 @@ pub enum Event {
         alpha: f64,
         /// For how many proposals that is meant.
         expected: u32,
+    },
+    /// Other goals were declared: what follows is judged by these.
+    Declared {
+        /// The objective and the constraints, in words.
+        goals: Vec<String>,
+    },
+    /// A watchdog went back to the confirmed values without being asked to, or tried.
+    WentBack {
+        /// What it says of it.
+        report: Report,
     },
     /// A manager takes office; whoever was in office before is no longer.
     Office {
@@ -467,6 +478,28 @@ impl Event {
             )));
         }
         serde_json::from_str(&row.payload).map_err(|error| fault(error.to_string()))
+    }
+
+    /// What a person is to hear of, where a manager in `mode` writes it.
+    pub fn news(&self, mode: Mode) -> Option<String> {
+        Some(match self {
+            Event::Declared { goals } => format!("other goals were declared: {}", goals.join("; ")),
+            Event::WentBack { report } => report.to_string(),
+            Event::Noted { what: Some(what), .. } => what.clone(),
+            Event::Proposed { proposal, strategy, .. } if mode == Mode::Approve => {
+                format!(
+                    "proposal {proposal} by {strategy} waits for approval: `kandela autopilot explain {proposal}`"
+                )
+            }
+            Event::Promoted { proposal, .. } => {
+                format!("proposal {proposal} was promoted: `kandela autopilot explain {proposal}`")
+            }
+            Event::Ended { proposal, why, detail, .. } => {
+                format!("the trial of proposal {proposal} was ended: {why} ({detail})")
+            }
+            Event::RolledBack { by, why, .. } => format!("{by} rolled back: {why}"),
+            _ => return None,
+        })
     }
 
     fn verdict(&self) -> Option<Verdict> {

@@ -1,12 +1,13 @@
 //! The state, as the fold of the ledger's rows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use kandela_model::{Epoch, Timestamp};
 use kandela_tune::Config;
 use kandela_tune::experiment::Account;
 
 use super::event::{Arm, Event, Export, Judged, Learnt, Mode, Reading, Reason, Scope};
+use crate::watchdog::Report;
 
 /// All that the ledger says about where things stand.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +26,12 @@ pub struct State {
     pub paused: Option<(String, String)>,
     /// What keeps it from its work, by what that is about.
     pub notes: BTreeMap<String, String>,
+    /// What a person is to hear of, the last of it.
+    pub news: VecDeque<News>,
+    /// The last reports of watchdogs that were written.
+    pub reported: VecDeque<Report>,
+    /// The objective and the constraints, in words.
+    pub goals: Vec<String>,
     /// The settings that a person gave.
     pub initial: Config,
     /// All knobs that were ever turned or given.
@@ -53,6 +60,17 @@ pub struct State {
     pub strategies: BTreeMap<String, Earned>,
     /// How many of the last trials in a row broke each constraint.
     pub broken: BTreeMap<String, u32>,
+}
+
+/// Something that a person is to hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// When it was written.
+    pub at: Timestamp,
+    /// In which row.
+    pub row: u64,
+    /// What.
+    pub what: String,
 }
 
 /// A term of office.
@@ -236,15 +254,21 @@ impl State {
 
     /// Takes one more row.
     pub fn apply(&mut self, at: Timestamp, epoch: Epoch, event: &Event) {
+        if let Some(what) = event.news(self.mode) {
+            keep(&mut self.news, News { at, row: self.rows, what }, NEWS);
+        }
         self.rows += 1;
         match event {
-            Event::Began { initial, space, alpha, expected, .. } => {
+            Event::Began { initial, goals, space, alpha, expected } => {
                 self.began = true;
+                self.goals.clone_from(goals);
                 self.account = Account::new(*alpha, *expected).ok();
                 self.space.clone_from(space);
                 self.knobs = initial.keys().cloned().collect();
                 self.initial.clone_from(initial);
             }
+            Event::Declared { goals } => self.goals.clone_from(goals),
+            Event::WentBack { report } => keep(&mut self.reported, report.clone(), REPORTS),
             Event::Office { holder, mode } => {
                 self.office = Some(Office { epoch, holder: holder.clone() });
                 self.mode = self.ordered.map_or(*mode, |ordered| ordered.min(*mode));
@@ -464,7 +488,18 @@ impl State {
     }
 }
 
+fn keep<T>(last: &mut VecDeque<T>, new: T, most: usize) {
+    last.push_back(new);
+    if last.len() > most {
+        last.pop_front();
+    }
+}
+
 const DAY: i64 = 86_400_000_000;
+/// How much of what a person is to hear of is kept.
+const NEWS: usize = 8;
+/// A report is forgotten by its watchdog once it is written; what a crash left in between is among the last so many.
+const REPORTS: usize = 64;
 
 /// Who proposes settings that were good before, in a context that is met again or on a similar system.
 pub const MEMORY: &str = "memory";

@@ -9,6 +9,7 @@ use kandela_tune::Config;
 use crate::actuator::{ActuateError, Actuator};
 use crate::machine::{Arm, Scope, Trouble};
 use crate::proposer::step_towards;
+use crate::watchdog::Report;
 
 /// A call that takes longer is not waited for.
 const LONGEST_CALL: Duration = Duration::from_secs(120);
@@ -30,8 +31,21 @@ pub(super) enum Came {
     Done,
     /// It is not, or not for certain.
     Trouble(Trouble),
-    /// Another manager has been there.
-    Stale,
+    /// Another manager has been there, of epoch `seen`.
+    Stale { target: String, seen: Epoch },
+}
+
+impl Came {
+    /// What counts of two parts of a system: an epoch that is over more than a refusal, that more than silence.
+    fn and(self, other: Came) -> Came {
+        let weight = |came: &Came| match came {
+            Came::Done => 0,
+            Came::Trouble(Trouble { refused: false, .. }) => 1,
+            Came::Trouble(Trouble { refused: true, .. }) => 2,
+            Came::Stale { .. } => 3,
+        };
+        if weight(&other) > weight(&self) { other } else { self }
+    }
 }
 
 impl Fleet {
@@ -65,13 +79,33 @@ impl Fleet {
         let mut worst = Came::Done;
         for actuator in self.parts(Scope::All) {
             let call = settle_one(actuator.as_ref(), values, knobs, epoch);
-            match limited(actuator.as_ref(), call).await {
-                Came::Done => {}
-                // The others are brought back all the same.
-                other => worst = other,
-            }
+            // Whatever comes of one, the others are brought back all the same.
+            worst = worst.and(limited(actuator.as_ref(), call).await);
         }
         worst
+    }
+
+    /// What watchdogs did without being asked to.
+    pub(super) async fn reports(&self) -> Vec<Report> {
+        let mut all = Vec::new();
+        for actuator in self.parts(Scope::All) {
+            match actuator.reports().await {
+                Ok(reports) => all.extend(reports),
+                Err(error) => tracing::warn!(%error, "what its watchdogs did is not known"),
+            }
+        }
+        all
+    }
+
+    /// Has watchdogs forget what is written down.
+    pub(super) async fn forget(&self, reports: &[Report]) {
+        for actuator in self.parts(Scope::All) {
+            for report in reports {
+                if let Err(error) = actuator.forget(report).await {
+                    tracing::warn!(%error, "a report that is written down is not forgotten");
+                }
+            }
+        }
     }
 
     fn parts(&self, scope: Scope) -> impl Iterator<Item = &Arc<dyn Actuator>> {
@@ -111,7 +145,9 @@ async fn limited(actuator: &dyn Actuator, call: impl Future<Output = Result<(), 
     let trouble = |refused, what| Came::Trouble(Trouble { refused, what });
     match tokio::time::timeout(LONGEST_CALL, call).await {
         Ok(Ok(())) => Came::Done,
-        Ok(Err(ActuateError::Refused { error: KnobError::StaleEpoch { .. }, .. })) => Came::Stale,
+        Ok(Err(ActuateError::Refused { target, error: KnobError::StaleEpoch { seen, .. } })) => {
+            Came::Stale { target, seen }
+        }
         Ok(Err(error)) => {
             let refused = matches!(
                 error,
@@ -126,5 +162,21 @@ async fn limited(actuator: &dyn Actuator, call: impl Future<Output = Result<(), 
             false,
             format!("{} did not answer within {} s", actuator.target(), LONGEST_CALL.as_secs()),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_part_says_for_certain_is_not_lost_in_the_silence_of_another() {
+        let trouble = |refused| Came::Trouble(Trouble { refused, what: "trouble".to_owned() });
+        let stale = || Came::Stale { target: "canary".to_owned(), seen: Epoch(9) };
+        for (first, second) in [(stale(), trouble(false)), (trouble(true), stale()), (stale(), Came::Done)] {
+            assert!(matches!(first.and(second), Came::Stale { seen: Epoch(9), .. }));
+        }
+        let refused = |came| matches!(came, Came::Trouble(Trouble { refused: true, .. }));
+        assert!(refused(trouble(true).and(trouble(false))) && refused(trouble(false).and(trouble(true))));
     }
 }

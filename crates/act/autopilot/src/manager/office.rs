@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kandela_model::{Epoch, Timestamp};
 use kandela_tune::Config;
+use kandela_tune::experiment::Account;
 
 use super::fleet::Came;
 use super::{AutonomousPerformanceManager, ManagerError, TargetSlos};
@@ -38,6 +39,8 @@ impl Office {
         interval: Duration,
     ) -> Result<Office, ManagerError> {
         let settings = &manager.settings;
+        // Each ledger has one of its own; this one says whether there could be one.
+        Account::new(settings.alpha, settings.expected)?;
         let rest = !manager.fleet.rest.is_empty();
         let evidence = Evidence::new(
             slos.objective,
@@ -105,13 +108,15 @@ impl Office {
     /// # Errors
     /// [`ManagerError`]. After [`ManagerError::LostOffice`] it does nothing any more; after an unavailable ledger, try again.
     pub async fn tick(&mut self) -> Result<(), ManagerError> {
-        if self.unsure {
-            // Rows may have been written that nobody acted upon: as after a crash.
-            self.begin().await?;
-        }
+        self.be_sure().await?;
         let news = self.manager.ledger.read(self.state.rows).await?;
         if !news.is_empty() {
             return Err(self.lose(&news));
+        }
+        let reports = self.manager.fleet.reports().await;
+        if !reports.is_empty() {
+            self.handle(Input::Reported(reports.clone())).await?;
+            self.manager.fleet.forget(&reports).await;
         }
         let now = self.manager.clock.now();
         let observed = self.manager.measurements.observe(now).await;
@@ -124,29 +129,36 @@ impl Office {
     /// # Errors
     /// [`ManagerError::Refused`] with the reason, and those of [`Office::tick`].
     pub async fn order(&mut self, order: Order) -> Result<(), ManagerError> {
+        self.be_sure().await?;
         self.handle(Input::Order(order)).await
+    }
+
+    /// Rows may have been written that nobody acted upon: as after a crash.
+    async fn be_sure(&mut self) -> Result<(), ManagerError> {
+        if self.unsure { self.begin().await } else { Ok(()) }
     }
 
     /// Reads the ledger and writes the row that takes office: again, where another was first.
     async fn begin(&mut self) -> Result<(), ManagerError> {
         loop {
             let settings = &self.manager.settings;
-            self.state = State::default();
-            self.proposer =
+            let mut state = State::default();
+            let mut proposer =
                 Proposer::new(settings.space.clone(), &self.initial, settings.strategy, settings.seed)?;
             let rows = self.manager.ledger.read(0).await?;
             for row in &rows {
                 let event = Event::of(row)?;
-                self.state.apply(row.at, row.epoch, &event);
-                self.proposer.apply(&event);
+                state.apply(row.at, row.epoch, &event);
+                proposer.apply(&event);
             }
-            let settings = &self.manager.settings;
             let space = fingerprint(&settings.space);
-            if self.state.began && self.state.space != space {
-                return Err(ManagerError::OtherSpace { ledger: self.state.space.clone(), own: space });
+            if state.began && state.space != space {
+                return Err(ManagerError::OtherSpace { ledger: state.space, own: space });
             }
+            (self.state, self.proposer) = (state, proposer);
             self.epoch = Epoch(rows.iter().map(|row| row.epoch.0).max().unwrap_or(0) + 1);
             self.unsure = false;
+            let reports = self.manager.fleet.reports().await;
             let input = Input::Office {
                 holder: settings.holder.clone(),
                 mode: settings.mode,
@@ -155,8 +167,13 @@ impl Office {
                 space,
                 alpha: settings.alpha,
                 expected: settings.expected,
+                reports: reports.clone(),
             };
             match self.handle(input).await {
+                Ok(()) => {
+                    self.manager.fleet.forget(&reports).await;
+                    return Ok(());
+                }
                 // Before it is in office, nothing was lost.
                 Err(ManagerError::LostOffice { .. })
                     if self.state.office.as_ref().is_none_or(|o| o.epoch != self.epoch) =>
@@ -202,6 +219,9 @@ impl Office {
             }
         }
         for event in events {
+            if let Some(what) = event.news(self.state.mode) {
+                tracing::info!(subject = self.manager.settings.subject, what, "autopilot");
+            }
             self.state.apply(at, self.epoch, event);
             self.proposer.apply(event);
         }
@@ -214,7 +234,11 @@ impl Office {
             _ => None,
         });
         let (holder, epoch) = office.unwrap_or(("another manager".to_owned(), self.epoch));
-        let lost = |holder: String| ManagerError::LostOffice { holder, epoch, own: self.epoch };
+        self.lost(holder, epoch)
+    }
+
+    fn lost(&mut self, holder: String, epoch: Epoch) -> ManagerError {
+        let lost = |holder| ManagerError::LostOffice { holder, epoch, own: self.epoch };
         self.over = Some(lost(holder.clone()));
         lost(holder)
     }
@@ -238,10 +262,6 @@ impl Office {
                 let reading = self.manager.measurements.slice(scope, from, to).await;
                 Some(Input::Measured(slice, reading))
             }
-            Command::Tell(what) => {
-                tracing::info!(subject = self.manager.settings.subject, what, "autopilot");
-                None
-            }
         })
     }
 
@@ -249,7 +269,10 @@ impl Office {
         match came {
             Came::Done => Ok(Ok(())),
             Came::Trouble(trouble) => Ok(Err(trouble)),
-            Came::Stale => Err(self.lose(&[])),
+            Came::Stale { target, seen } => {
+                let holder = format!("a manager with another ledger, which has turned {target},");
+                Err(self.lost(holder, seen))
+            }
         }
     }
 }

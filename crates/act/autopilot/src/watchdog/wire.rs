@@ -1,6 +1,7 @@
 //! What manager and watchdog say to each other, a line of JSON each, and what a watchdog leaves behind.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use kandela_model::{Epoch, KnobError, WireValue};
 use kandela_tune::space::Class;
@@ -85,6 +86,44 @@ pub struct Report {
     pub took_ms: u64,
     /// Why it did not succeed; it is then being tried again.
     pub error: Option<String>,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cause::ManagerGone => "its manager was gone",
+            Cause::LeaseLapsed => "the lease was not renewed in time",
+            Cause::Succeeded => "a newer manager wanted the target",
+            Cause::ToldToEnd => "it was told to end",
+            Cause::FoundOnDisk => "a watchdog before it was killed",
+            Cause::HalfWay => "a change failed half-way",
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { target, cause, restored, took_ms, error, .. } = self;
+        if let Some(error) = error {
+            return write!(
+                f,
+                "the watchdog of {target} did not get back to the confirmed values ({cause}): {error}"
+            );
+        }
+        let value = |value: &WireValue| match value {
+            WireValue::Bool(value) => value.to_string(),
+            WireValue::Int(value) => value.to_string(),
+            WireValue::Float(value) => value.to_string(),
+            WireValue::Word(value) => value.clone(),
+        };
+        let values: Vec<String> =
+            restored.iter().map(|(name, to)| format!("{name} = {}", value(to))).collect();
+        let values = values.join(", ");
+        write!(
+            f,
+            "the watchdog of {target} went back to the confirmed values ({cause}): {values}; in {took_ms} ms"
+        )
+    }
 }
 
 /// An [`ActuateError`] on its way between processes.

@@ -73,7 +73,7 @@ pub(crate) fn machine() -> Machine<Counting> {
         interval: Duration::from_secs(10),
         slice: Duration::from_secs(20),
         wash_out: Duration::from_secs(0),
-        grace: Duration::from_secs(10),
+        grace: Duration::from_secs(0),
         canary_slices: 4,
         verify_slices: 4,
         per_hour: 100,
@@ -328,9 +328,11 @@ impl World {
             space: "knob".to_owned(),
             alpha: 0.05,
             expected: 20,
+            reports: Vec::new(),
         };
         // As a process does that starts: from the rows alone.
-        let state = State::of(self.rows.iter().map(|row| (row.0, row.1, &row.2)));
+        let mut state = State::of(self.rows.iter().map(|row| (row.0, row.1, &row.2)));
+        state.news.clear();
         let decision = machine.decide(&state, Epoch(epoch), self.time(), input);
         let doing = doing(decision, mutant, &state);
         self.managers.push(Manager { name, epoch, state, doing, inbox: Vec::new() });
@@ -351,10 +353,13 @@ impl World {
         for event in &decision.events {
             manager.state.apply(now, epoch, event);
         }
+        // What people hear decides nothing.
+        manager.state.news.clear();
         manager.doing = acting(decision.commands);
         for event in decision.events {
             self.check_row(epoch, &event)?;
             self.ledger.apply(now, epoch, &event);
+            self.ledger.news.clear();
             self.rows.push(Rc::new((now, epoch, event)));
             let good = value_of(self.ledger.good());
             if !self.goods.contains(&good) {
@@ -396,7 +401,6 @@ impl World {
                 let came = self.turn(mutant, epoch, &command, call)?;
                 came.map(|came| Input::Settled(row, came))
             }
-            Command::Tell(_) => None,
         };
         let crashed = matches!(call, Call::CrashHalfWay | Call::CrashAfter);
         match input {
@@ -611,8 +615,6 @@ fn seen() -> Observation {
 }
 
 fn acting(commands: Vec<Command>) -> Doing {
-    let commands: Vec<Command> =
-        commands.into_iter().filter(|command| !matches!(command, Command::Tell(_))).collect();
     if commands.is_empty() { Doing::Nothing } else { Doing::Acting(commands) }
 }
 

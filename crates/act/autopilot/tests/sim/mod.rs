@@ -12,7 +12,8 @@ use kandela_autopilot::machine::{Event, Mode, Policy, Reading, Scope, Side};
 use kandela_autopilot::manager::{Clock, Fleet, Office, Settings, TargetSlos};
 use kandela_autopilot::observe::{Measurements, Observed};
 use kandela_autopilot::runbook::Advice;
-use kandela_model::{Epoch, KnobError, KnobSpec, KnobValue, Lease, Timestamp};
+use kandela_autopilot::watchdog::{Cause, Report};
+use kandela_model::{Epoch, KnobError, KnobSpec, KnobValue, Lease, Timestamp, WireValue};
 use kandela_tune::experiment::{Design, Plan};
 use kandela_tune::guard::{Better, Bound, Constraint, Objective, Of};
 use kandela_tune::{Config, Space, Strategy};
@@ -42,6 +43,10 @@ pub(crate) struct World {
     pub(crate) workload: BTreeMap<String, f64>,
     /// What the runbook says.
     pub(crate) advice: Advice,
+    /// What a watchdog of the first part has to tell.
+    pub(crate) reports: Vec<Report>,
+    /// Reports are not forgotten.
+    pub(crate) stubborn: bool,
     noise: u64,
 }
 
@@ -98,6 +103,8 @@ impl System {
             error_budget: 1.0,
             workload: BTreeMap::new(),
             advice: Advice::new(),
+            reports: Vec::new(),
+            stubborn: false,
             noise: 1,
         })))
     }
@@ -229,6 +236,18 @@ impl Actuator for Part {
             (knob.0, knob.2) = (knob.1, None);
         })
     }
+
+    async fn reports(&self) -> Result<Vec<Report>, ActuateError> {
+        Ok(if self.1 == 0 { self.0.with(|world| world.reports.clone()) } else { Vec::new() })
+    }
+
+    async fn forget(&self, report: &Report) -> Result<(), ActuateError> {
+        self.0.with(|world| {
+            let stubborn = world.stubborn;
+            world.reports.retain(|other| stubborn || other != report);
+        });
+        Ok(())
+    }
 }
 
 pub(crate) fn space() -> Space {
@@ -299,6 +318,19 @@ pub(crate) fn manager(
 pub(crate) async fn office(system: &System, ledger: &Arc<MemoryLedger>, settings: Settings) -> Office {
     let manager = manager(system, ledger, settings);
     manager.take_office(config(16), slos(), Duration::from_secs(10)).await.expect("it takes office")
+}
+
+/// What a watchdog tells that went back now, under a manager of `epoch`.
+pub(crate) fn went_back(system: &System, epoch: u64, error: Option<&str>) -> Report {
+    Report {
+        target: "sim".to_owned(),
+        at_ms: system.with(|world| world.now as u64 * 1_000),
+        epoch,
+        cause: Cause::ManagerGone,
+        restored: BTreeMap::from([("pool".to_owned(), WireValue::Int(16))]),
+        took_ms: 30,
+        error: error.map(str::to_owned),
+    }
 }
 
 /// Ticks until `done`, or fails after so many ticks with what the ledger says.

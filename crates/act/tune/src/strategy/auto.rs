@@ -24,6 +24,8 @@ pub struct Auto {
     brief: Brief,
     phase: Phase,
     tried: usize,
+    /// Whether it asked for the start itself the last time.
+    tries: bool,
     current: Box<dyn Propose>,
     /// The number of the first trial that the current strategy was asked for, and who was asked before.
     since: u64,
@@ -50,7 +52,7 @@ impl Auto {
         } else {
             (Phase::Modelling, Box::new(Bayes::new(brief)))
         };
-        Auto { brief: brief.clone(), phase, tried: 0, current, since: 0, former: None }
+        Auto { brief: brief.clone(), phase, tried: 0, tries: false, current, since: 0, former: None }
     }
 
     /// What fits by what is known now.
@@ -89,12 +91,17 @@ impl Propose for Auto {
 
     fn ask(&mut self, seen: &History) -> Vec<f64> {
         self.settle(seen);
-        if self.phase == Phase::Trying && self.tried < TRIED {
+        self.tries = self.phase == Phase::Trying && self.tried < TRIED;
+        if self.tries {
             self.tried += 1;
             self.since = seen.trials().len() as u64 + 1;
             return self.brief.space.start();
         }
         self.current.ask(seen)
+    }
+
+    fn author(&self) -> &'static str {
+        if self.tries { self.name() } else { self.current.author() }
     }
 
     fn tell(&mut self, seen: &History, trial: &Trial) {

@@ -63,6 +63,10 @@ impl Propose for Structured {
         }
     }
 
+    fn author(&self) -> &'static str {
+        self.then.as_ref().map_or(self.name(), |(_, shared)| shared.author())
+    }
+
     fn tell(&mut self, seen: &History, trial: &Trial) {
         match &mut self.then {
             Some((begun, shared)) if trial.id >= *begun => shared.tell(seen, trial),

@@ -37,6 +37,8 @@ pub(super) fn status(answer: &Value) -> Vec<String> {
         .flatten()
         .for_each(|(name, note)| tell("note", format!("{name}: {}", word(note))));
     status["guards"].as_array().into_iter().flatten().for_each(|guard| tell("guard", word(guard)));
+    let news = status["news"].as_array().into_iter().flatten();
+    news.for_each(|told| tell("lately", format!("{} {}", word(&told["at"]), word(&told["what"]))));
     let gain = status["objective_share"].as_f64().unwrap_or(1.0);
     tell("objective", format!("{} % of where it began", short((gain * 1000.0).round() / 10.0)));
     let settings = status["good"].as_object().into_iter().flatten();

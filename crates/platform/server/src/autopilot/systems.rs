@@ -283,7 +283,7 @@ fn watch(app: &App) -> Result<Watch, String> {
 
 /// What may be set: as declared, or all that the target shows.
 fn space(config: &SystemConfig, target: &dyn Actuator, standings: &[Standing]) -> Result<Space, String> {
-    let Some(declared) = &config.knobs else {
+    let Some(declared) = config.knobs.as_ref().or_else(|| config.target.knobs()) else {
         let shown = |standing: &Standing| Parameter {
             spec: standing.spec.clone(),
             default: None,
