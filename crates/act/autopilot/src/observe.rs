@@ -106,7 +106,7 @@ impl Watch {
             let mut guards = Guards::new(vec![constraint.clone()], level).ok();
             for (at, value) in &values {
                 // Nothing is tried: the system is its own control.
-                let reading = value.map(|treated| GuardReading { treated, control: value });
+                let reading = value.map(|treated| GuardReading { treated, control: *value });
                 guards = guards
                     .and_then(|mut guards| guards.tell(&constraint.name, *at, reading).ok().map(|()| guards));
             }
