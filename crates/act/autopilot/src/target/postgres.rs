@@ -221,8 +221,8 @@ fn range(name: &str, setting: &Setting, facts: &Facts) -> Option<KnobType> {
             let words: Vec<String> = known.into_iter().filter(|word| setting.words.contains(word)).collect();
             (words.len() > 1).then_some(KnobType::Choice(words))
         }
-        // Half of what one flush takes is the manual's advice (30.5), and flushes take up to a few milliseconds.
-        "commit_delay" => whole(0, 2000, false),
+        // Microseconds. Half of what one flush takes is the manual's advice (30.5), and a disk that turns takes ten milliseconds.
+        "commit_delay" => whole(0, 5000, false),
         "commit_siblings" => whole(0, 16, false),
         "bgwriter_delay" => whole(10, 1000, true),
         "bgwriter_lru_maxpages" => whole(10, 5000, true),
