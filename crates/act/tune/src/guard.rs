@@ -194,8 +194,9 @@ struct Watched {
 }
 
 impl Guards {
-    /// Guards of a trial that begins now. `error` is split over the constraints: with at most that probability is any of them, within
-    /// one window, said to hold while it is broken on average; and an alarm without a reason is as rare, once in `1/error` slices.
+    /// Guards of a trial that begins now. `error` is split over the constraints: each time that all were shown to hold, any of them was
+    /// broken on average, over the readings that it was shown by, with at most that probability; and an alarm without a reason is as rare,
+    /// once in `1/error` slices.
     /// Where nothing is declared, everything is admitted.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::history::History;
+use crate::strategy::standing::key;
 
 /// What a history says of the noise of its measurements.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,8 +63,7 @@ struct Repeats {
 fn repeats(history: &History) -> Repeats {
     let mut groups: HashMap<Vec<u64>, (usize, f64, f64)> = HashMap::new();
     for (trial, measured) in history.measured() {
-        let key = trial.point.iter().map(|u| u.to_bits()).collect();
-        let (count, mean, squares) = groups.entry(key).or_insert((0, 0.0, 0.0));
+        let (count, mean, squares) = groups.entry(key(&trial.point)).or_insert((0, 0.0, 0.0));
         *count += 1;
         let off = measured.value - *mean;
         // Exact zeros stay zero: a deterministic target is told by them.

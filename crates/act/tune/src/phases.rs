@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::history::{History, Trial};
 use crate::portfolio::LedgerRow;
 use crate::strategy::standing::{Standing, best_known, known};
-use crate::strategy::{Brief, CmaEs, Propose, Strategy, apart};
+use crate::strategy::{Brief, CmaEs, Propose, Strategy, nearest};
 
 /// A part of a search.
 pub struct Phase {
@@ -151,10 +151,7 @@ impl Propose for MultiPhase {
             self.improved = seen.trials().len();
             self.best = best;
         }
-        let to = |(_, point): &(usize, Vec<f64>)| apart(point, &trial.point);
-        let nearest =
-            (0..self.pending.len()).min_by(|a, b| to(&self.pending[*a]).total_cmp(&to(&self.pending[*b])));
-        if let Some(nearest) = nearest {
+        if let Some(nearest) = nearest(self.pending.iter().map(|(_, point)| point), &trial.point) {
             let (phase, _) = self.pending.remove(nearest);
             self.phases[phase].strategy.tell(seen, trial);
         }

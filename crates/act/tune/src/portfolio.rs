@@ -26,7 +26,7 @@ pub use ledger::LedgerRow;
 use self::ledger::Account;
 use crate::history::{History, Trial};
 use crate::noise::{Noise, judge};
-use crate::strategy::{Brief, Propose, Strategy, apart, standing};
+use crate::strategy::{Brief, Propose, Strategy, nearest, standing};
 use standing::{Standing, best_known, key, known};
 
 /// Who is in the portfolio that [`Strategy::Portfolio`] names.
@@ -338,10 +338,8 @@ impl Propose for Portfolio {
     }
 
     fn tell(&mut self, seen: &History, trial: &Trial) {
-        let to = |pending: &Pending| apart(&pending.point, &trial.point);
-        let nearest =
-            (0..self.pending.len()).min_by(|a, b| to(&self.pending[*a]).total_cmp(&to(&self.pending[*b])));
-        let Some(nearest) = nearest else { return };
+        let points = self.pending.iter().map(|pending| &pending.point);
+        let Some(nearest) = nearest(points, &trial.point) else { return };
         let pending = self.pending.remove(nearest);
         let seconds =
             trial.measured().and_then(|measured| measured.seconds).filter(|s| s.is_finite() && *s >= 0.0);

@@ -39,9 +39,12 @@ pub use structured::Structured;
 pub use tempering::Tempering;
 pub use trust_region::TrustRegion;
 
+use rand::Rng;
+
 use crate::history::{History, Trial};
 use crate::phases::MultiPhase;
 use crate::portfolio::{LedgerRow, MEMBERS, Portfolio};
+use crate::random::Random;
 use crate::safe::{Alarm, Constraint, Safe};
 use crate::space::Space;
 
@@ -193,6 +196,26 @@ impl Strategy {
 pub(crate) fn apart(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
 }
+
+/// The place of the point that lies nearest to `to`: whoever measured may have moved the one that was asked for.
+pub(crate) fn nearest<'a>(points: impl Iterator<Item = &'a Vec<f64>>, to: &[f64]) -> Option<usize> {
+    let apart = points.map(|point| apart(point, to)).enumerate();
+    apart.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(place, _)| place)
+}
+
+/// Which of so many categories a coordinate stands for.
+fn category(u: f64, of: u64) -> u64 {
+    ((u * of as f64) as u64).min(of - 1)
+}
+
+/// The coordinate of one of the other categories.
+fn another_category(u: f64, of: u64, random: &mut Random) -> f64 {
+    let (own, other) = (category(u, of), random.random_range(0..of - 1));
+    ((if other < own { other } else { other + 1 }) as f64 + 0.5) / of as f64
+}
+
+/// A point is drawn so often before one that is known is measured again.
+const DRAWS: usize = 30;
 
 impl fmt::Display for Strategy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -16,7 +16,8 @@ use crate::actuator::{ActuateError, Actuator, Guarded, PostgresSettings, RedisSe
 use crate::watchdog::Folder;
 
 /// Settings that are read to know the server, beside those that are searched.
-const TOLD: [&str; 4] = ["server_version_num", "max_connections", "hash_mem_multiplier", "data_directory"];
+const TOLD: [&str; 5] =
+    ["server_version_num", "max_connections", "hash_mem_multiplier", "data_directory", "wal_segment_size"];
 /// Seconds that a server may take to be back after a restart: a large one reads its log first.
 const START_S: f64 = 120.0;
 const ANSWER_S: f64 = 5.0;

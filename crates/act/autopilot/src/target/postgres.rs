@@ -210,8 +210,8 @@ fn range(name: &str, setting: &Setting, facts: &Facts) -> Option<KnobType> {
             size(MB, (memory as f64 / 2.0 / sharers) as u64)
         }
         "wal_buffers" => size(MB, 64 * MB),
-        "max_wal_size" => size(256 * MB, wal_most(facts)),
-        "min_wal_size" => size(64 * MB, wal_most(facts) / 2),
+        "max_wal_size" => size((256 * MB).max(wal_least(facts)), wal_most(facts)),
+        "min_wal_size" => size((64 * MB).max(wal_least(facts)), wal_most(facts) / 2),
         "checkpoint_timeout" => whole(60, 1800, true),
         "checkpoint_completion_target" => Some(KnobType::Float { min: 0.5, max: 0.95, log: false }),
         // 2 MB of pages is the most that the server takes; 0 leaves it to the system.
@@ -221,8 +221,8 @@ fn range(name: &str, setting: &Setting, facts: &Facts) -> Option<KnobType> {
             let words: Vec<String> = known.into_iter().filter(|word| setting.words.contains(word)).collect();
             (words.len() > 1).then_some(KnobType::Choice(words))
         }
-        // Half of what one flush takes is the manual's advice (30.5), and flushes take up to a few milliseconds.
-        "commit_delay" => whole(0, 2000, false),
+        // Microseconds. Half of what one flush takes is the manual's advice (30.5), and a disk that turns takes ten milliseconds.
+        "commit_delay" => whole(0, 5000, false),
         "commit_siblings" => whole(0, 16, false),
         "bgwriter_delay" => whole(10, 1000, true),
         "bgwriter_lru_maxpages" => whole(10, 5000, true),
@@ -238,6 +238,15 @@ fn range(name: &str, setting: &Setting, facts: &Facts) -> Option<KnobType> {
 const MB: u64 = 1 << 20;
 const GB: u64 = 1 << 30;
 
+/// Two segments of the log: a server that has less written down does not start.
+fn wal_least(facts: &Facts) -> u64 {
+    let segment = facts.settings.get("wal_segment_size");
+    let length = segment.and_then(|row| {
+        row.value.parse::<u64>().ok()?.checked_mul(bytes(row.unit.as_deref().unwrap_or("B"))?)
+    });
+    length.unwrap_or(16 * MB).saturating_mul(2)
+}
+
 /// How long the log may get between checkpoints: 16 GB at most, which is PGTune's longest too, and 4 GB where nobody knows the room.
 fn wal_most(facts: &Facts) -> u64 {
     facts.wal_room.map_or(4 * GB, |room| (room / 4).min(16 * GB))
@@ -250,11 +259,11 @@ fn within(kind: KnobType, setting: &Setting) -> KnobType {
     let high = bound(&setting.max).unwrap_or(f64::INFINITY);
     match kind {
         KnobType::Int { min, max, log } => {
-            let min = (min as f64).clamp(low, high) as i64;
-            KnobType::Int { min, max: (max as f64).min(high) as i64, log }
+            let min = (min as f64).max(low).min(high) as i64;
+            KnobType::Int { min, max: (max as f64).max(low).min(high) as i64, log }
         }
         KnobType::Float { min, max, log } => {
-            KnobType::Float { min: min.clamp(low, high), max: max.min(high), log }
+            KnobType::Float { min: min.max(low).min(high), max: max.max(low).min(high), log }
         }
         other => other,
     }
@@ -295,7 +304,7 @@ pub(crate) fn bytes(unit: &str) -> Option<u64> {
         "TB" => 1 << 40,
         _ => return None,
     };
-    u64::checked_mul(count, one)
+    u64::checked_mul(count, one).filter(|bytes| *bytes > 0)
 }
 
 #[cfg(test)]
@@ -403,6 +412,16 @@ mod tests {
     }
 
     #[test]
+    fn a_log_has_room_for_two_segments_without_which_its_server_does_not_start() {
+        let mut facts = fresh(16 * GB);
+        let segment = setting("268435456", "B", "integer", "internal", ("1048576", "1073741824"));
+        facts.settings.insert("wal_segment_size".into(), segment);
+        facts.settings.get_mut("min_wal_size").expect("there").value = "1280".into();
+        let space = space(&facts, Workload::Oltp, true).expect("a space");
+        assert_eq!((ends(&space, "min_wal_size").0, ends(&space, "max_wal_size").0), (512, 512));
+    }
+
+    #[test]
     fn without_a_restart_only_what_a_reload_changes_is_searched() {
         let space = space(&fresh(16 * GB), Workload::Oltp, false).expect("a space");
         assert!(space.parameter("shared_buffers").is_none() && space.parameter("wal_buffers").is_none());
@@ -437,9 +456,14 @@ mod tests {
 
     #[test]
     fn a_unit_is_so_many_bytes() {
-        for (unit, count) in
-            [("8kB", Some(8192)), ("MB", Some(MB)), ("16B", Some(16)), ("ms", None), ("", None)]
-        {
+        for (unit, count) in [
+            ("8kB", Some(8192)),
+            ("MB", Some(MB)),
+            ("16B", Some(16)),
+            ("0kB", None),
+            ("ms", None),
+            ("", None),
+        ] {
             assert_eq!(bytes(unit), count, "{unit:?}");
         }
     }

@@ -7,7 +7,7 @@ use rand::Rng;
 use super::design::Design;
 use super::standing::{Known, Standing, Strangers, best_known, cost, known};
 use super::walker::Walker;
-use super::{Brief, Propose};
+use super::{Brief, DRAWS, Propose};
 use crate::history::{History, Trial};
 use crate::noise::judge;
 use crate::random::{Random, seeded};
@@ -31,8 +31,6 @@ pub struct Annealing {
 
 /// Heat at the beginning and at the end.
 const HEAT: (f64, f64) = (0.3, 0.003);
-/// A neighbour is drawn so often before one that is known is measured again.
-pub(super) const DRAWS: usize = 30;
 
 impl Annealing {
     /// Annealing in the brief's space.

@@ -3,7 +3,7 @@
 //! What it has learned on problems that were generated, it applies to others. A portfolio does the same job without having learned
 //! anything; docs/tune-dqn.md has how the two compare.
 
-use super::Propose;
+use super::{Propose, nearest};
 use crate::dqn::{Dqn, DqnError, End, Transition};
 use crate::history::{History, Trial};
 use crate::space::Axis;
@@ -134,10 +134,8 @@ impl Propose for Choice {
     }
 
     fn tell(&mut self, seen: &History, trial: &Trial) {
-        let apart = |point: &[f64]| point.iter().zip(&trial.point).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
-        let nearest = (0..self.pending.len())
-            .min_by(|a, b| apart(&self.pending[*a].point).total_cmp(&apart(&self.pending[*b].point)));
-        let Some(nearest) = nearest else { return };
+        let points = self.pending.iter().map(|pending| &pending.point);
+        let Some(nearest) = nearest(points, &trial.point) else { return };
         let Pending { member, context, .. } = self.pending.remove(nearest);
         let before = lowest_but(seen, trial.id);
         let improved = trial.feasible().is_some_and(|now| before.is_none_or(|before| now.value < before));

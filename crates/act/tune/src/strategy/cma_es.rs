@@ -13,7 +13,7 @@ use self::categories::Categories;
 use self::gauss::{Gauss, fold};
 use super::design::Design;
 use super::standing::{Standing, Strangers, best_known, both, known};
-use super::{Brief, Propose, apart};
+use super::{Brief, DRAWS, Propose, apart, category};
 use crate::history::{History, Outcome, Trial};
 use crate::noise::{Noise, judge};
 use crate::random::{Random, seeded};
@@ -73,9 +73,6 @@ struct Regimes {
     small: usize,
 }
 
-/// A new candidate is drawn so often before one that is known is measured again.
-const DRAWS: usize = 30;
-
 impl CmaEs {
     /// CMA-ES in the brief's space.
     pub fn new(brief: &Brief) -> CmaEs {
@@ -113,7 +110,7 @@ impl CmaEs {
             match axis {
                 Axis::Category(of) => {
                     let mut fresh = Categories::new(*of as usize, count);
-                    fresh.lean(category(*u, *of as usize));
+                    fresh.lean(category(*u, *of) as usize);
                     categories.push(fresh);
                 }
                 Axis::Real | Axis::Whole(_) => numbers.push(*u),
@@ -348,7 +345,7 @@ fn candidate_of(space: &Space, point: &[f64], standing: Standing) -> Candidate {
     let (mut numbers, mut choices) = (Vec::new(), Vec::new());
     for (axis, u) in space.axes().iter().zip(point) {
         match axis {
-            Axis::Category(of) => choices.push(category(*u, *of as usize)),
+            Axis::Category(of) => choices.push(category(*u, *of) as usize),
             Axis::Real | Axis::Whole(_) => numbers.push(*u),
         }
     }
@@ -364,10 +361,6 @@ fn point_of(space: &Space, numbers: &[f64], choices: &[usize]) -> Vec<f64> {
         Axis::Category(of) => choices.next().map(|choice| (*choice as f64 + 0.5) / *of as f64),
     };
     space.axes().iter().map(coordinate).map(|u| u.unwrap_or(0.5)).collect()
-}
-
-fn category(u: f64, of: usize) -> usize {
-    ((u * of as f64) as usize).min(of - 1)
 }
 
 fn median(values: &[f64]) -> f64 {

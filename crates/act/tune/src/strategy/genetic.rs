@@ -9,7 +9,7 @@ use rand::Rng;
 
 use super::design::Design;
 use super::standing::{Known, Standing, known};
-use super::{Brief, Propose};
+use super::{Brief, DRAWS, Propose};
 use crate::history::{History, Trial};
 use crate::noise::judge;
 use crate::random::{Random, seeded};
@@ -26,9 +26,6 @@ pub struct Genetic {
     random: Random,
     size: usize,
 }
-
-/// A child is drawn so often before one that is known is measured again.
-const DRAWS: usize = 30;
 
 impl Genetic {
     /// A genetic algorithm in the brief's space.

@@ -13,7 +13,7 @@ use super::descent::Descent;
 use super::frame::Frame;
 use super::story::{Laboratory, Sample, Story};
 use super::trust_region::{RADIUS, turn};
-use super::{Brief, Propose};
+use super::{Brief, Propose, category};
 use crate::history::{History, Trial};
 use crate::random::{Random, seeded};
 use crate::space::{Axis, Space};
@@ -114,7 +114,7 @@ fn embedded(space: &Space, point: &[f64]) -> Vec<f64> {
         match axis {
             Axis::Real | Axis::Whole(_) => embedded.push(u),
             Axis::Category(count) => {
-                let chosen = ((u * *count as f64) as u64).min(count - 1);
+                let chosen = category(u, *count);
                 embedded.extend((0..*count).map(|value| if value == chosen { 1.0 } else { 0.0 }));
             }
         }

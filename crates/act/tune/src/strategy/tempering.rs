@@ -8,7 +8,7 @@ use super::annealing::new_neighbour;
 use super::design::Design;
 use super::standing::{Known, Standing, Strangers, cost, known};
 use super::walker::Walker;
-use super::{Brief, Propose, apart};
+use super::{Brief, Propose, nearest};
 use crate::history::{History, Trial};
 use crate::random::{Random, seeded};
 use crate::space::Space;
@@ -109,9 +109,7 @@ impl Propose for Tempering {
     }
 
     fn tell(&mut self, seen: &History, trial: &Trial) {
-        let distance = |point: &[f64]| apart(point, &trial.point);
-        let nearest = (0..self.pending.len())
-            .min_by(|a, b| distance(&self.pending[*a].1).total_cmp(&distance(&self.pending[*b].1)));
+        let nearest = nearest(self.pending.iter().map(|(_, point)| point), &trial.point);
         let (Some(place), Some(outcome)) = (nearest, &trial.outcome) else { return };
         let (walker, _) = self.pending.swap_remove(place);
         let heat = self.heat(walker);

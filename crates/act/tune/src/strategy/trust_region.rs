@@ -7,7 +7,7 @@ use rand_distr::{Distribution, StandardNormal};
 use super::descent::Descent;
 use super::frame::Frame;
 use super::story::{Laboratory, Sample, Story};
-use super::{Brief, Propose};
+use super::{Brief, Propose, category};
 use crate::history::{History, Trial};
 use crate::random::{Random, seeded};
 use crate::space::Axis;
@@ -127,7 +127,7 @@ pub(super) async fn turn(laboratory: &Laboratory, best: &Sample, random: &mut Ra
     let mut best = best.clone();
     for (index, axis) in laboratory.space().axes().iter().enumerate() {
         let Axis::Category(count) = axis else { continue };
-        let held = ((best.point[index] * *count as f64) as u64).min(count - 1);
+        let held = category(best.point[index], *count);
         let first = random.random_range(0..*count);
         let others = (0..*count).map(|next| (first + next) % count).filter(|value| *value != held);
         for value in others.take(TURNED) {

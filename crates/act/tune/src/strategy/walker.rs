@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use super::another_category;
 use crate::random::Random;
 use crate::space::{Axis, Space};
 
@@ -48,14 +49,11 @@ impl Walker {
         let step: f64 = StandardNormal.sample(random);
         let step = step * self.steps[index];
         let to = match (space.axes()[index], space.cell(index, u)) {
-            (Axis::Category(of), _) => {
-                let own = ((u * of as f64) as u64).min(of - 1);
-                let other = random.random_range(0..of - 1);
-                return ((if other < own { other } else { other + 1 }) as f64 + 0.5) / of as f64;
-            }
+            (Axis::Category(of), _) => return another_category(u, of, random),
             (Axis::Whole(_), Some((low, high))) => {
-                // At least one cell away, else it would be no step.
-                if step < 0.0 { low + step - 1e-9 } else { high + step + 1e-9 }
+                // At least one cell away, else it would be no step; turned back at an end, one cell away on the other side.
+                let to = if step < 0.0 { low + step - 1e-9 } else { high + step + 1e-9 };
+                return if (0.0..=1.0).contains(&to) { to } else { beyond(low + high - to, (low, high)) };
             }
             _ => u + step,
         };
@@ -92,6 +90,18 @@ impl Walker {
     }
 }
 
+/// `to`, or the end of the axis next to it; where the cell from `low` to `high` lies there, a place on its other side.
+fn beyond(to: f64, (low, high): (f64, f64)) -> f64 {
+    let end = to.clamp(0.0, 1.0);
+    if end < low || end > high {
+        end
+    } else if low > 0.0 {
+        0.5 * low
+    } else {
+        0.5 * (1.0 + high)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,15 +123,20 @@ mod tests {
     }
 
     #[test]
-    fn a_step_of_a_whole_axis_leaves_its_cell() {
-        let space: Space =
-            serde_json::from_str(r#"{"n": {"type": "int", "min": 1, "max": 4}}"#).expect("a space");
-        let mut random = seeded(1, 0);
-        for n in [0.125, 0.375, 0.625, 0.875] {
-            let mut walker = Walker::new(vec![n], 0.0);
-            walker.steps = vec![1e-6];
-            for _ in 0..20 {
-                assert_ne!(space.snap(&walker.neighbour(&space, &mut random)), space.snap(&[n]));
+    fn a_step_of_a_whole_axis_leaves_its_cell_however_long_it_is() {
+        for scale in [r#""max": 4"#, r#""max": 2"#, r#""max": 60, "log": true"#] {
+            let json = format!(r#"{{"n": {{"type": "int", "min": 1, {scale}}}}}"#);
+            let space: Space = serde_json::from_str(&json).expect("a space");
+            let mut random = seeded(1, 0);
+            for step in 0..=60 {
+                let at = space.snap(&[f64::from(step) / 60.0]);
+                let mut walker = Walker::new(at.clone(), 0.0);
+                for length in [1e-6, 0.2, 0.5] {
+                    walker.steps = vec![length];
+                    for _ in 0..40 {
+                        assert_ne!(space.snap(&walker.neighbour(&space, &mut random)), at, "{json} {length}");
+                    }
+                }
             }
         }
     }

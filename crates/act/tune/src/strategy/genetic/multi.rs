@@ -23,8 +23,8 @@ use std::sync::Arc;
 use kandela_algebra::merge::{Commutative, Idempotent, Merge};
 use rand::Rng;
 
-use super::super::Brief;
 use super::super::design::Design;
+use super::super::{Brief, DRAWS};
 use super::variation;
 use crate::history::History;
 use crate::random::{Random, seeded};
@@ -257,7 +257,7 @@ impl Nsga2 {
             return (0..self.space.axes().len()).map(|_| self.random.random()).collect();
         }
         let mut point = Vec::new();
-        for _ in 0..super::DRAWS {
+        for _ in 0..DRAWS {
             let (a, b) = (self.tournament(), self.tournament());
             let pair = (self.population[a].1.as_slice(), self.population[b].1.as_slice());
             point = self.space.snap(&variation::child(&self.space, pair, &mut self.random));

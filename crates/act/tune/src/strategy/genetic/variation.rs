@@ -3,6 +3,7 @@
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use super::super::another_category;
 use crate::random::Random;
 use crate::space::{Axis, Space};
 
@@ -38,11 +39,7 @@ fn mutated(space: &Space, index: usize, axis: Axis, u: f64, random: &mut Random)
     let size = 0.5 * 1e-3_f64.powf(random.random());
     let step: f64 = StandardNormal.sample(random);
     match (axis, space.cell(index, u)) {
-        (Axis::Category(of), _) => {
-            let own = ((u * of as f64) as u64).min(of - 1);
-            let other = random.random_range(0..of - 1);
-            (if other < own { other } else { other + 1 }) as f64 / of as f64 + 0.5 / of as f64
-        }
+        (Axis::Category(of), _) => another_category(u, of, random),
         (Axis::Whole(_), Some((low, high))) => {
             // At least one cell away.
             let from = if step < 0.0 { low } else { high };
