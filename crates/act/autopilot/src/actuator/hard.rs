@@ -104,6 +104,8 @@ const POSTGRES: &[Row] = &[
         "without it transaction numbers run out, after which nothing more can be written",
         &[
             "autovacuum",
+            // Autovacuum goes by what it counts.
+            "track_counts",
             "autovacuum_freeze_max_age",
             "autovacuum_multixact_freeze_max_age",
             "vacuum_failsafe_age",
