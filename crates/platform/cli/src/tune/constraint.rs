@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use kandela_tune::Bound;
+
 /// A bound on one of the numbers that a trial measures.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Constraint {
@@ -21,6 +23,16 @@ pub(super) enum Side {
 }
 
 impl Constraint {
+    /// What a search keeps that knows how.
+    pub(super) fn kept(&self) -> kandela_tune::Constraint {
+        let bound = match self.side {
+            Side::AtMost => Bound::Max(self.bound),
+            Side::AtLeast => Bound::Min(self.bound),
+        };
+        // Both ends of one number may be bounded.
+        kandela_tune::Constraint::new(self.to_string(), bound)
+    }
+
     /// How far within the bound `value` is; below 0 where it is broken.
     pub(super) fn margin(&self, value: f64) -> f64 {
         match self.side {

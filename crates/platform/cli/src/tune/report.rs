@@ -49,6 +49,7 @@ struct Report<'a> {
     defaults: Option<f64>,
     checks: &'a [Check],
     ended: &'a Ended,
+    alarms: Vec<String>,
     trials: usize,
     failed: usize,
     infeasible: usize,
@@ -76,6 +77,7 @@ fn report<'a>(plan: &Plan, done: &'a Done) -> Report<'a> {
         defaults: defaults(plan, done),
         checks: &done.checks,
         ended: &done.ended,
+        alarms: alarms(done),
         trials: count.trials,
         failed: count.failed,
         infeasible: count.infeasible,
@@ -84,6 +86,11 @@ fn report<'a>(plan: &Plan, done: &'a Done) -> Report<'a> {
         record: &done.record,
         rows: &done.rows,
     }
+}
+
+/// What the search found wrong with what it was told of the constraints.
+fn alarms(done: &Done) -> Vec<String> {
+    done.study.alarms().iter().map(ToString::to_string).collect()
 }
 
 /// How the trials of the search went.
@@ -131,7 +138,7 @@ fn lines(plan: &Plan, done: &Done) -> Vec<String> {
         }
     }
     lines.push(String::new());
-    lines.extend(unmet(plan, done).iter().flat_map(|text| wrapped(text, columns)));
+    lines.extend(unmet(plan, done).iter().chain(&alarms(done)).flat_map(|text| wrapped(text, columns)));
     lines.extend(wrapped(&effort(plan, done), columns));
     let course: Vec<Option<f64>> = course(plan, done).into_iter().map(|(_, best)| best).collect();
     if course.iter().flatten().count() > 1 {

@@ -97,6 +97,11 @@ impl Plan {
         Reading { objective: &self.objective, maximize: self.maximize, constraints: &self.constraints }
     }
 
+    fn study(&self) -> anyhow::Result<Study> {
+        let constraints = self.constraints.iter().map(Constraint::kept).collect();
+        Ok(Study::constrained(self.space.clone(), constraints, self.strategy, self.budget, self.seed)?)
+    }
+
     /// A value as the user's command printed it.
     pub(super) fn as_printed(&self, value: f64) -> f64 {
         if self.maximize { -value } else { value }
@@ -141,7 +146,7 @@ pub(super) async fn run(plan: &Plan, record: &Path, format: Format) -> anyhow::R
     let (file, rows) = Record::open(record, &plan.heading())?;
     let mut run = Run {
         plan,
-        study: Study::new(plan.space.clone(), plan.strategy, plan.budget, plan.seed),
+        study: plan.study()?,
         live: Live::new(plan.budget, plan.time, format),
         file,
         rows: Vec::new(),
