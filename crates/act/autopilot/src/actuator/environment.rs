@@ -79,8 +79,7 @@ impl Settings for Environment {
             let name = &parameter.spec.name;
             let set = variables.get(name.as_str()).cloned();
             if set.as_ref().is_some_and(|text| text.contains(ODD)) {
-                let what =
-                    format!("{}, and what stands in the file has some: it could not be put back", PLAIN);
+                let what = format!("{PLAIN}, and what stands in the file has some: it could not be put back");
                 return Err(ActuateError::refused(&self.target, name, what));
             }
             let value = match (&set, &parameter.default) {
