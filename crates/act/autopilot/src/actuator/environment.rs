@@ -15,6 +15,10 @@ use super::file::replace;
 use super::health::{Health, client};
 use super::settings::{Reading, Settings, Texts, parse, spec_of};
 
+/// Readers of such files take these in different ways.
+const ODD: [char; 7] = ['\n', '"', '\'', '\\', '$', '`', '#'];
+const PLAIN: &str = "a value has no line breaks, quotes, `\\`, `$`, `#` or backticks, which readers of such files take in different ways";
+
 /// A file of variables and what restarts whoever reads it.
 pub(crate) struct Environment {
     target: String,
@@ -74,6 +78,10 @@ impl Settings for Environment {
         let reading = |parameter: &kandela_tune::Parameter| {
             let name = &parameter.spec.name;
             let set = variables.get(name.as_str()).cloned();
+            if set.as_ref().is_some_and(|text| text.contains(ODD)) {
+                let what = format!("{PLAIN}, and what stands in the file has some: it could not be put back");
+                return Err(ActuateError::refused(&self.target, name, what));
+            }
             let value = match (&set, &parameter.default) {
                 (Some(text), _) => parse(&self.target, &parameter.spec, text)?,
                 (None, Some(default)) => default.clone(),
@@ -90,9 +98,8 @@ impl Settings for Environment {
     async fn write(&self, texts: &Texts) -> Result<(), ActuateError> {
         for (name, text) in texts {
             spec_of(&self.target, &self.space, name)?;
-            if text.as_ref().is_some_and(|text| text.contains(['\n', '"', '\\', '$', '`'])) {
-                let what = "a value has no line breaks, quotes, `\\`, `$` or backticks, which readers of such files take in different ways";
-                return Err(ActuateError::refused(&self.target, name, what));
+            if text.as_ref().is_some_and(|text| text.contains(ODD)) {
+                return Err(ActuateError::refused(&self.target, name, PLAIN));
             }
         }
         let old = self.text()?;
@@ -136,7 +143,9 @@ fn edit(text: &str, texts: &Texts) -> String {
         match variable(line) {
             Some((name, _)) if texts.contains_key(name) => {
                 if let Some(Some(value)) = left.remove(name) {
-                    edited.push_str(&assignment(name, &value));
+                    // A shell that reads the file would keep to itself what is not exported.
+                    let exported = if line.trim_start().starts_with("export ") { "export " } else { "" };
+                    edited.push_str(&format!("{exported}{}", assignment(name, &value)));
                 }
             }
             _ => edited.push_str(&format!("{line}\n")),
@@ -166,9 +175,29 @@ mod tests {
             ("POOL".to_owned(), Some("9".to_owned())),
             ("NEW".to_owned(), Some("x y".to_owned())),
         ]);
-        assert_eq!(edit(file, &set), "# pool\nPOOL=9\nSECRET='a b' \nNEW=\"x y\"\n");
+        assert_eq!(edit(file, &set), "# pool\nexport POOL=9\nSECRET='a b' \nNEW=\"x y\"\n");
         let unset = Texts::from([("POOL".to_owned(), None)]);
         assert_eq!(edit(file, &unset), "# pool\nSECRET='a b' \n");
         assert_eq!(variables(file)["SECRET"], "a b");
+    }
+
+    #[tokio::test]
+    async fn a_value_that_could_not_be_put_back_is_not_taken_in_hand() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("env");
+        let yaml = format!(
+            "- {{name: a, environment: {{file: {}, restart: [\"true\"], health: {{command: [\"true\"]}}, \
+             knobs: {{MODE: {{type: enum, values: [a, b]}}}}}}}}\n",
+            file.display()
+        );
+        let targets = super::super::config::targets_from_yaml(&yaml).expect("a target");
+        let settings = targets[0].settings().expect("it is one");
+        for text in ["MODE=$OTHER\n", "MODE=a # for now\n", "MODE='it'\"'\"'s'\n"] {
+            fs::write(&file, text).expect("writable");
+            let error = settings.read().await.expect_err(text).to_string();
+            assert!(error.contains("it could not be put back"), "{error}");
+        }
+        fs::write(&file, "MODE=\"a\"\n").expect("writable");
+        assert_eq!(settings.read().await.expect("plain")["MODE"].set.as_deref(), Some("a"));
     }
 }

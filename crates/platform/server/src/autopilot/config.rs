@@ -203,6 +203,18 @@ pub(crate) fn read(file: &Path) -> Result<Vec<SystemConfig>, ConfigError> {
         if systems.iter().take(place).any(|earlier| earlier.name == system.name) {
             return Err(fault("there are two of this name; give each its own".to_owned()));
         }
+        let earlier = systems.iter().take(place);
+        let mut earlier = earlier.flat_map(|earlier| std::iter::once(&earlier.target).chain(&earlier.rest));
+        let mine = |target: &TargetConfig| {
+            std::iter::once(&system.target).chain(&system.rest).any(|mine| mine.name == target.name)
+        };
+        // What a watchdog holds lies under its target's name.
+        if let Some(target) = earlier.find(|target| mine(target)) {
+            return Err(fault(format!(
+                "another system has a target {} too; a target has one manager, and a name of its own",
+                target.name
+            )));
+        }
         system.check().map_err(fault)?;
     }
     Ok(systems)
@@ -387,6 +399,12 @@ systems:
         assert!(rule("{when: x > 1, raise: [pool]}").contains("there is no knob pool"));
         let error = read_text(&SHOP.replace("slice: 5s", "slice: 5")).unwrap_err();
         assert!(error.contains("as in 30s"), "{error}");
+        let two = format!(
+            "{SHOP}{}",
+            SHOP.replace("systems:\n", "").replace("name: shop\n    mode", "name: other\n    mode")
+        );
+        let error = read_text(&two).unwrap_err();
+        assert!(error.contains("system other: another system has a target shop too"), "{error}");
         let error = read_text(&SHOP.replace("slice: 5s", "arms: {canary: a, rest: b}")).unwrap_err();
         assert!(error.contains("`arms` are for a system with a `rest`"), "{error}");
     }
