@@ -182,8 +182,12 @@ fn table(plan: &Plan, done: &Done) -> String {
     for row in &done.rows {
         let part = match row.part {
             Part::Search => (row.id + 1).to_string(),
-            Part::Best => format!("pair {}, best", row.id + 1),
-            Part::Defaults => format!("pair {}, defaults", row.id + 1),
+            Part::Best => format!("round {}, best", row.id + 1),
+            Part::Defaults => format!("round {}, defaults", row.id + 1),
+            Part::Compared(at) => {
+                let name = plan.compared.get(at).map_or("others", |compared| compared.name.as_str());
+                format!("round {}, {name}", row.id + 1)
+            }
         };
         text += &format!("<tr><td>{part}");
         for name in &names {
