@@ -59,11 +59,6 @@ pub(super) enum Fault {
 }
 
 impl TargetArgs {
-    /// Whether a server is named.
-    pub(super) fn given(&self) -> bool {
-        self.target.is_some()
-    }
-
     /// The file that keeps trials on this server, where nobody says.
     pub(super) fn record(&self) -> Option<PathBuf> {
         let url = self.target.as_deref()?;
