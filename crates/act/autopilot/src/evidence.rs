@@ -1,7 +1,7 @@
 //! Trials judged by the guards and experiments of [`kandela_tune`].
 //!
 //! - In the canary phase the candidate is judged for safety alone: its constraints are guards, told slice by slice, beside what is not
-//!   turned. Where nothing is left unturned, slices of the good settings go between.
+//!   turned. Where nothing is left unturned, there is no such phase.
 //! - In the verify phase the whole system runs either arm by a switchback experiment, measured from nothing; guards go on.
 //!
 //! A constraint that is broken without the candidate can't be held against it: of that one, the candidate must not break more than
@@ -182,11 +182,13 @@ impl Evidence {
 }
 
 impl Judge for Evidence {
+    fn has_canary(&self) -> bool {
+        self.rest
+    }
+
     fn next(&self, trial: &Trial) -> (Scope, Arm) {
         match trial.phase {
-            Phase::Canary if self.rest => (Scope::Canary, Arm::Candidate),
-            Phase::Canary if trial.slices.len().is_multiple_of(2) => (Scope::All, Arm::Control),
-            Phase::Canary => (Scope::All, Arm::Candidate),
+            Phase::Canary => (Scope::Canary, Arm::Candidate),
             Phase::Verify => {
                 let asked = self.experiment(trial).and_then(|(experiment, _)| experiment.asks());
                 let treated = asked.is_some_and(|asked| asked.arm == experiment::Arm::Treated);

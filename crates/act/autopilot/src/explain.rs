@@ -158,6 +158,9 @@ fn tell(story: &mut Story, row: &Entry, event: &Event, state: &State, last: &mut
                 .map_or((Scope::All, Arm::Control), |current| (current.scope, current.arm));
             format!("slice {slice}, {}: {}", place(scope, arm), shown(reading))
         }
+        Event::Verifying { .. } if state.trial().is_some_and(|trial| trial.slices.is_empty()) => {
+            "the system has one part: it runs either settings by turns, guarded from the first slice on".to_owned()
+        }
         Event::Verifying { judged, .. } => format!("the canary phase is passed: {}", judged_in_words(judged)),
         Event::Promoted { judged, .. } => {
             story.outcome = "promoted: these are the good settings from here on".to_owned();

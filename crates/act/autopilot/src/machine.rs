@@ -17,7 +17,7 @@ mod wire;
 use std::time::Duration;
 
 use kandela_algebra::feedback::Step;
-use kandela_model::{Epoch, Timestamp};
+use kandela_model::{Epoch, KnobValue, Timestamp};
 use kandela_tune::Config;
 
 pub use event::{
@@ -93,6 +93,10 @@ impl Policy {
 
 /// What judges a trial by its slices. Pure: the same trial is judged alike.
 pub trait Judge: Send + Sync {
+    /// Whether a part of the system can be tried before the whole. Where none can, the canary phase would show what the verify phase
+    /// shows, and is left out.
+    fn has_canary(&self) -> bool;
+
     /// What the next slice of a trial is: where which arm is.
     fn next(&self, trial: &Trial) -> (Scope, Arm);
 
@@ -124,6 +128,8 @@ pub enum Input {
     },
     /// What watchdogs did without being asked to.
     Reported(Vec<Report>),
+    /// Knobs that stood at the good settings and do so no longer, though nothing is tried.
+    Strayed(Vec<Strayed>),
     /// Time has passed, and this is seen.
     Tick(Observation),
     /// What a strategy proposes, or why there is nothing to propose.
@@ -149,6 +155,17 @@ pub struct Candidate {
     pub asked: u32,
     /// Which strategy.
     pub strategy: String,
+}
+
+/// A knob that somebody turned past the manager, or that was lost with a restart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Strayed {
+    /// Of which part of the system.
+    pub target: String,
+    /// Which.
+    pub knob: String,
+    /// Where it stands.
+    pub stands: KnobValue,
 }
 
 /// Why knobs were not turned, or may not have been.

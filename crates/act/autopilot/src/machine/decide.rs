@@ -8,9 +8,9 @@ use kandela_model::{Epoch, Timestamp};
 use kandela_tune::experiment::Account;
 
 use super::event::{Event, Export, Judged, Mode, Observation, Reading, Reason};
-use super::gate::Gate;
+use super::gate::{DRIFT, Gate};
 use super::state::{Context, Current, Phase, State, Trial};
-use super::{Candidate, Command, Decision, Input, Judge, Machine, Order, Trouble};
+use super::{Candidate, Command, Decision, Input, Judge, Machine, Order, Strayed, Trouble};
 use crate::watchdog::Report;
 
 /// A trial whose slices are as often in a row without an objective is over.
@@ -44,6 +44,7 @@ impl<J: Judge> Deciding<'_, J> {
         match input {
             Input::Office { .. } => self.take_office(input),
             Input::Reported(reports) => self.reported(reports),
+            Input::Strayed(strayed) => self.strayed(&strayed),
             Input::Tick(seen) => self.tick(&seen),
             Input::Candidate(Ok(candidate), seen) => self.proposed(candidate, &seen),
             Input::Candidate(Err(what), _) => self.note("proposals", Some(what)),
@@ -116,6 +117,30 @@ impl<J: Judge> Deciding<'_, J> {
                 self.end(Reason::Lapsed, what);
             }
         }
+    }
+
+    /// What stands where it began has been lost with a restart, and is brought back. What stands anywhere else somebody wanted so.
+    fn strayed(&mut self, strayed: &[Strayed]) {
+        if self.state.trial().is_some() || self.state.unsettled.is_some() || !self.acts() {
+            return;
+        }
+        let Some(first) = strayed.first() else { return self.note(DRIFT, None) };
+        let Strayed { target, knob, stands } = first;
+        let good = self.state.good().get(knob).map(ToString::to_string).unwrap_or_default();
+        let more = match strayed.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        let what = format!("{knob} of {target} stands at {stands}, not at {good}{more}");
+        let initial = |strayed: &Strayed| self.state.initial.get(&strayed.knob) == Some(&strayed.stands);
+        if strayed.iter().all(initial) && !self.state.promotions.is_empty() && self.state.paused.is_none() {
+            self.note(DRIFT, Some(format!("{what}: it has lost what was promoted, and is brought there again")));
+            return self.settle();
+        }
+        let what = format!(
+            "{what}: somebody else changed it, so nothing is tried. Put it back, or `resume`, which brings all knobs to the good settings"
+        );
+        self.note(DRIFT, Some(what));
     }
 
     /// Whether the manager may turn knobs by itself.
@@ -230,6 +255,12 @@ impl<J: Judge> Deciding<'_, J> {
         let mends: Vec<String> = broken.map(|constraint| constraint.name.clone()).collect();
         let why = admitted_because(&mends, open.approved.as_deref());
         self.emit(Event::Admitted { proposal, why, alpha, mends });
+        if !self.machine.judge.has_canary()
+            && let Some(trial) = self.state.trial()
+        {
+            let judged = self.machine.judge.judge(trial);
+            self.emit(Event::Verifying { proposal, judged });
+        }
         self.next_slice();
     }
 
@@ -442,8 +473,12 @@ impl<J: Judge> Deciding<'_, J> {
                 }
             }
             Order::Resume { by } => {
-                if self.state.paused.is_some() || !self.state.broken.is_empty() {
+                let strayed = self.state.notes.contains_key(DRIFT);
+                if self.state.paused.is_some() || !self.state.broken.is_empty() || strayed {
                     self.emit(Event::Resumed { by });
+                }
+                if strayed && self.acts() && self.state.trial().is_none() {
+                    self.settle();
                 }
             }
             Order::Approve { proposal, by } => match self.waiting(proposal) {

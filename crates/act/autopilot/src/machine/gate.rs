@@ -24,6 +24,9 @@ impl fmt::Display for Gate {
     }
 }
 
+/// What notes about knobs that stand elsewhere than at the good settings are about.
+pub(super) const DRIFT: &str = "drift";
+
 const HOUR: i64 = 3_600_000_000;
 
 impl<J: Judge> Machine<J> {
@@ -50,7 +53,11 @@ impl<J: Judge> Machine<J> {
 
     /// What keeps a proposal from being tried.
     pub(super) fn not_admitted(&self, state: &State, seen: &Observation, now: Timestamp) -> Option<Gate> {
-        self.unseen(seen).or_else(|| self.closed(state, seen, now)).or_else(|| self.hopeless(state))
+        let drift = || state.notes.get(DRIFT).map(|what| Gate { about: DRIFT, what: what.clone() });
+        self.unseen(seen)
+            .or_else(|| self.closed(state, seen, now))
+            .or_else(drift)
+            .or_else(|| self.hopeless(state))
     }
 
     /// What keeps strategies from being asked.

@@ -7,7 +7,7 @@ use kandela_model::{Epoch, KnobError, Lease};
 use kandela_tune::Config;
 
 use crate::actuator::{ActuateError, Actuator};
-use crate::machine::{Arm, Scope, Trouble};
+use crate::machine::{Arm, Scope, Strayed, Trouble};
 use crate::proposer::step_towards;
 use crate::watchdog::Report;
 
@@ -83,6 +83,23 @@ impl Fleet {
             worst = worst.and(limited(actuator.as_ref(), call).await);
         }
         worst
+    }
+
+    /// The knobs that are to stay elsewhere than at `good`; nothing where a part can't be asked.
+    pub(super) async fn strayed(&self, good: &Config) -> Option<Vec<Strayed>> {
+        let mut strayed = Vec::new();
+        for actuator in self.parts(Scope::All) {
+            let standings = tokio::time::timeout(LONGEST_CALL, actuator.state()).await.ok()?.ok()?;
+            let off = standings.into_iter().filter(|standing| {
+                good.get(&standing.spec.name).is_some_and(|good| *good != standing.confirmed)
+            });
+            strayed.extend(off.map(|standing| Strayed {
+                target: actuator.target().to_owned(),
+                knob: standing.spec.name,
+                stands: standing.confirmed,
+            }));
+        }
+        Some(strayed)
     }
 
     /// What watchdogs did without being asked to.

@@ -26,6 +26,8 @@ pub struct Office {
     proposer: Proposer,
     watch: Watch,
     seen: Observation,
+    /// Whether all knobs were seen at the good settings since they were brought there.
+    stood: bool,
     /// Whether the last append failed, so that it is not known what the ledger says.
     unsure: bool,
     over: Option<ManagerError>,
@@ -62,6 +64,7 @@ impl Office {
             proposer,
             watch,
             seen: Observation::default(),
+            stood: false,
             unsure: false,
             over: None,
         };
@@ -118,10 +121,22 @@ impl Office {
             self.handle(Input::Reported(reports.clone())).await?;
             self.manager.fleet.forget(&reports).await;
         }
+        self.look_for_strayed().await?;
         let now = self.manager.clock.now();
         let observed = self.manager.measurements.observe(now).await;
         self.seen = self.watch.see(now, observed);
         self.handle(Input::Tick(self.seen.clone())).await
+    }
+
+    /// Only what was seen at the good settings can stray from them: a target that never shows what it was given is left alone.
+    async fn look_for_strayed(&mut self) -> Result<(), ManagerError> {
+        let quiet = self.state.began && self.state.trial().is_none() && self.state.unsettled.is_none();
+        if !quiet {
+            return Ok(());
+        }
+        let Some(strayed) = self.manager.fleet.strayed(self.state.good()).await else { return Ok(()) };
+        self.stood |= strayed.is_empty();
+        if self.stood { self.handle(Input::Strayed(strayed)).await } else { Ok(()) }
     }
 
     /// Follows a person's order.
@@ -255,6 +270,7 @@ impl Office {
                 Some(Input::Turned(slice, self.heard(came)?))
             }
             Command::Settle { row, values, knobs } => {
+                self.stood = false;
                 let came = fleet.settle(&values, &knobs, self.epoch).await;
                 Some(Input::Settled(row, self.heard(came)?))
             }

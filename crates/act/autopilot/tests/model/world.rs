@@ -31,6 +31,10 @@ fn value_of(config: &Config) -> i64 {
 pub(crate) struct Counting;
 
 impl Judge for Counting {
+    fn has_canary(&self) -> bool {
+        true
+    }
+
     fn next(&self, trial: &Trial) -> (Scope, Arm) {
         match trial.phase {
             Phase::Canary => (Scope::Canary, Arm::Candidate),
