@@ -3,6 +3,7 @@
 mod config;
 mod ledger;
 mod measure;
+mod office;
 mod query;
 mod systems;
 
