@@ -159,7 +159,8 @@ fn tell(story: &mut Story, row: &Entry, event: &Event, state: &State, last: &mut
             format!("slice {slice}, {}: {}", place(scope, arm), shown(reading))
         }
         Event::Verifying { .. } if state.trial().is_some_and(|trial| trial.slices.is_empty()) => {
-            "the system has one part: it runs either settings by turns, guarded from the first slice on".to_owned()
+            "the system has one part: it runs either settings by turns, guarded from the first slice on"
+                .to_owned()
         }
         Event::Verifying { judged, .. } => format!("the canary phase is passed: {}", judged_in_words(judged)),
         Event::Promoted { judged, .. } => {

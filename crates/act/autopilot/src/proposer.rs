@@ -361,7 +361,8 @@ mod tests {
         let mut proposer = Proposer::new(space, &good(11), Strategy::Random, 1).expect("within the space");
         let rests = |proposer: &Proposer| proposer.searches.get(&0).map(|search| search.rests);
         for expected in [1, 0, 3, 2, 1, 0, 7] {
-            let what = proposer.propose(0, &good(11), None, &Advice::new()).expect_err("half a step leads nowhere");
+            let what =
+                proposer.propose(0, &good(11), None, &Advice::new()).expect_err("half a step leads nowhere");
             assert!(what.contains("nothing new"), "{what}");
             assert_eq!(rests(&proposer), Some(expected));
         }

@@ -345,9 +345,15 @@ impl Settings for Postgres {
     fn spell(&self, _name: &str, value: &KnobValue) -> String {
         match value {
             KnobValue::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
+            KnobValue::Float(value) => shown_as(*value).to_string(),
             other => other.to_string(),
         }
     }
+}
+
+/// A real setting as `pg_settings` shows it: to six digits.
+fn shown_as(value: f64) -> f64 {
+    format!("{value:.5e}").parse().unwrap_or(value)
 }
 
 fn statement(name: &str, text: Option<&str>) -> String {
@@ -366,5 +372,20 @@ fn said(error: &tokio_postgres::Error) -> String {
             format!("{}{more}", server.message())
         }
         None => super::health::chain(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_real_setting_is_written_as_the_server_will_show_it() {
+        for (value, text) in
+            [(1.346_054_520_284_266_4, "1.34605"), (0.001_273_462_8, "0.00127346"), (0.9, "0.9")]
+        {
+            assert_eq!(shown_as(value).to_string(), text);
+        }
+        assert_eq!(shown_as(1_234_567.0), 1_234_570.0);
     }
 }

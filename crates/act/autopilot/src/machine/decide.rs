@@ -134,7 +134,10 @@ impl<J: Judge> Deciding<'_, J> {
         let what = format!("{knob} of {target} stands at {stands}, not at {good}{more}");
         let initial = |strayed: &Strayed| self.state.initial.get(&strayed.knob) == Some(&strayed.stands);
         if strayed.iter().all(initial) && !self.state.promotions.is_empty() && self.state.paused.is_none() {
-            self.note(DRIFT, Some(format!("{what}: it has lost what was promoted, and is brought there again")));
+            self.note(
+                DRIFT,
+                Some(format!("{what}: it has lost what was promoted, and is brought there again")),
+            );
             return self.settle();
         }
         let what = format!(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kandela_model::{Epoch, KnobError, Lease};
+use kandela_model::{Epoch, KnobError, KnobValue, Lease};
 use kandela_tune::Config;
 
 use crate::actuator::{ActuateError, Actuator};
@@ -91,7 +91,7 @@ impl Fleet {
         for actuator in self.parts(Scope::All) {
             let standings = tokio::time::timeout(LONGEST_CALL, actuator.state()).await.ok()?.ok()?;
             let off = standings.into_iter().filter(|standing| {
-                good.get(&standing.spec.name).is_some_and(|good| *good != standing.confirmed)
+                good.get(&standing.spec.name).is_some_and(|good| !alike(good, &standing.confirmed))
             });
             strayed.extend(off.map(|standing| Strayed {
                 target: actuator.target().to_owned(),
@@ -128,6 +128,14 @@ impl Fleet {
     fn parts(&self, scope: Scope) -> impl Iterator<Item = &Arc<dyn Actuator>> {
         let rest = if scope == Scope::All { self.rest.as_slice() } else { &[] };
         std::iter::once(&self.canary).chain(rest)
+    }
+}
+
+/// Whether a system that shows `shown` may have been given `given`: some show six digits of a real number.
+fn alike(given: &KnobValue, shown: &KnobValue) -> bool {
+    match (given, shown) {
+        (KnobValue::Float(a), KnobValue::Float(b)) => (a - b).abs() <= 1e-5 * a.abs().max(b.abs()),
+        _ => given == shown,
     }
 }
 
