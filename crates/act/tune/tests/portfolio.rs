@@ -118,9 +118,9 @@ proptest! {
             assert!(ledger.iter().all(|row| row.share >= least - 1e-9), "{ledger:?}");
             assert!(ledger.iter().all(|row| row.trials < most * asked as f64 + 1.0), "{ledger:?} of {asked}");
             let told: f64 = ledger.iter().map(|row| row.trials + row.checks).sum();
-            // A check whether the objective is exact is nobody's.
-            let open = asked as f64 - told - parallel as f64 + 1.0;
-            assert!(open.abs() < 1e-9 || (open - 1.0).abs() < 1e-9, "{told} of {asked}");
+            // A check whether the objective is exact is nobody's, and so are those of what it found; a fifth of all are checks.
+            let nobodys = asked as f64 - told - parallel as f64 + 1.0;
+            assert!(nobodys > -1e-9 && nobodys <= 2.0 + 0.2 * asked as f64, "{told} of {asked}");
         });
     }
 
