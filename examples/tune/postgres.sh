@@ -5,7 +5,7 @@
 #   postgres.sh url              where it is
 #   postgres.sh restart          restart it
 #   postgres.sh measure [SECONDS] [CLIENTS]
-#                                a checkpoint and a warm cache, then pgbench's short transactions (20 s, 8 clients) with
+#                                a checkpoint and a warm cache, then pgbench's short transactions (120 s, 8 clients) with
 #                                another checkpoint a third into them; the last line is JSON
 #   postgres.sh down             stop it and remove it
 #
@@ -74,7 +74,7 @@ restart)
   ;;
 measure)
   need_server
-  seconds=${2:-20}
+  seconds=${2:-120}
   # What the trial before left to be written, and what a restart dropped from memory, is not this one's to pay for.
   sql CHECKPOINT
   sql "SELECT pg_prewarm('pgbench_accounts_pkey'), pg_prewarm('pgbench_accounts')" >/dev/null

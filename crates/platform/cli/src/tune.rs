@@ -46,7 +46,7 @@ again to go on where it stopped.
 With --target the settings of a server are turned before each trial, and are as they were when the search ends, is stopped or is killed:
 
     kandela tune --target postgres://postgres@127.0.0.1:5432/bench --restart 'pg_ctlcluster 15 main restart' \\
-      --exec 'pgbench -c 8 -T 60 bench' --measure 'tps = ([0-9.]+)' --maximize --compare pgtune")]
+      --exec 'pgbench -c 8 -T 120 bench' --measure 'tps = ([0-9.]+)' --maximize --compare pgtune")]
 pub(crate) struct Tune {
     /// The knobs: a file of JSON or YAML such as
     /// {"pool": {"type": "int", "min": 1, "max": 128, "log": true, "default": 8}} [default: those of the --target]
