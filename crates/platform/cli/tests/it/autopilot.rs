@@ -61,11 +61,11 @@ async fn a_proposal_is_explained_and_an_order_is_followed() {
     assert!(code != Some(0) && told.contains("proposal 99 does not wait"), "{told}");
     let (code, told) = autopilot(&server, &["explain", "99"]);
     assert!(code != Some(0) && told.contains("there is no proposal 99"), "{told}");
-    let metrics = reqwest::get(format!("{}/metrics", server.http)).await.unwrap().text().await.unwrap();
-    let line = r#"kandela_autopilot_managed{system="shop"} 1"#;
-    assert!(metrics.contains(line), "{metrics}");
-    assert!(
-        metrics.contains(r#"kandela_autopilot_proposals_total{system="shop",strategy="runbook"}"#),
-        "{metrics}"
-    );
+    let proposals = r#"kandela_autopilot_proposals_total{system="shop",strategy="runbook"} 1"#;
+    until("waited for the series of what it did", async || {
+        let metrics = reqwest::get(format!("{}/metrics", server.http)).await.unwrap().text().await.unwrap();
+        let managed = metrics.contains(r#"kandela_autopilot_managed{system="shop"} 1"#);
+        (managed && metrics.contains(proposals)).then_some(())
+    })
+    .await;
 }
