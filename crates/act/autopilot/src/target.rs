@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use kandela_model::{Epoch, KnobValue, Lease};
+use kandela_model::{ApplyCost, Epoch, KnobValue, Lease};
 use kandela_tune::space::Class;
 use kandela_tune::{Config, Space, SpaceError};
 
@@ -252,13 +252,25 @@ impl Target {
     /// What to run, by `psql` or `redis-cli`, for `config` to stay in force; what is as it was is left out.
     pub fn statements(&self, config: &Config) -> Vec<String> {
         let before = self.space.decode(&self.space.start());
-        let statement = |(name, value): (&String, &KnobValue)| match self.server {
+        let changed: Vec<(&String, &KnobValue)> =
+            config.iter().filter(|(name, value)| before.get(*name) != Some(*value)).collect();
+        let statement = |(name, value): &(&String, &KnobValue)| match self.server {
             Server::Postgres { .. } => {
                 format!("ALTER SYSTEM SET {name} = '{}';", self.system.spelled(name, value))
             }
             Server::Redis => format!("CONFIG SET {name} {}", self.system.spelled(name, value)),
         };
-        config.iter().filter(|(name, value)| before.get(*name) != Some(*value)).map(statement).collect()
+        let restarts = |name: &str| {
+            self.space.parameter(name).is_some_and(|parameter| parameter.spec.cost == ApplyCost::Restart)
+        };
+        let waiting: Vec<&str> =
+            changed.iter().map(|(name, _)| name.as_str()).filter(|name| restarts(name)).collect();
+        let last = match (&self.server, changed.is_empty(), waiting.is_empty()) {
+            (Server::Redis, ..) | (_, true, _) => None,
+            (_, _, true) => Some("SELECT pg_reload_conf();".to_owned()),
+            (_, _, false) => Some(format!("-- and restart the server, for {}", waiting.join(" and "))),
+        };
+        changed.iter().map(statement).chain(last).collect()
     }
 
     /// What PGTune would set here, for as many sessions as the server lets in.

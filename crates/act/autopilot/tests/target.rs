@@ -111,6 +111,29 @@ async fn without_a_restart_only_what_a_reload_changes_is_searched() {
 }
 
 #[tokio::test]
+async fn what_is_recommended_can_be_run_by_hand_and_real_numbers_hold_to_six_digits() {
+    let Some(server) = Server::start() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = Target::open(&url(&server), &options(folder.path())).await.expect("opens");
+    let mut trial = target.space().decode(&target.space().start());
+    trial.insert("autovacuum_vacuum_cost_delay".to_owned(), KnobValue::Float(1.346_054_520_284_266_4));
+    trial.insert("commit_delay".to_owned(), whole(300));
+    target.apply(&trial, HOLD).await.expect("is taken");
+    let shown = || ["autovacuum_vacuum_cost_delay", "commit_delay"].map(|name| server.show(name));
+    let applied = shown();
+    target.restore().await.expect("goes back");
+    assert_ne!(shown(), applied);
+    let statements = target.statements(&trial);
+    assert_eq!(statements.len(), 3, "{statements:?}");
+    statements.iter().for_each(|statement| drop(server.psql(statement)));
+    let began = std::time::Instant::now();
+    while shown() != applied && began.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(shown(), applied);
+}
+
+#[tokio::test]
 async fn a_knob_that_a_trial_does_not_name_is_where_it_was_found() {
     let Some(server) = Server::start() else { return };
     let folder = tempfile::tempdir().expect("a folder");
