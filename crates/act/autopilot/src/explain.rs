@@ -8,7 +8,7 @@ use kandela_model::Timestamp;
 use serde::Serialize;
 
 use crate::ledger::Entry;
-use crate::machine::{Arm, Event, Judged, Observation, Reading, RowError, Scope, State};
+use crate::machine::{Arm, Event, Judged, Observation, Reading, RowError, Scope, State, since_it_began};
 
 /// Why there is no story.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +83,7 @@ pub fn explain(rows: &[Entry], proposal: u64) -> Result<Story, ExplainError> {
     let mut tried = 0;
     let mut story: Option<Story> = None;
     let mut judged_last: Option<Judged> = None;
-    for row in rows {
+    for row in since_it_began(rows) {
         let event = Event::of(row)?;
         if let Event::Admitted { proposal, .. } = &event {
             tried = *proposal;
@@ -293,7 +293,7 @@ pub struct Earnings {
 /// [`RowError`].
 pub fn status(rows: &[Entry]) -> Result<Status, RowError> {
     let mut state = State::default();
-    for row in rows {
+    for row in since_it_began(rows) {
         state.apply(row.at, row.epoch, &Event::of(row)?);
     }
     Ok(status_of(&state))

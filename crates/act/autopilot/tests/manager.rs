@@ -486,6 +486,47 @@ async fn the_framework_starts_it_by_its_own_name() {
     assert!(events(&ledger).await.iter().any(|event| matches!(event, Event::Paused { .. })));
 }
 
+/// Has forgotten its first rows, as a ledger does that keeps them for some time.
+struct Short {
+    rows: MemoryLedger,
+    first: std::sync::atomic::AtomicU64,
+}
+
+#[async_trait::async_trait]
+impl Ledger for Short {
+    async fn read(&self, seq: u64) -> Result<Vec<Entry>, LedgerError> {
+        self.rows.read(seq.max(self.first.load(Ordering::SeqCst))).await
+    }
+
+    async fn append(&self, rows: &[Entry]) -> Result<(), LedgerError> {
+        self.rows.append(rows).await
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_whose_beginning_is_gone_is_begun_anew_from_where_the_system_stands() {
+    let (system, short) =
+        (System::new(1), Arc::new(Short { rows: MemoryLedger::default(), first: 0.into() }));
+    let take = async |initial| {
+        let mut manager = manager(&system, &ledger(), settings(Mode::Auto));
+        manager.ledger = Arc::clone(&short) as Arc<dyn Ledger>;
+        manager.take_office(config(initial), slos(), Duration::from_secs(10)).await.expect("it takes office")
+    };
+    let mut office = take(16).await;
+    until(&system, &mut office, 400, |office| office.state().trial().is_some()).await;
+    drop(office);
+    short.first.store(3, Ordering::SeqCst);
+    let mut office = take(20).await;
+    let kept = short.read(0).await.expect("in memory");
+    assert_eq!((office.state().initial.clone(), office.state().proposals), (config(20), 0));
+    assert_eq!(office.state().rows, kept.last().map_or(0, |row| row.seq + 1));
+    until(&system, &mut office, 400, |office| office.state().trial().is_some()).await;
+    let kept = short.read(0).await.expect("in memory");
+    assert!(status(&kept).expect("readable").state.contains("proposal 1 is on trial"));
+    assert!(explain(&kept, 1).is_ok());
+    assert_eq!(take(9).await.state().initial, config(20), "the beginning is there again");
+}
+
 /// Writes what it says that it could not write.
 #[derive(Default)]
 struct Lying {

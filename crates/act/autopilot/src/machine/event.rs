@@ -427,6 +427,15 @@ pub struct Judged {
     pub missing: Vec<String>,
 }
 
+/// The rows from where management began. Where a ledger keeps its rows for some time only, and that is so long ago that the beginning is
+/// gone, there are none: management begins anew.
+pub fn since_it_began(rows: &[Entry]) -> &[Entry] {
+    let began = rows.iter().rposition(|row| matches!(Event::of(row), Ok(Event::Began { .. })));
+    let readable = rows.first().is_none_or(|row| row.seq == 0);
+    // A ledger that is whole begins with its first row, whatever that says.
+    &rows[began.unwrap_or(if readable { 0 } else { rows.len() })..]
+}
+
 /// A row that can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("row {seq} of the ledger: {what}")]

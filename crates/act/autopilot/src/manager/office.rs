@@ -12,7 +12,9 @@ use super::{AutonomousPerformanceManager, ManagerError, TargetSlos};
 use crate::evidence::Evidence;
 use crate::explain::{Status, status_of};
 use crate::ledger::{Entry, LedgerError};
-use crate::machine::{Command, Event, Input, Judge, Machine, Observation, Order, Policy, State};
+use crate::machine::{
+    Command, Event, Input, Judge, Machine, Observation, Order, Policy, State, since_it_began,
+};
 use crate::observe::Watch;
 use crate::proposer::{Proposer, fingerprint};
 
@@ -161,7 +163,10 @@ impl Office {
             let mut proposer =
                 Proposer::new(settings.space.clone(), &self.initial, settings.strategy, settings.seed)?;
             let rows = self.manager.ledger.read(0).await?;
-            for row in &rows {
+            let since = since_it_began(&rows);
+            let next = rows.last().map_or(0, |row| row.seq + 1);
+            state.rows = since.first().map_or(next, |row| row.seq);
+            for row in since {
                 let event = Event::of(row)?;
                 state.apply(row.at, row.epoch, &event);
                 proposer.apply(&event);
