@@ -53,6 +53,12 @@ impl FileLedger {
     pub fn open(path: impl Into<PathBuf>) -> Result<FileLedger, LedgerError> {
         let inner = Inner { path: path.into(), read: Mutex::default() };
         inner.read(0)?;
+        // A file that was just made is there after a loss of power only if its folder says so.
+        let folder = inner.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let synced = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| {
+            LedgerError::Unavailable(format!("the folder of {}: {error}", inner.path.display()))
+        })?;
         Ok(FileLedger(Arc::new(inner)))
     }
 
