@@ -52,6 +52,15 @@ pub trait Actuator: Send + Sync {
     /// [`ActuateError`], where the system can't be asked.
     async fn state(&self) -> Result<Vec<Standing>, ActuateError>;
 
+    /// The highest epoch that has turned it, as far as it knows: whoever takes office does so under a higher one, whatever its own ledger
+    /// says.
+    ///
+    /// # Errors
+    /// [`ActuateError`], where the system can't be asked.
+    async fn seen(&self) -> Result<Epoch, ActuateError> {
+        Ok(Epoch(0))
+    }
+
     /// Turns the knobs that `values` names, all of them or none, and returns once they are in effect. Values that stand already cost
     /// nothing but renew the lease.
     ///

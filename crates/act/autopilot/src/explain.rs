@@ -178,7 +178,7 @@ fn tell(story: &mut Story, row: &Entry, event: &Event, state: &State, last: &mut
             format!("ended: {why} ({detail}){shown}")
         }
         Event::Learned { value: Some(value), strategy, .. } => {
-            format!("{strategy} was told: {} of the initial objective", percent(*value))
+            format!("{strategy} was told: {} as good as the initial settings", times(*value))
         }
         Event::RolledBack { by, why, .. } => {
             story.outcome = format!("promoted, and later rolled back by {by}");
@@ -217,16 +217,17 @@ fn shown(reading: &Reading) -> String {
 fn judged_in_words(judged: &Judged) -> String {
     let mut text = format!("constraints {}, gain {}", judged.safety, judged.benefit);
     if let Some(estimate) = judged.estimate {
-        text.push_str(&format!("; objective at {} of control", percent(estimate)));
+        text.push_str(&format!("; {} as good as control", times(estimate)));
     }
     if let Some([low, high]) = judged.interval {
-        text.push_str(&format!("; clipped, {} to {}", percent(low), percent(high)));
+        text.push_str(&format!("; clipped, {} to {}", times(high), times(low)));
     }
     text
 }
 
-fn percent(log_ratio: f64) -> String {
-    format!("{:.1} %", 100.0 * log_ratio.exp())
+/// How many times as good something is whose logarithm, below 0 where it is better, is this: whichever way the objective is to go.
+fn times(log_ratio: f64) -> String {
+    format!("{:.3} times", (-log_ratio).exp())
 }
 
 fn time(at: Timestamp) -> String {
@@ -254,8 +255,8 @@ pub struct Status {
     pub guards: Vec<String>,
     /// The good settings.
     pub good: BTreeMap<String, String>,
-    /// The objective with the good settings as a share of that with the initial ones.
-    pub objective_share: f64,
+    /// How many times as good the objective is with the good settings as with the initial ones.
+    pub times_as_good: f64,
     /// What was promoted and is in force.
     pub promoted: Vec<u64>,
     /// The contexts that were met, with the best settings of each.
@@ -332,7 +333,7 @@ pub fn status_of(state: &State) -> Status {
         waits_for: None,
         guards: Vec::new(),
         good: words(state.good()),
-        objective_share: (-state.gain()).exp(),
+        times_as_good: state.gain().exp(),
         promoted: state.promotions.iter().map(|promotion| promotion.proposal).collect(),
         contexts: state.contexts.iter().map(best).collect(),
         context: state.context,

@@ -168,6 +168,37 @@ async fn of_two_managers_the_older_stops_before_it_turns_anything() {
 }
 
 #[tokio::test]
+async fn a_manager_with_a_ledger_of_its_own_takes_the_system_from_the_first_for_good() {
+    let (system, ledgers) = (System::new(2), [ledger(), ledger()]);
+    let mut first = office(&system, &ledgers[0], settings(Mode::Auto)).await;
+    until(&system, &mut first, 400, |office| office.state().trial().is_some()).await;
+    let mut second = office(&system, &ledgers[1], settings(Mode::Auto)).await;
+    until(&system, &mut second, 400, |office| office.state().trial().is_some()).await;
+    let mut lost = Ok(());
+    for _ in 0..20 {
+        system.pass(10);
+        lost = first.tick().await;
+        if lost.is_err() {
+            break;
+        }
+    }
+    let lost = lost.expect_err("another has turned it").to_string();
+    assert!(lost.contains("another ledger, which has turned sim, took office as epoch 2"), "{lost}");
+    second.tick().await.expect("in office");
+}
+
+#[tokio::test]
+async fn what_was_turned_during_a_pause_is_brought_back_when_it_is_over() {
+    let (system, ledger) = (System::new(2), ledger());
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut office, 400, |office| office.state().trial().is_some()).await;
+    office.order(Order::Pause { by: by(), why: "by hand".to_owned() }).await.expect("paused");
+    system.with(|world| world.parts.iter_mut().for_each(|part| (part.0, part.1) = (40, 40)));
+    office.order(Order::Resume { by: by() }).await.expect("resumed");
+    assert_eq!(system.with(|world| world.parts.iter().map(|part| part.1).collect::<Vec<_>>()), [16, 16]);
+}
+
+#[tokio::test]
 async fn a_manager_whose_append_conflicts_does_not_turn_what_it_decided() {
     let (system, ledger) = (System::new(2), ledger());
     let mut first = office(&system, &ledger, settings(Mode::Auto)).await;
@@ -328,6 +359,8 @@ async fn a_proposal_waits_for_approval_and_the_ledger_names_who_gave_it() {
     let wrong = office.order(Order::Approve { proposal: 7, by: by() }).await.expect_err("no such proposal");
     assert!(wrong.to_string().contains("proposal 7 does not wait; proposal 1 does"), "{wrong}");
     office.order(Order::Approve { proposal: 1, by: by() }).await.expect("it waits");
+    let twice = office.order(Order::Approve { proposal: 1, by: "bob".to_owned() }).await;
+    assert!(twice.is_err_and(|why| why.to_string().contains("ann has approved proposal 1 already")));
     until(&system, &mut office, 3, |office| office.state().trial().is_some()).await;
     let admitted = events(&ledger).await.into_iter().any(|event| match event {
         Event::Admitted { why, .. } => why.contains("approved by ann"),
@@ -567,13 +600,12 @@ async fn an_order_after_an_append_of_which_nothing_is_known_is_followed_in_offic
 }
 
 #[tokio::test]
-async fn a_system_that_another_ledger_has_turned_is_left_to_it_by_name() {
+async fn a_system_that_another_ledger_has_turned_is_taken_over_under_a_higher_epoch() {
     let (system, ledger) = (System::new(2), ledger());
     system.with(|world| world.parts[1].3 = kandela_model::Epoch(7));
-    let manager = manager(&system, &ledger, settings(Mode::Auto));
-    let lost = manager.take_office(config(16), slos(), Duration::from_secs(10)).await;
-    let lost = lost.err().expect("the system refuses it").to_string();
-    assert!(lost.contains("another ledger, which has turned sim, took office as epoch 7"), "{lost}");
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    assert_eq!(office.state().office.as_ref().map(|office| office.epoch.0), Some(8));
+    until(&system, &mut office, 400, |office| office.state().trial().is_some()).await;
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ pub(crate) struct Tune {
     #[arg(long, value_name = "DURATION", value_parser = parse_step, default_value = "10m")]
     timeout: Duration,
     /// Measure the best again beside the defaults, in so many pairs [default: 5 where values are noisy, else 0]
-    #[arg(long, value_name = "PAIRS")]
+    #[arg(long, value_name = "PAIRS", value_parser = pairs)]
     verify: Option<u32>,
     /// Measure these settings there as well: a file such as {"pool": 16}, where knobs that it leaves out are at their defaults; or
     /// pgtune, for those that PGTune would give a PostgreSQL. May be given more than once
@@ -110,7 +110,21 @@ impl Tune {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         let Some(command) = self.exec else { return ask_tell::serve() };
         let declared = self.space.as_ref().map(read_space).transpose()?;
-        let server = self.target.open(declared.clone(), self.timeout).await?;
+        let beside = self.space.as_ref().map(|file| file.with_extension("trials.jsonl"));
+        let state = self.state.or_else(|| self.target.record()).or(beside);
+        let state = state.context("name the file that keeps trials, by --state")?;
+        if let Some(folder) =
+            self.report.as_ref().and_then(|page| page.parent()).filter(|f| !f.as_os_str().is_empty())
+        {
+            anyhow::ensure!(
+                folder.is_dir(),
+                "the report can't be written: there is no folder {}",
+                folder.display()
+            );
+        }
+        // What a server's own space is depends on how it stands; a search goes on with the space that it began with.
+        let searched = declared.clone().or_else(|| record::space(&state));
+        let server = self.target.open(searched, self.timeout).await?;
         let space = server.as_ref().map(|server| server.space().clone()).or(declared);
         let space = space.context("give the knobs by --space, or a --target")?;
         let compared = self.compare.iter().map(|which| match &server {
@@ -118,9 +132,6 @@ impl Tune {
             None => server::read_compared(which.as_ref(), &space),
         });
         let compared = compared.collect::<anyhow::Result<_>>()?;
-        let beside = self.space.as_ref().map(|file| file.with_extension("trials.jsonl"));
-        let state = self.state.or_else(|| self.target.record()).or(beside);
-        let state = state.context("name the file that keeps trials, by --state")?;
         let budget = self.budget.map(|budget| budget as usize);
         let plan = search::Plan {
             budget: budget.or_else(|| self.time.is_none().then(|| usual_budget(&space))),
@@ -145,6 +156,12 @@ impl Tune {
         }
         Ok(done.outcome())
     }
+}
+
+/// None, or as many as an interval takes.
+fn pairs(text: &str) -> Result<u32, String> {
+    let pairs = text.parse().ok().filter(|pairs| *pairs != 1);
+    pairs.ok_or_else(|| "give 0, or 2 and more: one pair says nothing of the noise".to_owned())
 }
 
 fn usual_budget(space: &Space) -> usize {

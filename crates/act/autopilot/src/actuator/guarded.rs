@@ -195,6 +195,10 @@ impl Actuator for Guarded {
         self.settings.target()
     }
 
+    async fn seen(&self) -> Result<Epoch, ActuateError> {
+        self.folder.epoch().map(Epoch).map_err(|e| self.unguarded(e))
+    }
+
     async fn state(&self) -> Result<Vec<Standing>, ActuateError> {
         let mut place = self.dog.lock().await;
         let lapses = place.as_mut().and_then(|dog| if dog.is_alive() { dog.lapses } else { None });

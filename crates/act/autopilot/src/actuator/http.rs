@@ -230,6 +230,12 @@ impl Actuator for HttpKnobs {
         Ok(standings.into_values().collect())
     }
 
+    async fn seen(&self) -> Result<Epoch, ActuateError> {
+        let all = self.all().await?;
+        let epochs = all.iter().flat_map(|(_, states)| states).map(|state| state.hold.seen);
+        Ok(epochs.max().unwrap_or(Epoch(0)))
+    }
+
     async fn apply(&self, values: &Config, epoch: Epoch, lease: Lease) -> Result<(), ActuateError> {
         let steps = self.plan(self.all().await?, values, epoch, lease)?;
         for (place, step) in steps.iter().enumerate() {

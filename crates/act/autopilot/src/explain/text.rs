@@ -72,8 +72,12 @@ impl fmt::Display for Status {
         }
         let promoted: Vec<String> = self.promoted.iter().map(ToString::to_string).collect();
         let promoted = if promoted.is_empty() { "none".to_owned() } else { promoted.join(", ") };
-        let share = self.objective_share * 100.0;
-        wrapped(f, "  ", &format!("promoted: {promoted}; objective at {share:.1} % of the initial one"))?;
+        let times = self.times_as_good;
+        wrapped(
+            f,
+            "  ",
+            &format!("promoted: {promoted}; the objective is {times:.3} times as good as at first"),
+        )?;
         if let Some(context) = self.context {
             wrapped(f, "  ", &format!("context {context} of {}", self.contexts.len()))?;
         }

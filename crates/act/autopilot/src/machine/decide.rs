@@ -477,19 +477,24 @@ impl<J: Judge> Deciding<'_, J> {
             }
             Order::Resume { by } => {
                 let strayed = self.state.notes.contains_key(DRIFT);
-                if self.state.paused.is_some() || !self.state.broken.is_empty() || strayed {
+                let resumes = strayed || self.state.paused.is_some();
+                if resumes || !self.state.broken.is_empty() {
                     self.emit(Event::Resumed { by });
                 }
-                if strayed && self.acts() && self.state.trial().is_none() {
+                // Who paused may have turned knobs meanwhile.
+                if resumes && self.acts() && self.state.trial().is_none() {
                     self.settle();
                 }
             }
             Order::Approve { proposal, by } => match self.waiting(proposal) {
-                Ok(()) => self.emit(Event::Approved { proposal, by }),
+                Ok(Some(first)) => {
+                    self.decision.refused = Some(format!("{first} has approved proposal {proposal} already"));
+                }
+                Ok(None) => self.emit(Event::Approved { proposal, by }),
                 Err(what) => self.decision.refused = Some(what),
             },
             Order::Decline { proposal, by } => match self.waiting(proposal) {
-                Ok(()) => self.decline(proposal, format!("{by} declined it"), "an approval".to_owned()),
+                Ok(_) => self.decline(proposal, format!("{by} declined it"), "an approval".to_owned()),
                 Err(what) => self.decision.refused = Some(what),
             },
             Order::RollBack { proposal, by } => self.roll_back(proposal, by),
@@ -513,9 +518,10 @@ impl<J: Judge> Deciding<'_, J> {
         }
     }
 
-    fn waiting(&self, proposal: u64) -> Result<(), String> {
+    /// Who has approved it, if it waits and somebody did.
+    fn waiting(&self, proposal: u64) -> Result<Option<String>, String> {
         match &self.state.open {
-            Some(open) if open.proposal == proposal && open.trial.is_none() => Ok(()),
+            Some(open) if open.proposal == proposal && open.trial.is_none() => Ok(open.approved.clone()),
             Some(open) if open.proposal == proposal => {
                 Err(format!("proposal {proposal} is being tried already"))
             }

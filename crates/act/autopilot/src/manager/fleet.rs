@@ -85,6 +85,17 @@ impl Fleet {
         worst
     }
 
+    /// The highest epoch that any part has seen; of those that can't be asked, none.
+    pub(super) async fn seen(&self) -> Epoch {
+        let mut highest = Epoch(0);
+        for actuator in self.parts(Scope::All) {
+            if let Ok(Ok(seen)) = tokio::time::timeout(LONGEST_CALL, actuator.seen()).await {
+                highest = highest.max(seen);
+            }
+        }
+        highest
+    }
+
     /// The knobs that are to stay elsewhere than at `good`; nothing where a part can't be asked.
     pub(super) async fn strayed(&self, good: &Config) -> Option<Vec<Strayed>> {
         let mut strayed = Vec::new();

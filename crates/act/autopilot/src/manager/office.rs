@@ -176,7 +176,10 @@ impl Office {
                 return Err(ManagerError::OtherSpace { ledger: state.space, own: space });
             }
             (self.state, self.proposer) = (state, proposer);
-            self.epoch = Epoch(rows.iter().map(|row| row.epoch.0).max().unwrap_or(0) + 1);
+            let written = rows.iter().map(|row| row.epoch.0).max().unwrap_or(0);
+            // A manager with another ledger may have been there.
+            let seen = self.manager.fleet.seen().await;
+            self.epoch = Epoch(written.max(seen.0).saturating_add(1));
             self.unsure = false;
             let reports = self.manager.fleet.reports().await;
             let input = Input::Office {

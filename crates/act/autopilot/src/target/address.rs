@@ -50,6 +50,12 @@ fn postgres(url: &str) -> Result<Address, String> {
 }
 
 fn redis(rest: &str) -> Result<Address, String> {
+    if rest.contains(['?', '#']) {
+        return Err(
+            "it has parameters, which are not shown here, as one may be a password; give redis://HOST:PORT"
+                .to_owned(),
+        );
+    }
     let (user, place) = match rest.rsplit_once('@') {
         Some((user, _)) if user.contains(':') => {
             return Err("it has a password; put it into a file and name that".to_owned());

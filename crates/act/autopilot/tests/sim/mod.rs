@@ -237,6 +237,10 @@ impl Actuator for Part {
         })
     }
 
+    async fn seen(&self) -> Result<Epoch, ActuateError> {
+        Ok(self.0.with(|world| world.parts[self.1].3))
+    }
+
     async fn reports(&self) -> Result<Vec<Report>, ActuateError> {
         Ok(if self.1 == 0 { self.0.with(|world| world.reports.clone()) } else { Vec::new() })
     }

@@ -39,8 +39,8 @@ pub(super) fn status(answer: &Value) -> Vec<String> {
     status["guards"].as_array().into_iter().flatten().for_each(|guard| tell("guard", word(guard)));
     let news = status["news"].as_array().into_iter().flatten();
     news.for_each(|told| tell("lately", format!("{} {}", word(&told["at"]), word(&told["what"]))));
-    let gain = status["objective_share"].as_f64().unwrap_or(1.0);
-    tell("objective", format!("{} % of where it began", short((gain * 1000.0).round() / 10.0)));
+    let times = status["times_as_good"].as_f64().unwrap_or(1.0);
+    tell("objective", format!("{times:.3} times as good as where it began"));
     let settings = status["good"].as_object().into_iter().flatten();
     let settings: Vec<String> = settings.map(|(name, value)| format!("{name}={}", word(value))).collect();
     tell("settings", settings.join(" "));

@@ -131,6 +131,13 @@ impl Record {
     }
 }
 
+/// The space of the search whose record this is, if it is one.
+pub(super) fn space(path: &Path) -> Option<Space> {
+    let mut first = String::new();
+    BufReader::new(File::open(path).ok()?).read_line(&mut first).ok()?;
+    serde_json::from_str::<Heading>(&first).ok().map(|heading| heading.space)
+}
+
 /// The lines that have an end, and how many bytes they take.
 fn whole_lines(file: &File) -> std::io::Result<(Vec<String>, u64)> {
     let mut reader = BufReader::new(file);

@@ -130,11 +130,17 @@ fn lines(plan: &Plan, done: &Done) -> Vec<String> {
         lines.push(String::new());
         lines.extend(settings(plan, &shown(&best.config)));
         if let Some(server) = &plan.server {
-            lines.push(String::new());
-            lines.push("All is as it was before. To have them in force:".to_owned());
-            lines.extend(
-                server.statements(&best.config).into_iter().map(|statement| format!("  {statement}")),
-            );
+            let statements = server.statements(&best.config);
+            let unshown = done.checks.iter().any(|check| check.gain.low <= 0.0);
+            let all = match (statements.is_empty(), unshown) {
+                (true, _) => "All is as it was before, which is the best.",
+                (_, true) => {
+                    "All is as it was before. To have them in force, though that is not shown to help:"
+                }
+                (_, false) => "All is as it was before. To have them in force:",
+            };
+            lines.extend([String::new(), all.to_owned()]);
+            lines.extend(statements.into_iter().map(|statement| format!("  {statement}")));
         }
     }
     lines.push(String::new());

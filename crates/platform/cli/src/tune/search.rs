@@ -19,8 +19,9 @@ use crate::output::Format;
 
 /// Trials that may fail before the first one that does not.
 const FAILURES_AT_FIRST: usize = 5;
-/// Different settings that may give one and the same value before nobody believes that it is measured.
+/// Trials of so many different settings that may give one and the same value before nobody believes that it is measured.
 const SAME_VALUES: usize = 12;
+const SAME_POINTS: usize = 5;
 
 /// What is searched, how, and for how long.
 pub(super) struct Plan {
@@ -283,7 +284,8 @@ impl Run<'_> {
             self.study.history().trials().iter().map(|trial| bits(&trial.point)).collect();
         let first = values.first().copied()?;
         let constant = values.iter().all(|value| *value == first);
-        (constant && points.len() >= SAME_VALUES).then(|| Ended::Constant(self.plan.as_printed(first)))
+        (constant && values.len() >= SAME_VALUES && points.len() >= SAME_POINTS)
+            .then(|| Ended::Constant(self.plan.as_printed(first)))
     }
 }
 

@@ -8,8 +8,8 @@ use kandela_autopilot::actuator::TargetConfig;
 use kandela_autopilot::calendar::{Freeze, Window};
 use kandela_autopilot::machine::{Mode, Policy};
 use kandela_config::parse_duration;
-use kandela_tune::experiment::{Design, Plan};
-use kandela_tune::guard::{Better, Bound, Constraint, Objective, Of};
+use kandela_tune::experiment::{Account, Design, Plan};
+use kandela_tune::guard::{Better, Bound, Constraint, Guards, Objective, Of};
 use kandela_tune::{Space, Strategy};
 use serde::{Deserialize, Deserializer};
 
@@ -198,6 +198,9 @@ pub(crate) fn read(file: &Path) -> Result<Vec<SystemConfig>, ConfigError> {
     let fault = |what: String| ConfigError { file: file.display().to_string(), what };
     let text = std::fs::read_to_string(file).map_err(|error| fault(error.to_string()))?;
     let File { systems } = serde_saphyr::from_str(&text).map_err(|error| fault(error.to_string()))?;
+    if systems.is_empty() {
+        return Err(fault("it names no system; describe one, or leave kandela.autopilot out".to_owned()));
+    }
     for (place, system) in systems.iter().enumerate() {
         let fault = |what: String| fault(format!("system {}: {what}", system.name));
         if systems.iter().take(place).any(|earlier| earlier.name == system.name) {
@@ -261,8 +264,14 @@ impl SystemConfig {
                 self.smallest_gain
             ));
         }
-        self.constraints()?;
-        self.policy()?;
+        Guards::new(self.constraints()?, self.alpha).map_err(|error| error.to_string())?;
+        Account::new(self.alpha, self.proposals).map_err(|error| format!("alpha and proposals: {error}"))?;
+        let policy = self.policy()?;
+        for (name, time) in [("interval", policy.interval), ("slice", policy.slice)] {
+            if time.is_zero() {
+                return Err(format!("{name} is 0s; give a time above 0, such as 10s"));
+            }
+        }
         Ok(())
     }
 
@@ -405,6 +414,11 @@ systems:
         );
         let error = read_text(&two).unwrap_err();
         assert!(error.contains("system other: another system has a target shop too"), "{error}");
+        let error = read_text(&SHOP.replace("slice: 5s", "slice: 0s")).unwrap_err();
+        assert!(error.contains("slice is 0s"), "{error}");
+        let error = read_text(&format!("{SHOP}    alpha: 7\n")).unwrap_err();
+        assert!(error.contains("system shop: 7 is no"), "{error}");
+        assert!(read_text("systems: []").unwrap_err().contains("names no system"));
         let error = read_text(&SHOP.replace("slice: 5s", "arms: {canary: a, rest: b}")).unwrap_err();
         assert!(error.contains("`arms` are for a system with a `rest`"), "{error}");
     }

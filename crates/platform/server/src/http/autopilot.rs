@@ -50,6 +50,8 @@ pub(super) enum Ordered {
     },
     RollBack {
         by: String,
+        /// `null` for everything; what is left out by mistake is no such wish.
+        #[serde(deserialize_with = "Option::deserialize")]
         proposal: Option<u64>,
     },
     SetMode {
@@ -124,9 +126,36 @@ pub(super) async fn order(
         );
         Refusal::new(StatusCode::BAD_REQUEST, message)
     })?;
+    if !ordered.texts().into_iter().all(is_plain) {
+        let message = format!(
+            "`by` and `why` are text of {LONGEST_TEXT} characters at most, without control characters"
+        );
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
+    }
     let system = app.autopilot.named(which.system.as_deref())?;
     system.order(ordered.into()).await?;
     Ok(Json(json!({ "system": system.name(), "followed": true })).into_response())
+}
+
+/// Characters of what a person says with an order.
+const LONGEST_TEXT: usize = 500;
+
+/// Whether it can stand in a ledger that people read on a terminal.
+fn is_plain(text: &str) -> bool {
+    text.chars().count() <= LONGEST_TEXT && !text.chars().any(char::is_control)
+}
+
+impl Ordered {
+    fn texts(&self) -> [&str; 2] {
+        match self {
+            Ordered::Pause { by, why } => [by, why],
+            Ordered::Resume { by }
+            | Ordered::Approve { by, .. }
+            | Ordered::Decline { by, .. }
+            | Ordered::RollBack { by, .. }
+            | Ordered::SetMode { by, .. } => [by, ""],
+        }
+    }
 }
 
 impl std::convert::From<Ordered> for Order {

@@ -13,9 +13,9 @@ type OfStrategy = (&'static str, MetricKind, &'static str, fn(&Earnings) -> f64)
 
 const OF_SYSTEM: [OfSystem; 2] = [
     (
-        "kandela_autopilot_objective_ratio",
-        "The objective with the good settings, as a ratio to that with the initial ones.",
-        |status| status.objective_share,
+        "kandela_autopilot_times_as_good",
+        "How many times as good the objective is with the good settings as with the initial ones.",
+        |status| status.times_as_good,
     ),
     (
         "kandela_autopilot_error_probability_left",
