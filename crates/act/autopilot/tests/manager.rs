@@ -79,6 +79,28 @@ async fn what_a_runbook_says_is_tried_first_and_what_failed_is_not_tried_again()
     assert_eq!(by_hand, 2, "64 was tried once");
 }
 
+#[tokio::test]
+async fn a_canary_waits_for_its_change_to_show_and_then_no_more() {
+    let (system, ledger) = (System::new(3), ledger());
+    let usual = settings(Mode::Auto);
+    let policy = Policy { wash_out: Duration::from_secs(60), ..usual.policy.clone() };
+    let slice = policy.slice.as_secs() as i64;
+    let mut office = office(&system, &ledger, Settings { policy, ..usual }).await;
+    until(&system, &mut office, 400, |office| {
+        office.state().trial().is_some_and(|trial| trial.slices.len() > 2)
+    })
+    .await;
+    let rows = ledger.read(0).await.expect("in memory");
+    let at = |wanted: fn(&Event) -> bool| {
+        let rows = rows.iter().filter(move |row| Event::of(row).is_ok_and(|event| wanted(&event)));
+        rows.map(|row| row.at.millis() / 1_000).collect::<Vec<i64>>()
+    };
+    let turned = at(|event| matches!(event, Event::Turned { .. }));
+    let measured = at(|event| matches!(event, Event::Measured { .. }));
+    let took: Vec<i64> = turned.iter().zip(&measured).map(|(from, to)| to - from).collect();
+    assert!(took[0] >= 60 + slice && took[1..].iter().all(|took| *took < 60), "{took:?}");
+}
+
 /// A system with a promotion, whose knobs then all stand at `value`.
 async fn strayed_to(value: i64) -> (System, Arc<MemoryLedger>, kandela_autopilot::manager::Office) {
     let (system, ledger) = (System::new(2), ledger());

@@ -7,7 +7,7 @@ use kandela_algebra::verdict::Verdict;
 use kandela_model::{Epoch, Timestamp};
 use kandela_tune::experiment::Account;
 
-use super::event::{Event, Export, Judged, Mode, Observation, Reading, Reason};
+use super::event::{Event, Export, Judged, Mode, Observation, Reading, Reason, Scope};
 use super::gate::{DRIFT, Gate};
 use super::state::{Context, Current, Phase, State, Trial};
 use super::{Candidate, Command, Decision, Input, Judge, Machine, Order, Strayed, Trouble};
@@ -293,7 +293,10 @@ impl<J: Judge> Deciding<'_, J> {
             let what = format!("what came of turning the knobs for slice {} is not known", current.slice);
             return self.end(Reason::Unreachable, what);
         };
-        let from = turned.plus_micros(micros(policy.wash_out));
+        // A canary keeps its change from slice to slice: what has shown need not be waited for again.
+        let shows = current.scope == Scope::Canary && current.slice > 0;
+        let wash_out = if shows { Duration::ZERO } else { policy.wash_out };
+        let from = turned.plus_micros(micros(wash_out));
         if self.now >= from.plus_micros(micros(policy.slice)) {
             let (slice, scope) = (current.slice, current.scope);
             self.command(Command::Measure { slice, scope, from, to: self.now });

@@ -86,7 +86,9 @@ fn is_here(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
+/// What it is called in the folder of watchdogs: the same by whichever name of this machine it is reached.
 fn name(kind: &str, host: &str, port: u16) -> String {
+    let host = if is_here(host) { "127.0.0.1" } else { host };
     let fine = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
     format!("{kind}-{}-{port}", host.trim_matches('/').chars().map(fine).collect::<String>())
 }
@@ -101,9 +103,9 @@ mod tests {
             ("postgres://k@127.0.0.1:5433/bench", "postgres-127.0.0.1-5433", true),
             ("postgresql://k@db.example/bench", "postgres-db.example-5432", false),
             ("postgres://k@%2Fvar%2Frun%2Fpostgresql/bench", "postgres-var-run-postgresql-5432", true),
-            ("redis://localhost", "redis-localhost-6379", true),
+            ("redis://localhost", "redis-127.0.0.1-6379", true),
             ("redis://tuner@10.0.0.7:7000/0", "redis-10.0.0.7-7000", false),
-            ("redis://[::1]:7001", "redis---1-7001", true),
+            ("redis://[::1]:7001", "redis-127.0.0.1-7001", true),
         ] {
             let address = read(url).expect(url);
             assert_eq!((address.name.as_str(), address.here), (name, here), "{url}");
@@ -124,6 +126,7 @@ mod tests {
             ("redis://u:secret@h", "put it into a file"),
             ("redis://h:99999", "is no port"),
             ("redis://h:1/x", "is no database"),
+            ("redis://h:1?password=secret", "it has parameters"),
         ] {
             let error = read(url).expect_err(url);
             assert!(error.contains(said) && !error.contains("secret"), "{url}: {error}");

@@ -81,6 +81,10 @@ fn of_json(output: &str) -> Result<Numbers, String> {
         _ => None,
     };
     let Some(object) = output.lines().rev().find_map(object) else {
+        let like_one = output.lines().rev().map(str::trim).find(|line| line.starts_with('{'));
+        if let Some((line, Err(why))) = like_one.map(|line| (line, serde_json::from_str::<Value>(line))) {
+            return Err(format!("{line:?} is no JSON ({why}); JSON has no NaN and no infinity"));
+        }
         return Err(format!(
             "no line of its output is a JSON object such as {{\"value\": 241.5}}; {}",
             last_line(output)
@@ -169,6 +173,7 @@ mod tests {
         let of = |output| numbers(output, &[], "value");
         assert!(of("").unwrap_err().contains("printed nothing"));
         assert!(of("done\n").unwrap_err().contains("the last line is \"done\""));
+        assert!(of("{\"value\": NaN}\n").unwrap_err().contains("JSON has no NaN"));
         let without = of("{\"value\": 3, \"tps\": null}").unwrap();
         assert_eq!(
             reading(&[]).outcome(&without, 1.0),

@@ -177,7 +177,9 @@ fn headline(plan: &Plan, done: &Done) -> String {
     let Some(best) = &done.best else {
         return format!("{stopped}no trial kept every constraint, so nothing is recommended");
     };
-    let value = format!("{} {}", plan.objective, short(plan.as_printed(best.value)));
+    // What was measured since says more than what a model expects.
+    let measured = done.checks.first().map(|check| check.best);
+    let value = format!("{} {}", plan.objective, short(measured.unwrap_or(plan.as_printed(best.value))));
     let found = format!("{stopped}best: trial {}, {value}", best.id + 1);
     match (&done.checks[..], defaults(plan, done)) {
         (checks @ [_, ..], _) => {
