@@ -119,8 +119,8 @@ impl Autopilot {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         match self {
             Self::Status(asked) => {
-                let answer = asked.get("status").await?;
-                asked.print(&answer, || show::status(&answer));
+                let answer = asked.standing().await?;
+                asked.print(&answer, || show::standing(&answer));
             }
             Self::Explain(Numbered { proposal, asked }) => {
                 let answer = asked.get(&format!("explain/{proposal}")).await?;
@@ -166,6 +166,17 @@ impl Ordered {
 }
 
 impl Asked {
+    /// How the system stands, or all of them where there are several and none is named.
+    async fn standing(&self) -> anyhow::Result<Value> {
+        if self.system.is_none() {
+            let all = self.get("").await?;
+            if all["systems"].as_array().is_some_and(|systems| systems.len() > 1) {
+                return Ok(all);
+            }
+        }
+        self.get("status").await
+    }
+
     async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.ask(Method::GET, path, &[], None).await
     }
@@ -179,8 +190,10 @@ impl Asked {
     ) -> anyhow::Result<Value> {
         let system = self.system.iter().map(|system| ("system", system.clone()));
         let parameters: Vec<(&str, String)> = system.chain(parameters.iter().cloned()).collect();
-        let request =
-            self.server.request(method, &format!("/api/kandela/v1/autopilot/{path}"))?.query(&parameters);
+        let request = self
+            .server
+            .request(method, format!("/api/kandela/v1/autopilot/{path}").trim_end_matches('/'))?
+            .query(&parameters);
         let request = match body {
             Some(body) => request.json(&body),
             None => request,

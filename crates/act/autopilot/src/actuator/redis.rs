@@ -199,7 +199,10 @@ impl Settings for Redis {
             shown != **text && self.space.parameter(name).is_none_or(|p| !same(&p.spec, text, shown))
         });
         let Some((name, text)) = differs else { return Ok(()) };
-        let reason = format!("{name} stands at {:?} after it was set to {text}", got.get(*name));
+        let reason = format!(
+            "{name} stands at {} after it was set to {text}",
+            got.get(*name).map_or("nothing", String::as_str)
+        );
         let before = before.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         match set(&mut connection, &before).await {
             Ok(()) => Err(ActuateError::refused(&self.target, name, reason)),

@@ -19,9 +19,7 @@ impl fmt::Display for Story {
         let objective = self.seen.objective.map_or("nothing".to_owned(), |value| format!("{value:.4}"));
         wrapped(f, "  ", &format!("objective {objective}"))?;
         for seen in &self.seen.constraints {
-            let margin =
-                seen.margin.map_or("no reading".to_owned(), |margin| format!("{margin:.4} within its bound"));
-            wrapped(f, "  ", &format!("{}: {}, {margin}", seen.name, seen.verdict))?;
+            wrapped(f, "  ", &seen.to_string())?;
         }
         for (slo, left) in &self.seen.error_budgets {
             wrapped(f, "  ", &format!("error budget of {slo}: {:.0} % left", left * 100.0))?;

@@ -376,6 +376,17 @@ pub struct Seen {
     pub margin: Option<f64>,
 }
 
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}, ", self.name, self.verdict)?;
+        match self.margin {
+            None => f.write_str("no reading"),
+            Some(margin) if margin < 0.0 => write!(f, "{:.4} beyond its bound", -margin),
+            Some(margin) => write!(f, "{margin:.4} within its bound"),
+        }
+    }
+}
+
 /// What one slice gave.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reading {

@@ -91,11 +91,7 @@ impl Office {
 
     /// Where things stand, with the guards and what they are missing.
     pub fn status(&self) -> Status {
-        let between = self.seen.constraints.iter().map(|seen| {
-            let margin =
-                seen.margin.map_or("no reading".to_owned(), |margin| format!("{margin:.4} within its bound"));
-            format!("{}: {}, {margin}", seen.name, seen.verdict)
-        });
+        let between = self.seen.constraints.iter().map(ToString::to_string);
         let trial = self.state.trial().filter(|trial| !trial.slices.is_empty());
         let missing = trial.map(|trial| self.machine.judge.judge(trial).missing).unwrap_or_default();
         let missing = missing.into_iter().map(|what| format!("the trial: {what}"));

@@ -9,8 +9,15 @@ use crate::when::time_text;
 /// Characters of a ledger row's payload.
 const PAYLOAD: usize = 48;
 
-/// Where things stand.
-pub(super) fn status(answer: &Value) -> Vec<String> {
+/// Where things stand: in one system, or in each.
+pub(super) fn standing(answer: &Value) -> Vec<String> {
+    match answer["systems"].as_array() {
+        Some(systems) => systems.iter().map(status).collect::<Vec<_>>().join(&String::new()),
+        None => status(answer),
+    }
+}
+
+fn status(answer: &Value) -> Vec<String> {
     let status = &answer["status"];
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut lines = vec![format!("{}: {}", word(&answer["name"]), word(&status["state"]))];
