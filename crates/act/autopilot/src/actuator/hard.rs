@@ -110,8 +110,6 @@ const POSTGRES: &[Row] = &[
             "autovacuum_multixact_freeze_max_age",
             "vacuum_failsafe_age",
             "vacuum_multixact_failsafe_age",
-            // Autovacuum does nothing without.
-            "track_counts",
         ],
     ),
     (

@@ -131,7 +131,7 @@ fn lines(plan: &Plan, done: &Done) -> Vec<String> {
         lines.extend(settings(plan, &shown(&best.config)));
         if let Some(server) = &plan.server {
             let statements = server.statements(&best.config);
-            let unshown = done.checks.iter().any(|check| check.gain.low <= 0.0);
+            let unshown = done.checks.first().is_some_and(|check| check.gain.low <= 0.0);
             let all = match (statements.is_empty(), unshown) {
                 (true, _) => "All is as it was before, which is the best.",
                 (_, true) => {
