@@ -3,6 +3,7 @@
 //! Systems that keep a lease themselves are turned directly ([`http`]). Those that can't ([`Settings`]) are turned by a watchdog
 //! process on behalf of the manager ([`Guarded`]), which holds what to go back to and acts when the manager falls silent.
 
+mod claim;
 pub mod command;
 pub mod config;
 mod environment;

@@ -10,7 +10,9 @@ use std::time::Duration;
 use kandela_autopilot::actuator::ActuateError;
 use kandela_model::{Epoch, KnobValue, Lease};
 
-use common::{Described, Process, find, free_port, get, kill_at_every_step, skip, until, values, whole};
+use common::{
+    Described, Process, find, free_port, get, kill_at_every_step, one_at_a_time, skip, until, values, whole,
+};
 
 const LONG: Lease = Lease::For(Duration::from_secs(60));
 
@@ -111,6 +113,13 @@ impl Drop for Nginx {
         let gone = || !folder.join("nginx.pid").exists();
         until("nginx has ended", Duration::from_secs(5), gone);
     }
+}
+
+#[tokio::test]
+async fn managers_of_different_folders_turn_it_one_at_a_time() {
+    let Some(nginx) = Nginx::start() else { return };
+    let it = nginx.described(&nginx.reload());
+    one_at_a_time(&it, &values(&[("worker_connections", whole(128))])).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use kandela_autopilot::actuator::ActuateError;
 use kandela_model::{Epoch, KnobValue, Lease};
 
-use common::{kill_at_every_step, until, values, whole};
+use common::{kill_at_every_step, one_at_a_time, until, values, whole};
 use server::postgres::Server;
 
 const LONG: Lease = Lease::For(Duration::from_secs(60));
@@ -51,6 +51,13 @@ async fn settings_are_in_force_together_or_not_at_all() {
     );
     let auto = fs::read_to_string(server.data().join("postgresql.auto.conf")).expect("readable");
     assert!(!auto.contains("work_mem"), "what was not set before is not set after: {auto}");
+}
+
+#[tokio::test]
+async fn managers_of_different_folders_turn_it_one_at_a_time_across_its_restarts() {
+    let Some(server) = Server::start() else { return };
+    let it = server.described(true);
+    one_at_a_time(&it, &values(&[("shared_buffers", whole(4096)), ("work_mem", whole(8192))])).await;
 }
 
 #[tokio::test]

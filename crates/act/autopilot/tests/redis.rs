@@ -9,7 +9,7 @@ use kandela_autopilot::actuator::ActuateError;
 use kandela_autopilot::watchdog::{self, Cause};
 use kandela_model::{Epoch, KnobError, KnobValue, Lease};
 
-use common::{kill_at_every_step, until, values, whole};
+use common::{kill_at_every_step, one_at_a_time, until, values, whole};
 use server::redis::Redis;
 
 const LONG: Lease = Lease::For(Duration::from_secs(30));
@@ -46,6 +46,12 @@ async fn parameters_are_set_together_or_not_at_all() {
         ("0".into(), "yes".into())
     );
     until("the watchdog has ended", Duration::from_secs(3), || it.living_watchdog().is_none());
+}
+
+#[tokio::test]
+async fn managers_of_different_folders_turn_it_one_at_a_time() {
+    let Some(redis) = Redis::start() else { return };
+    one_at_a_time(&redis.described(), &values(&[("hz", whole(20))])).await;
 }
 
 #[tokio::test]

@@ -30,6 +30,8 @@ pub struct Study {
     history: History,
     /// For each trial, whether the strategy proposed it.
     proposed: Vec<bool>,
+    /// Points to measure before the strategy is asked.
+    suggested: Vec<Vec<f64>>,
     budget: Option<usize>,
     /// Trials that nobody asked for.
     added: usize,
@@ -158,6 +160,7 @@ impl Study {
             strategy,
             history: History::default(),
             proposed: Vec::new(),
+            suggested: Vec::new(),
             budget,
             added: 0,
             constraints: declared,
@@ -206,11 +209,31 @@ impl Study {
     pub fn replay(&mut self, config: &Config, outcome: Outcome) -> Result<u64, StudyError> {
         let was = self.space.snap(&self.space.encode(config)?);
         self.check(self.history.trials().len() as u64, &outcome)?;
+        // Where nobody suggested it when it was measured, the strategy was asked.
+        let suggested = std::mem::take(&mut self.suggested);
+        if suggested.contains(&was) {
+            self.suggested.clone_from(&suggested);
+        }
         let (point, proposed) = self.next();
+        self.suggested = suggested;
         let same = self.space.decode(&point) == self.space.decode(&was);
         let id = self.begin(if same { point } else { was }, proposed && same);
         self.tell(id, outcome)?;
         Ok(id)
+    }
+
+    /// Has `config` measured before the strategy is asked for more, unless it was measured: what a rule of thumb or somebody who knows
+    /// the system would set. It counts towards the budget. Not for a search by [`Strategy::Safe`], which measures only what it has reason to
+    /// trust.
+    ///
+    /// # Errors
+    /// [`StudyError::Settings`], where the settings are none of the space.
+    pub fn suggest(&mut self, config: &Config) -> Result<(), StudyError> {
+        let point = self.space.snap(&self.space.encode(config)?);
+        if !self.suggested.contains(&point) {
+            self.suggested.push(point);
+        }
+        Ok(())
     }
 
     /// Takes what came of trial `id`.
@@ -259,6 +282,10 @@ impl Study {
     fn next(&mut self) -> (Vec<f64>, bool) {
         if self.history.trials().is_empty() && self.space.has_start() {
             return (self.space.start(), false);
+        }
+        let tried = |point: &Vec<f64>| self.history.trials().iter().any(|trial| trial.point == *point);
+        if let Some(point) = self.suggested.iter().find(|point| !tried(point)) {
+            return (point.clone(), false);
         }
         let point = self.strategy.as_mut().map_or_else(Vec::new, |strategy| strategy.ask(&self.history));
         (self.space.snap(&point), true)
@@ -316,6 +343,31 @@ mod tests {
         assert_eq!(asked.config["a"].to_string(), "only");
         study.tell(asked.id, Outcome::Measured(Measured::of(2.0))).expect("told");
         assert_eq!(study.best().map(|best| best.value), Some(2.0));
+    }
+
+    #[test]
+    fn what_somebody_suggests_comes_after_the_defaults_and_once() {
+        let space = r#"{"a": {"type": "int", "min": 1, "max": 9, "default": 2}}"#;
+        let seven: Config = [("a".to_owned(), kandela_model::KnobValue::Int(7))].into();
+        let suggested = || {
+            let mut study = study(space, 4);
+            study.suggest(&seven).expect("settings of the space");
+            study
+        };
+        let mut first = suggested();
+        let mut asked = Vec::new();
+        while let Some(next) = first.ask() {
+            asked.push(next.config.clone());
+            first.tell(next.id, Outcome::Measured(Measured::of(1.0))).expect("told");
+        }
+        assert_eq!((asked[0]["a"].to_string(), &asked[1], asked.len()), ("2".to_owned(), &seven, 4));
+        // Taken up by a search to which nobody suggests anything, and the other way round.
+        for mut later in [suggested(), study(space, 4)] {
+            for config in &asked[..3] {
+                later.replay(config, Outcome::Measured(Measured::of(1.0))).expect("settings of the space");
+            }
+            assert_eq!(later.ask().map(|next| next.config), Some(asked[3].clone()));
+        }
     }
 
     #[test]

@@ -91,8 +91,8 @@ pub(crate) struct Tune {
     /// Measure the best again beside the defaults, in so many pairs [default: 5 where values are noisy, else 0]
     #[arg(long, value_name = "PAIRS", value_parser = pairs)]
     verify: Option<u32>,
-    /// Measure these settings there as well: a file such as {"pool": 16}, where knobs that it leaves out are at their defaults; or
-    /// pgtune, for those that PGTune would give a PostgreSQL. May be given more than once
+    /// Try these settings first, and measure them at the end beside the best as well: a file such as {"pool": 16}, where knobs that it
+    /// leaves out are at their defaults; or pgtune, for those that PGTune would give a PostgreSQL. May be given more than once
     #[arg(long, value_name = "FILE")]
     compare: Vec<String>,
     /// Where trials are kept [default: the space's file, or the server's name, with .trials.jsonl]

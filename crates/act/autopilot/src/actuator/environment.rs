@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use kandela_tune::Space;
 
 use super::ActuateError;
+use super::claim::Beside;
 use super::command::Command;
 use super::config::EnvironmentConfig;
 use super::file::replace;
@@ -27,6 +28,7 @@ pub(crate) struct Environment {
     health: Health,
     client: reqwest::Client,
     space: Space,
+    claim: Beside,
 }
 
 impl Environment {
@@ -48,6 +50,7 @@ impl Environment {
             health: config.health.clone(),
             client: client(Duration::from_secs(5))?,
             space: config.knobs.clone(),
+            claim: Beside::of(&config.file),
         })
     }
 
@@ -93,6 +96,14 @@ impl Settings for Environment {
             Ok((name.clone(), Reading { value, set }))
         };
         self.space.parameters().iter().map(reading).collect()
+    }
+
+    async fn claim(&self) -> Result<(), ActuateError> {
+        self.claim.claim(&self.target)
+    }
+
+    async fn holder(&self) -> Result<Option<String>, ActuateError> {
+        Ok(self.claim.holder())
     }
 
     async fn write(&self, texts: &Texts) -> Result<(), ActuateError> {

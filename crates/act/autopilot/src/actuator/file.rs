@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kandela_tune::Space;
 
+use super::claim::Beside;
 use super::command::Command;
 use super::config::FileConfig;
 use super::health::{Health, client};
@@ -27,6 +28,7 @@ pub(crate) struct FileTemplate {
     health: Option<Health>,
     client: reqwest::Client,
     space: Space,
+    claim: Beside,
 }
 
 impl FileTemplate {
@@ -48,6 +50,7 @@ impl FileTemplate {
             health: config.health.clone(),
             client: client(Duration::from_secs(5))?,
             space: config.knobs.clone(),
+            claim: Beside::of(&config.file),
         };
         let name = name_of(&file.file)?;
         for (knob, line) in file.template()?.lines() {
@@ -120,6 +123,14 @@ impl Settings for FileTemplate {
             Ok((name, Reading { value, set }))
         };
         self.texts()?.into_iter().map(reading).collect()
+    }
+
+    async fn claim(&self) -> Result<(), ActuateError> {
+        self.claim.claim(&self.target)
+    }
+
+    async fn holder(&self) -> Result<Option<String>, ActuateError> {
+        Ok(self.claim.holder())
     }
 
     async fn write(&self, texts: &Texts) -> Result<(), ActuateError> {

@@ -14,6 +14,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Mutex, Notify, mpsc};
 
+use super::claim::is_held;
 use super::config::{OpenError, TargetConfig};
 use super::settings::{Settings, Texts, spec_of};
 use super::{ActuateError, Actuator, Standing};
@@ -25,6 +26,8 @@ const AT_START: Duration = Duration::from_secs(30);
 
 /// How long a start waits for another's watchdog, which may be about to end, or about to go back for a manager that is gone.
 const DYING: Duration = Duration::from_secs(3);
+/// How long a watchdog that has let go may still show as the holder.
+const ENDING: Duration = Duration::from_secs(1);
 const BETWEEN: Duration = Duration::from_millis(20);
 
 /// A system whose leases a watchdog keeps. It starts one when there is something to hold, which ends when all is confirmed or back.
@@ -84,6 +87,19 @@ impl Guarded {
 
     fn unguarded(&self, reason: String) -> ActuateError {
         ActuateError::unguarded(self.settings.target(), reason)
+    }
+
+    /// Nobody else's watchdog holds values there that could be taken for what is in force.
+    async fn is_not_held(&self) -> Result<(), ActuateError> {
+        let began = Instant::now();
+        // One of this folder that has just ended may show a little longer.
+        while let Some(holder) = self.settings.holder().await? {
+            if began.elapsed() >= ENDING {
+                return Err(is_held(self.settings.target(), &holder));
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
+        Ok(())
     }
 
     /// The values as the system spells them, if every knob may take its value in one step.
@@ -203,8 +219,11 @@ impl Actuator for Guarded {
         let mut place = self.dog.lock().await;
         let lapses = place.as_mut().and_then(|dog| if dog.is_alive() { dog.lapses } else { None });
         drop(place);
-        let read = self.settings.read().await?;
         let inverse = self.inverse()?;
+        if inverse.is_none() {
+            self.is_not_held().await?;
+        }
+        let read = self.settings.read().await?;
         let standing = |(name, reading): (String, super::settings::Reading)| {
             let spec = spec_of(self.target(), self.settings.space(), &name)?.clone();
             let before = inverse.as_ref().and_then(|inverse| inverse.before.get(&name));

@@ -12,9 +12,11 @@ use async_trait::async_trait;
 use kandela_model::KnobValue;
 use kandela_tune::Space;
 use kandela_tune::space::Class;
+use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls};
 
 use self::catalogue::{edit_auto_conf, quote};
+use super::claim::{WATCHDOG, is_held, own_name};
 use super::command::Command;
 use super::config::{PostgresConfig, secret, timeout};
 use super::file::replace;
@@ -39,6 +41,8 @@ pub(crate) struct Postgres {
     auto_conf: Option<PathBuf>,
     timeout: Duration,
     space: Space,
+    /// The session by whose name others see that the server is held.
+    claim: Mutex<Option<Client>>,
 }
 
 impl Postgres {
@@ -84,6 +88,7 @@ impl Postgres {
             auto_conf: config.data_directory.as_ref().map(|folder| folder.join("postgresql.auto.conf")),
             timeout,
             space: config.knobs.clone(),
+            claim: Mutex::new(None),
         })
     }
 
@@ -94,7 +99,10 @@ impl Postgres {
     }
 
     async fn client(&self) -> Result<Client, ActuateError> {
-        let mut connect = self.connect.clone();
+        self.session(self.connect.clone()).await
+    }
+
+    async fn session(&self, mut connect: tokio_postgres::Config) -> Result<Client, ActuateError> {
         if let Some(path) = &self.password_file {
             connect.password(secret(path).map_err(|e| ActuateError::unreachable(&self.target, e))?);
         }
@@ -168,7 +176,25 @@ impl Postgres {
         self.restart_with(restart).await
     }
 
+    /// Watchdogs' sessions, but for the one that asks: all, or those that were there before it.
+    async fn watchdogs(&self, client: &Client, before: bool) -> Result<Option<String>, ActuateError> {
+        let begins = format!("{WATCHDOG}:%");
+        let asked = self.within(client.query_opt(catalogue::WATCHDOGS, &[&begins, &before])).await;
+        let row = asked.map_err(|e| ActuateError::unreachable(&self.target, e))?;
+        Ok(row.map(|row| row.get(0)))
+    }
+
     async fn restart_with(&self, restart: &Command) -> Result<(), String> {
+        let claimed = self.claim.lock().await.take().is_some();
+        let restarted = self.restarted_by(restart).await;
+        if claimed {
+            // Where another was faster, the next order is refused.
+            let _ = self.claim().await;
+        }
+        restarted
+    }
+
+    async fn restarted_by(&self, restart: &Command) -> Result<(), String> {
         let ran = restart.run().await;
         let began = Instant::now();
         loop {
@@ -340,6 +366,30 @@ impl Settings for Postgres {
             }
         }
         self.confirm(texts).await.map_err(failed)
+    }
+
+    async fn claim(&self) -> Result<(), ActuateError> {
+        let mut claim = self.claim.lock().await;
+        if claim.as_ref().is_some_and(|session| !session.is_closed()) {
+            return Ok(());
+        }
+        let mut connect = self.connect.clone();
+        connect.application_name(own_name());
+        let session = self.session(connect).await?;
+        // Servers before 14 have no such limit.
+        let _ = self.within(session.batch_execute("SET idle_session_timeout = 0")).await;
+        match self.watchdogs(&session, true).await? {
+            Some(holder) => Err(is_held(&self.target, &holder)),
+            None => {
+                *claim = Some(session);
+                Ok(())
+            }
+        }
+    }
+
+    async fn holder(&self) -> Result<Option<String>, ActuateError> {
+        let client = self.client().await?;
+        self.watchdogs(&client, false).await
     }
 
     fn spell(&self, _name: &str, value: &KnobValue) -> String {

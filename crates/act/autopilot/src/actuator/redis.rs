@@ -12,7 +12,9 @@ use kandela_tune::Space;
 use kandela_tune::space::Class;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisError};
+use tokio::sync::Mutex;
 
+use super::claim::{WATCHDOG, is_held, own_name};
 use super::config::{RedisConfig, secret, timeout};
 use super::health::after_secret;
 use super::settings::{Reading, Settings, Texts, parse, same, spec_of};
@@ -41,6 +43,8 @@ pub(crate) struct Redis {
     rewrite: bool,
     timeout: Duration,
     space: Space,
+    /// The connection by whose name others see that the server is held.
+    claim: Mutex<Option<MultiplexedConnection>>,
 }
 
 impl Redis {
@@ -62,6 +66,7 @@ impl Redis {
             rewrite: config.rewrite,
             timeout: timeout(config.timeout_s)?,
             space: config.knobs.clone(),
+            claim: Mutex::new(None),
         })
     }
 
@@ -114,6 +119,17 @@ impl Redis {
         }
         let asked = redis::cmd("CONFIG").arg("GET").arg(names).query_async(connection).await;
         asked.map_err(|e: RedisError| ActuateError::unreachable(&self.target, e))
+    }
+
+    /// A watchdog that has been connected for longer than the connection number `own`.
+    async fn watchdogs(
+        &self,
+        connection: &mut MultiplexedConnection,
+        own: u64,
+    ) -> Result<Option<String>, ActuateError> {
+        let asked = redis::cmd("CLIENT").arg("LIST").query_async::<String>(connection).await;
+        let clients = asked.map_err(|e| ActuateError::unreachable(&self.target, e))?;
+        Ok(clients.lines().filter_map(watchdog).find(|(id, _)| *id < own).map(|(_, name)| name))
     }
 
     /// Nothing here is of a hard class, or fixed, and all of it are parameters.
@@ -227,12 +243,46 @@ impl Settings for Redis {
         })
     }
 
+    async fn claim(&self) -> Result<(), ActuateError> {
+        let mut claim = self.claim.lock().await;
+        if let Some(held) = claim.as_mut()
+            && redis::cmd("PING").query_async::<String>(held).await.is_ok()
+        {
+            return Ok(());
+        }
+        let mut connection = self.connection().await?;
+        let shown = async {
+            redis::cmd("CLIENT").arg("SETNAME").arg(own_name()).query_async::<()>(&mut connection).await?;
+            redis::cmd("CLIENT").arg("ID").query_async::<u64>(&mut connection).await
+        };
+        let own = shown.await.map_err(|e| ActuateError::unreachable(&self.target, e))?;
+        match self.watchdogs(&mut connection, own).await? {
+            Some(holder) => Err(is_held(&self.target, &holder)),
+            None => {
+                *claim = Some(connection);
+                Ok(())
+            }
+        }
+    }
+
+    async fn holder(&self) -> Result<Option<String>, ActuateError> {
+        let mut connection = self.connection().await?;
+        self.watchdogs(&mut connection, u64::MAX).await
+    }
+
     fn spell(&self, _name: &str, value: &KnobValue) -> String {
         match value {
             KnobValue::Bool(on) => if *on { "yes" } else { "no" }.to_owned(),
             other => other.to_string(),
         }
     }
+}
+
+/// Number and name of a client that is a watchdog, of a line of `CLIENT LIST`.
+fn watchdog(line: &str) -> Option<(u64, String)> {
+    let field = |name: &str| line.split(' ').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+    let name = field("name").filter(|name| name.starts_with(WATCHDOG))?;
+    Some((field("id")?.parse().ok()?, format!("{name}, from {},", field("addr").unwrap_or("nowhere"))))
 }
 
 async fn set(connection: &mut MultiplexedConnection, texts: &BTreeMap<&str, &str>) -> Result<(), RedisError> {

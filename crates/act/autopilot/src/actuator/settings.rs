@@ -48,6 +48,22 @@ pub trait Settings: Send + Sync {
         self.write(texts).await
     }
 
+    /// Takes the system for this process, in a way that shows there, for as long as the process lives; again where that was lost.
+    ///
+    /// # Errors
+    /// [`ActuateError::Unguarded`], with the name of whoever has it.
+    async fn claim(&self) -> Result<(), ActuateError> {
+        Ok(())
+    }
+
+    /// Who has claimed the system, other than this process.
+    ///
+    /// # Errors
+    /// [`ActuateError`], where the system can't be asked.
+    async fn holder(&self) -> Result<Option<String>, ActuateError> {
+        Ok(None)
+    }
+
     /// Has what is in force now outlast the system's own restart, where that needs anything to be done.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ const TRY: Duration = Duration::from_millis(50);
 const HAND_OVER: Duration = Duration::from_secs(120);
 /// The same where the other one is of the same epoch, and so is not asked to.
 const SAME_EPOCH: Duration = Duration::from_secs(3);
+/// How long one that has ended may still show as the target's holder.
+const PASSING: Duration = Duration::from_secs(1);
 /// How long one that was told to end tries to go back first.
 const PARTING: Duration = Duration::from_secs(30);
 /// Between attempts to go back, at first and at most.
@@ -300,8 +302,22 @@ impl Dog {
         if self.held.is_some() { Next::GoOn } else { Next::End }
     }
 
+    /// Has the target show that it is held. A watchdog that this one took over from may show a little longer.
+    async fn claim(&self) -> Result<(), Fault> {
+        let began = Instant::now();
+        loop {
+            match self.settings.claim().await {
+                Err(ActuateError::Unguarded { .. }) if began.elapsed() < PASSING => {
+                    tokio::time::sleep(TRY).await;
+                }
+                claimed => return Ok(claimed?),
+            }
+        }
+    }
+
     /// Sets `texts`, with what to go back to on disk before.
     async fn set(&mut self, texts: &Texts) -> Result<(), Fault> {
+        self.claim().await?;
         let standing = |held: &Inverse| texts.iter().all(|(name, text)| held.tried.get(name) == Some(text));
         if self.held.as_ref().is_some_and(standing) {
             return Ok(());

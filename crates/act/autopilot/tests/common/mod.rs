@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use kandela_autopilot::actuator::Actuator;
 use kandela_autopilot::actuator::config::targets_from_yaml;
 use kandela_autopilot::watchdog::Watch;
-use kandela_model::KnobValue;
+use kandela_model::{Epoch, KnobValue, Lease};
 use kandela_tune::Config;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -101,6 +101,12 @@ impl Described {
         targets[0].open(&self.watch()).await.expect("opens")
     }
 
+    /// As another user's program, or another server's, would open it: with a folder of its own.
+    pub(crate) async fn open_elsewhere(&self) -> Arc<dyn Actuator> {
+        let watch = Watch { folder: self.folder.path().join("elsewhere"), ..self.watch() };
+        targets_from_yaml(&self.text).expect("a target")[0].open(&watch).await.expect("opens")
+    }
+
     /// A manager that holds `values`; it may not have begun yet.
     pub(crate) fn begin(&self, values: &str, lease_s: f64, epoch: u64) -> Process {
         let lease = lease_s.to_string();
@@ -170,6 +176,26 @@ impl Described {
 
 pub(crate) fn send(process: i32, signal: Signal) {
     let _ = kill_process(Pid::from_raw(process).expect("a process number"), signal);
+}
+
+/// A manager that keeps what it holds in another folder can neither take the values on trial for those in force, nor change them, until
+/// they are back.
+pub(crate) async fn one_at_a_time(it: &Described, trial: &Config) {
+    let long = Lease::For(Duration::from_secs(60));
+    let knobs: Vec<String> = trial.keys().cloned().collect();
+    let (one, other) = (it.open().await, it.open_elsewhere().await);
+    let before = other.state().await.expect("nobody holds it");
+    one.apply(trial, Epoch(1), long).await.expect("is taken");
+    let looked = other.state().await.expect_err("it is held").to_string();
+    let turned = other.apply(trial, Epoch(1), long).await.expect_err("it is held").to_string();
+    for error in [looked, turned] {
+        assert!(error.contains("kandela-watchdog:") && error.contains("holds values there"), "{error}");
+    }
+    one.apply(trial, Epoch(1), long).await.expect("goes on");
+    one.revert(&knobs, Epoch(1)).await.expect("goes back");
+    assert_eq!(other.state().await.expect("it is free"), before);
+    other.apply(trial, Epoch(1), long).await.expect("it is free");
+    other.revert(&knobs, Epoch(1)).await.expect("goes back");
 }
 
 pub(crate) fn values(pairs: &[(&str, KnobValue)]) -> Config {

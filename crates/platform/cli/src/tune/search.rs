@@ -42,7 +42,7 @@ pub(super) struct Plan {
     pub timeout: Duration,
     /// Rounds of the check at the end.
     pub verify: Option<u32>,
-    /// What else the best is compared with there.
+    /// What else the best is compared with there, and tried first.
     pub compared: Vec<Compared>,
     /// The server whose settings are turned; without, the command does that by itself.
     pub server: Option<Server>,
@@ -100,7 +100,27 @@ impl Plan {
 
     fn study(&self) -> anyhow::Result<Study> {
         let constraints = self.constraints.iter().map(Constraint::kept).collect();
-        Ok(Study::constrained(self.space.clone(), constraints, self.strategy, self.budget, self.seed)?)
+        let mut study =
+            Study::constrained(self.space.clone(), constraints, self.strategy, self.budget, self.seed)?;
+        if self.strategy != Strategy::Safe {
+            for compared in &self.compared {
+                study.suggest(&self.searched(&compared.config))?;
+            }
+        }
+        Ok(study)
+    }
+
+    /// As much of `config` as is searched, and may be: the rest is at the defaults.
+    fn searched(&self, config: &Config) -> Config {
+        let mut searched = self.space.decode(&self.space.start());
+        for parameter in self.space.parameters() {
+            let name = &parameter.spec.name;
+            let given = config.get(name).filter(|value| parameter.spec.check(value).is_ok());
+            if let Some(value) = given.or(parameter.default.as_ref()) {
+                searched.insert(name.clone(), value.clone());
+            }
+        }
+        searched
     }
 
     /// A value as the user's command printed it.
