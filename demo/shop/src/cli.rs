@@ -1,12 +1,13 @@
 //! The command line.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::figure::short;
 use crate::load::{self, Objective};
@@ -15,15 +16,9 @@ use crate::services::Service;
 use crate::settings;
 use crate::up;
 
-#[derive(Parser)]
-#[command(name = "kandela-shop", version, about = "A shop of six small services, to measure and to tune")]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
+/// What the shop can be told to do.
 #[derive(Subcommand)]
-enum Command {
+pub enum Command {
     /// Run the whole shop: every service in a process of its own, until Ctrl-C
     Up(Up),
     /// Send requests as customers would, whether or not answers come
@@ -32,8 +27,9 @@ enum Command {
     Serve(Serve),
 }
 
+/// How the whole shop is run.
 #[derive(Args)]
-struct Up {
+pub struct Up {
     /// Replicas of a service, such as checkout=2; may be given more than once
     #[arg(long = "replicas", value_name = "SERVICE=N", value_parser = replicas)]
     replicas: Vec<(Service, usize)>,
@@ -52,10 +48,14 @@ struct Up {
     /// Have pools, limiters and breakers turn their own knobs
     #[arg(long)]
     self_tuning: bool,
+    /// Stop when standard input ends, so that the shop does not outlive whoever started it
+    #[arg(long)]
+    end_with_stdin: bool,
 }
 
+/// How one service is run.
 #[derive(Args)]
-struct Serve {
+pub struct Serve {
     /// Which service
     service: Service,
     /// Where to listen
@@ -81,8 +81,9 @@ struct Serve {
     end_with_stdin: bool,
 }
 
+/// What is sent, and how.
 #[derive(Args)]
-struct Load {
+pub struct Load {
     /// The gateway
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7700")]
     target: String,
@@ -117,6 +118,7 @@ struct Load {
     format: Format,
 }
 
+/// Where the number of requests comes from.
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct Source {
@@ -126,6 +128,9 @@ struct Source {
     /// A built-in day: quiet at night, most at noon
     #[arg(long)]
     day: bool,
+    /// Requests a second from standard input: a number a line, in force at once until the next; ends with the input
+    #[arg(long)]
+    stdin: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -137,16 +142,18 @@ pub(crate) enum Format {
 }
 
 /// Does what the command line says.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(command: Command, program: Vec<OsString>) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
-    match Cli::parse().command {
+    match command {
         Command::Up(up) => runtime.block_on(up::run(up::Plan {
+            program,
             replicas: up.replicas.into_iter().collect(),
             port_base: up.port_base,
             data: up.data,
             knobs: up.knobs,
             otlp: up.otlp,
             self_tuning: up.self_tuning,
+            end_with_stdin: up.end_with_stdin,
         })),
         Command::Serve(serve) => runtime.block_on(process::run(Plan {
             service: serve.service,
@@ -163,9 +170,10 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn load_plan(load: Load) -> Result<load::Plan> {
-    let minutes = match &load.source.replay {
-        Some(path) => load::read_minutes(path)?,
-        None => load::day(),
+    let source = match &load.source.replay {
+        Some(path) => load::Source::Minutes(load::read_minutes(path)?),
+        None if load.source.stdin => load::Source::Stdin,
+        None => load::Source::Minutes(load::day()),
     };
     let objective = match &load.slo {
         Some(text) => text.parse::<Objective>().map_err(anyhow::Error::msg)?,
@@ -182,7 +190,7 @@ fn load_plan(load: Load) -> Result<load::Plan> {
     }
     Ok(load::Plan {
         target: load.target,
-        minutes,
+        source,
         compress: load.compress,
         scale: load.scale,
         skip: load.skip,
@@ -230,14 +238,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
-    }
 
     #[test]
     fn replicas_of_no_service_are_answered_with_the_services_that_there_are() {

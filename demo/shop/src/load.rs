@@ -2,6 +2,7 @@
 //! time counts from when it was due. So a shop that stalls is seen to stall (no coordinated omission; Gil Tene, 2013).
 
 mod arrivals;
+mod follow;
 mod minutes;
 mod objective;
 mod report;
@@ -17,11 +18,18 @@ use crate::downstream::http_client;
 pub(crate) use minutes::{day, read_minutes};
 pub(crate) use objective::Objective;
 
+/// Where the number of requests comes from.
+pub(crate) enum Source {
+    /// So many in each minute.
+    Minutes(Vec<f64>),
+    /// So many a second, as standard input says from time to time.
+    Stdin,
+}
+
 /// What is to be sent.
 pub(crate) struct Plan {
     pub(crate) target: String,
-    /// Requests in each minute of the source.
-    pub(crate) minutes: Vec<f64>,
+    pub(crate) source: Source,
     /// A minute passes in 60 seconds over this.
     pub(crate) compress: f64,
     /// Requests a second of the source times this are requests a second that are sent.
@@ -47,12 +55,12 @@ impl Plan {
     }
 
     /// How many requests are expected in each minute that is sent.
-    fn expected(&self) -> Result<Vec<f64>> {
+    fn expected(&self, minutes: &[f64]) -> Result<Vec<f64>> {
         let skipped = usize::try_from(self.skip.as_secs() / 60)?;
-        if skipped >= self.minutes.len() {
-            bail!("--skip leaves out all of the source's {} minutes", self.minutes.len());
+        if skipped >= minutes.len() {
+            bail!("--skip leaves out all of the source's {} minutes", minutes.len());
         }
-        let left = &self.minutes[skipped..];
+        let left = &minutes[skipped..];
         let wanted = self.duration.map(|time| time.as_secs_f64() / self.minute().as_secs_f64());
         let wanted = wanted.map_or(left.len(), |minutes| (minutes.ceil() as usize).clamp(1, left.len()));
         Ok(left[..wanted].iter().map(|count| count * self.scale / self.compress).collect())
@@ -60,17 +68,23 @@ impl Plan {
 
     /// Sends all of it, and prints what came of it.
     pub(crate) async fn run(self) -> Result<()> {
-        let expected = self.expected()?;
+        let expected = match &self.source {
+            Source::Minutes(minutes) => Some(self.expected(minutes)?),
+            Source::Stdin => None,
+        };
         let first_minute = usize::try_from(self.skip.as_secs() / 60)?;
         // Before anything is printed: where nobody answers there is nothing to report.
         let client = http_client();
         send::check(&client, self.target()).await?;
         let (told, outcomes) = tokio::sync::mpsc::unbounded_channel();
         let report = tokio::task::spawn_blocking({
-            let (objective, format, total) = (self.objective, self.format, expected.len());
+            let (objective, format, total) = (self.objective, self.format, expected.as_ref().map(Vec::len));
             move || report::print(outcomes, objective, format, first_minute, total)
         });
-        send::all(&self, client, &expected, told).await?;
+        match expected {
+            Some(expected) => send::all(&self, client, &expected, told).await,
+            None => follow::standard_input(&self, client, told).await?,
+        }
         report.await?
     }
 }

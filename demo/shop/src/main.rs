@@ -1,35 +1,35 @@
-//! A shop of six small services in processes of their own: the first user of `kandela-runtime`, and a target to measure and tune.
-//! `docs/shop.md` says how to use it.
-
-mod answer;
-mod cli;
-mod database;
-mod downstream;
-mod extract;
-mod failure;
-mod faults;
-mod figure;
-mod knobs;
-mod load;
-mod pricing;
-mod process;
-mod queue;
-mod random;
-mod resilience;
-mod services;
-mod settings;
-mod split;
-mod telemetry;
-mod up;
+//! `kandela-shop`.
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "kandela-shop", version, about = "A shop of six small services, to measure and to tune")]
+struct Arguments {
+    #[command(subcommand)]
+    command: kandela_shop::Command,
+}
+
 fn main() -> ExitCode {
-    match cli::run() {
-        Ok(()) => ExitCode::SUCCESS,
+    let command = Arguments::parse().command;
+    match std::env::current_exe() {
+        Ok(program) => kandela_shop::main(command, vec![program.into()]),
         Err(error) => {
-            eprintln!("kandela-shop: {error:#}");
+            eprintln!("kandela-shop: finding this program: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
     }
 }

@@ -23,7 +23,7 @@ use crate::split::Split;
 use crate::telemetry;
 pub(crate) use endpoints::Endpoints;
 pub(crate) use health::Health;
-pub(crate) use listen::PORT_TAKEN;
+pub(crate) use listen::{PORT_TAKEN, stdin_ended};
 
 /// What a process is started with.
 pub(crate) struct Plan {

@@ -3,6 +3,7 @@
 mod folder;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
@@ -32,12 +33,16 @@ const MOST_ATTEMPTS: usize = 5;
 
 /// What is to be started.
 pub(crate) struct Plan {
+    /// What runs a service, with `serve` behind it.
+    pub(crate) program: Vec<OsString>,
     pub(crate) replicas: BTreeMap<Service, usize>,
     pub(crate) port_base: u16,
     pub(crate) data: PathBuf,
     pub(crate) knobs: Option<PathBuf>,
     pub(crate) otlp: Option<String>,
     pub(crate) self_tuning: bool,
+    /// Whether the end of standard input is the end of the shop.
+    pub(crate) end_with_stdin: bool,
 }
 
 struct Replica {
@@ -67,15 +72,16 @@ pub(crate) async fn run(plan: Plan) -> Result<()> {
 
     remove_layout(&plan.data);
 
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
+    let mut asked = std::pin::pin!(asked_to_end(plan.end_with_stdin)?);
     let mut attempts = 1;
     let (mut replicas, mut result) = loop {
         let mut replicas = start(&plan, &addresses(&plan)?)?;
         let result = tokio::select! {
             healthy = wait_until_healthy(&mut replicas, &plan.data) => healthy,
-            _ = interrupted.recv() => Ok(()),
-            _ = terminated.recv() => Ok(()),
+            () = &mut asked => {
+                stop(replicas).await;
+                return Ok(());
+            }
         };
         let was_taken = |error: &anyhow::Error| error.to_string().contains(process::PORT_TAKEN);
         if plan.port_base != 0 || attempts == MOST_ATTEMPTS || !result.as_ref().is_err_and(was_taken) {
@@ -90,8 +96,7 @@ pub(crate) async fn run(plan: Plan) -> Result<()> {
         let mut look = tokio::time::interval(Duration::from_millis(500));
         loop {
             tokio::select! {
-                _ = interrupted.recv() => break,
-                _ = terminated.recv() => break,
+                () = &mut asked => break,
                 _ = look.tick() => tell_who_ended(&mut replicas, &plan.data),
             }
             if replicas.iter().all(|replica| replica.ended) {
@@ -104,6 +109,19 @@ pub(crate) async fn run(plan: Plan) -> Result<()> {
     remove_layout(&plan.data);
     stop(replicas).await;
     result
+}
+
+/// Completes at a signal that asks for the end, or at the end of standard input, if that counts.
+fn asked_to_end(end_with_stdin: bool) -> Result<impl Future<Output = ()>> {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+            () = process::stdin_ended(), if end_with_stdin => {}
+        }
+    })
 }
 
 /// The address of each replica of each service.
@@ -132,15 +150,15 @@ fn addresses(plan: &Plan) -> Result<BTreeMap<Service, Vec<String>>> {
 }
 
 fn start(plan: &Plan, addresses: &BTreeMap<Service, Vec<String>>) -> Result<Vec<Replica>> {
-    let program = std::env::current_exe().context("finding this program")?;
+    let (program, first) = plan.program.split_first().context("which program runs a service is not known")?;
     let logs = logs(&plan.data);
     std::fs::create_dir_all(&logs).with_context(|| format!("making {}", logs.display()))?;
     let mut replicas = Vec::new();
     for service in Service::ALL {
         for (number, address) in addresses[&service].iter().enumerate() {
             let log = File::create(log_file(&plan.data, service, number))?;
-            let mut command = Command::new(&program);
-            command.args(["serve", service.name(), "--listen", address, "--end-with-stdin"]);
+            let mut command = Command::new(program);
+            command.args(first).args(["serve", service.name(), "--listen", address, "--end-with-stdin"]);
             command.arg("--data").arg(&plan.data);
             if let Some(knobs) = &plan.knobs {
                 command.arg("--knobs").arg(knobs);

@@ -8,7 +8,9 @@ use kandela_model::Timestamp;
 use serde::Serialize;
 
 use crate::ledger::Entry;
-use crate::machine::{Arm, Event, Judged, Observation, Reading, RowError, Scope, State, since_it_began};
+use crate::machine::{
+    Arm, Event, Judged, Observation, Reading, RowError, SUGGESTED, Scope, State, Suggestion, since_it_began,
+};
 
 /// Why there is no story.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +112,11 @@ pub fn explain(rows: &[Entry], proposal: u64) -> Result<Story, ExplainError> {
                 outcome: "it waits".to_owned(),
                 needed: None,
             });
+            let suggestion = state.suggestions.front().filter(|_| strategy == SUGGESTED);
+            if let (Some(suggestion), Some(story)) = (suggestion, &mut story) {
+                let what = format!("{} suggested it", suggestion.by);
+                story.steps.push(Told { at: time(row.at), row: row.seq, what });
+            }
         }
         let open = state.open.as_ref().is_some_and(|open| open.proposal == proposal);
         let settling = state.unsettled.is_some();
@@ -245,8 +252,14 @@ pub struct Status {
     pub epoch: u64,
     /// Who holds it.
     pub holder: String,
+    /// How many rows the ledger has.
+    pub rows: u64,
+    /// The proposal that waits or is tried.
+    pub proposal: Option<u64>,
     /// What keeps it from its work.
     pub notes: BTreeMap<String, String>,
+    /// What people suggested and was not proposed yet.
+    pub suggested: Vec<String>,
     /// What happened lately that a person is to hear of, the last last.
     pub news: Vec<Told>,
     /// Why nothing is proposed now; only a manager that runs knows.
@@ -324,7 +337,10 @@ pub fn status_of(state: &State) -> Status {
         mode: state.mode,
         epoch: state.office.as_ref().map_or(0, |office| office.epoch.0),
         holder: state.office.as_ref().map_or_else(|| "nobody".to_owned(), |office| office.holder.clone()),
+        rows: state.rows,
+        proposal: state.open.as_ref().map(|open| open.proposal),
         notes: state.notes.clone(),
+        suggested: state.suggestions.iter().map(suggestion).collect(),
         news: state
             .news
             .iter()
@@ -341,6 +357,11 @@ pub fn status_of(state: &State) -> Status {
         alpha_account: state.account.as_ref().map(|account| account.rows().to_vec()).unwrap_or_default(),
         strategies: earnings.collect(),
     }
+}
+
+fn suggestion(Suggestion { values, by }: &Suggestion) -> String {
+    let values: Vec<String> = values.iter().map(|(knob, value)| format!("{knob} = {value}")).collect();
+    format!("{}, by {by}", values.join(", "))
 }
 
 fn doing(state: &State) -> String {

@@ -26,8 +26,11 @@ pub use event::{
 };
 pub use gate::Gate;
 pub use state::{
-    Context, Current, Earned, MEMORY, News, Office, Open, Phase, Promotion, Slice, State, Trial, Unsettled,
+    Context, Current, Earned, MEMORY, News, Office, Open, Phase, Promotion, SUGGESTED, Slice, State,
+    Suggestion, Trial, Unsettled,
 };
+
+pub use wire::Values;
 
 use crate::calendar::Freeze;
 use crate::watchdog::Report;
@@ -206,6 +209,13 @@ pub enum Order {
         /// Who.
         by: String,
     },
+    /// Propose these settings next.
+    Suggest {
+        /// The knobs that are to change, and to what.
+        values: Config,
+        /// Who.
+        by: String,
+    },
     /// Undo a proposal and all that was promoted after it, or everything.
     RollBack {
         /// Which; all of them, where there is none.
@@ -233,6 +243,8 @@ pub enum Command {
         context: u64,
         /// Where the knobs stand.
         good: Config,
+        /// What a person suggested, before all else.
+        suggested: Option<Config>,
         /// Settings that were good before, to try first.
         remembered: Option<Config>,
     },

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kandela_model::{KnobSpec, KnobValue, StepCap};
+use kandela_model::{KnobSpec, KnobValue, StepCap, WireValue};
 use kandela_tune::history::{History, Measured, Outcome};
+use kandela_tune::space::Class;
 use kandela_tune::strategy::{Brief, Propose, Strategy};
 use kandela_tune::{Config, Space, SpaceError};
 
-use crate::machine::{Candidate, Event, MEMORY};
+use crate::machine::{Candidate, Event, MEMORY, SUGGESTED};
 use crate::runbook::{Advice, RUNBOOK, advised};
 
 /// How often a strategy is asked until it says something new.
@@ -110,8 +111,8 @@ impl Proposer {
         }
     }
 
-    /// Settings worth trying in `context`, one step from `good` at most; those that are `remembered`, or as near to them as a step
-    /// leads, come first, then what a runbook's `advice` leads to, as long as it was not tried.
+    /// Settings worth trying in `context`, one step from `good` at most. Where a person `suggested` some, these and no others; those that
+    /// are `remembered`, or as near to them as a step leads, come next, then what a runbook's `advice` leads to, as long as it was not tried.
     ///
     /// # Errors
     /// Why there are none.
@@ -119,6 +120,7 @@ impl Proposer {
         &mut self,
         context: u64,
         good: &Config,
+        suggested: Option<&Config>,
         remembered: Option<&Config>,
         advice: &Advice,
     ) -> Result<Candidate, String> {
@@ -126,6 +128,18 @@ impl Proposer {
             return Err("the space has one point: there is nothing to choose".to_owned());
         }
         let space = Arc::clone(&self.space);
+        if let Some(values) = suggested {
+            let mut wanted = good.clone();
+            wanted.extend(values.clone());
+            let near = within_a_step(&space, good, &wanted).filter(|(config, _)| config != good);
+            let candidate = near.map(|(config, point)| Candidate {
+                config,
+                point,
+                asked: 0,
+                strategy: SUGGESTED.to_owned(),
+            });
+            return candidate.ok_or_else(|| "it is where the knobs stand, or no step leads there".to_owned());
+        }
         let first = remembered.and_then(|config| within_a_step(&space, good, config));
         if let Some((config, point)) = first.filter(|(config, _)| config != good) {
             return Ok(Candidate { config, point, asked: 0, strategy: MEMORY.to_owned() });
@@ -160,6 +174,35 @@ impl Proposer {
         search.failed += 1;
         search.rests = (1 << search.failed.min(LONGEST_REST)) - 1;
         Err(nothing.to_owned())
+    }
+
+    /// What a person suggests, as values of the space's knobs.
+    ///
+    /// # Errors
+    /// What can't be proposed, and why: a knob that there is none of or that no search may touch, a value outside its range, or further
+    /// from `good` than one step leads.
+    pub fn suggestible(&self, good: &Config, values: &Config) -> Result<Config, String> {
+        if values.is_empty() {
+            return Err("name the knobs that are to change, and to what".to_owned());
+        }
+        let typed = |(name, value): (&String, &KnobValue)| {
+            let known = || {
+                let free = self.space.parameters().iter().filter(|parameter| parameter.class == Class::Free);
+                free.map(|parameter| parameter.spec.name.as_str()).collect::<Vec<_>>().join(", ")
+            };
+            let parameter = self.space.parameter(name).filter(|parameter| parameter.class == Class::Free);
+            let spec = &parameter
+                .ok_or_else(|| format!("there is no knob {name} to turn; there are {}", known()))?
+                .spec;
+            let typed = WireValue::from(value).typed(&spec.kind);
+            let typed = typed.ok_or_else(|| format!("{name} takes {}, not {value}", spec.kind))?;
+            spec.check(&typed).map_err(|error| error.to_string())?;
+            if let Some(from) = good.get(name) {
+                spec.check_step(from, &typed).map_err(|error| error.to_string())?;
+            }
+            Ok((name.clone(), typed))
+        };
+        values.iter().map(typed).collect()
     }
 
     fn search(&mut self, context: u64) -> Option<&mut Search> {
@@ -361,8 +404,9 @@ mod tests {
         let mut proposer = Proposer::new(space, &good(11), Strategy::Random, 1).expect("within the space");
         let rests = |proposer: &Proposer| proposer.searches.get(&0).map(|search| search.rests);
         for expected in [1, 0, 3, 2, 1, 0, 7] {
-            let what =
-                proposer.propose(0, &good(11), None, &Advice::new()).expect_err("half a step leads nowhere");
+            let what = proposer
+                .propose(0, &good(11), None, None, &Advice::new())
+                .expect_err("half a step leads nowhere");
             assert!(what.contains("nothing new"), "{what}");
             assert_eq!(rests(&proposer), Some(expected));
         }

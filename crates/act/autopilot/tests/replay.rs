@@ -103,6 +103,7 @@ fn input(state: &State, choice: u8, value: f64) -> Input {
         96 => Input::Order(Order::RollBack { proposal: Some(state.proposals), by: by() }),
         97 => Input::Order(Order::SetMode { mode: Mode::Approve, by: by() }),
         98 => Input::Order(Order::Approve { proposal: state.proposals, by: by() }),
+        100 => Input::Order(Order::Suggest { values: config(12), by: by() }),
         99 => {
             let contexts =
                 vec![Learnt { measures: [("load".to_owned(), value)].into(), config: config(12), gain: 0.1 }];
@@ -119,7 +120,7 @@ fn input(state: &State, choice: u8, value: f64) -> Input {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn any_prefix_of_the_ledger_leads_to_the_state_that_was(inputs in prop::collection::vec((0_u8..102, 0.05_f64..1.2, 1_i64..40), 1..90)) {
+    fn any_prefix_of_the_ledger_leads_to_the_state_that_was(inputs in prop::collection::vec((0_u8..103, 0.05_f64..1.2, 1_i64..40), 1..90)) {
         let machine = machine();
         let (mut state, mut epoch, mut now) = (State::default(), Epoch(1), Timestamp::from_millis(1_772_366_400_000));
         let mut rows: Vec<(Timestamp, Epoch, Event)> = Vec::new();

@@ -27,6 +27,8 @@ pub(crate) enum Autopilot {
     Approve(NumberedOrder),
     /// Don't try a proposal
     Decline(NumberedOrder),
+    /// Propose settings of your own next, to be tried inside the same guards
+    Suggest(Suggest),
     /// Undo a proposal and all that was promoted after it, or everything
     Rollback(RollBack),
     /// Say how far it may go: observe, advise, approve or auto
@@ -95,6 +97,23 @@ pub(crate) struct NumberedOrder {
 }
 
 #[derive(Args)]
+pub(crate) struct Suggest {
+    /// The knobs that are to change, and to what; the others stay where they are
+    #[arg(required = true, value_name = "KNOB=VALUE", value_parser = setting)]
+    settings: Vec<(String, Value)>,
+    #[command(flatten)]
+    ordered: Ordered,
+}
+
+/// `pool.size=10`; what is no number and no switch is a word.
+fn setting(text: &str) -> Result<(String, Value), String> {
+    let (knob, word) = text.split_once('=').ok_or("give KNOB=VALUE, such as pool.size=10")?;
+    let read =
+        serde_json::from_str(word).ok().filter(|value: &Value| value.is_number() || value.is_boolean());
+    Ok((knob.to_owned(), read.unwrap_or_else(|| json!(word))))
+}
+
+#[derive(Args)]
 pub(crate) struct RollBack {
     /// The proposal's number
     #[arg(required_unless_present = "all", conflicts_with = "all")]
@@ -139,6 +158,10 @@ impl Autopilot {
             }
             Self::Decline(NumberedOrder { proposal, ordered }) => {
                 ordered.order(json!({"order": "decline", "proposal": proposal}), "declined").await?;
+            }
+            Self::Suggest(Suggest { settings, ordered }) => {
+                let values: serde_json::Map<String, Value> = settings.into_iter().collect();
+                ordered.order(json!({"order": "suggest", "values": values}), "to be proposed next").await?;
             }
             Self::Rollback(RollBack { proposal, ordered, .. }) => {
                 ordered.order(json!({"order": "roll_back", "proposal": proposal}), "rolled back").await?;

@@ -54,8 +54,21 @@ impl ServerArguments {
     /// # Errors
     /// When the server's URL is none.
     pub(crate) fn request(&self, method: Method, path: &str) -> anyhow::Result<RequestBuilder> {
+        self.request_by(&Client::new(), method, path)
+    }
+
+    /// The same by a client whose connections are used again.
+    ///
+    /// # Errors
+    /// When the server's URL is none.
+    pub(crate) fn request_by(
+        &self,
+        client: &Client,
+        method: Method,
+        path: &str,
+    ) -> anyhow::Result<RequestBuilder> {
         let url = parse_url(&format!("{}{path}", self.server.trim_end_matches('/')))?;
-        let mut request = Client::new().request(method, url).header("x-scope-orgid", &self.tenant);
+        let mut request = client.request(method, url).header("x-scope-orgid", &self.tenant);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }

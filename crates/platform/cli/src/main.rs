@@ -17,6 +17,7 @@ mod prometheus;
 mod promqltest;
 mod query;
 mod table;
+mod top;
 mod tune;
 mod up;
 mod when;
@@ -53,16 +54,24 @@ enum Command {
     /// Where the autopilot stands, why it did what it did, and orders to it
     #[command(subcommand)]
     Autopilot(autopilot::Autopilot),
+    /// Watch a server live: services, the autopilot, its ledger
+    Top(top::Top),
     /// Look for what would keep the server from working well
     Doctor(doctor::Doctor),
+    /// A shop of six small services, to try things on: to measure, to break and to tune
+    #[command(subcommand)]
+    Shop(kandela_shop::Command),
 }
 
 fn main() -> ExitCode {
     kandela_server::share_heaps();
-    let command = Arguments::parse().command;
-    if let Command::Autopilot(autopilot::Autopilot::Watchdog { folder }) = &command {
-        return kandela_autopilot::watchdog::main(std::slice::from_ref(folder));
-    }
+    let command = match Arguments::parse().command {
+        Command::Autopilot(autopilot::Autopilot::Watchdog { folder }) => {
+            return kandela_autopilot::watchdog::main(std::slice::from_ref(&folder));
+        }
+        Command::Shop(shop) => return run_shop(shop),
+        command => command,
+    };
     let threads = tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(kandela_lake::QUERY_STACK)
         .enable_all()
@@ -76,6 +85,16 @@ fn main() -> ExitCode {
         Ok(Outcome::CheckFailed) => ExitCode::from(1),
         Err(error) => {
             eprintln!("error: {}", chain(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run_shop(command: kandela_shop::Command) -> ExitCode {
+    match std::env::current_exe() {
+        Ok(program) => kandela_shop::main(command, vec![program.into(), "shop".into()]),
+        Err(error) => {
+            eprintln!("error: this program's own path is not known: {error}");
             ExitCode::from(2)
         }
     }
@@ -99,6 +118,8 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Import(import) => import.run().await,
         Command::Tune(tune) => tune.run().await,
         Command::Autopilot(autopilot) => autopilot.run().await,
+        Command::Top(top) => top.run().await,
         Command::Doctor(doctor) => doctor.run().await,
+        Command::Shop(_) => anyhow::bail!("the shop has a runtime of its own"),
     }
 }

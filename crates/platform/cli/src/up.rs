@@ -12,6 +12,7 @@ use kandela_config::kandela::{DataLocation, Listen, MIN_MEMORY, parse_address};
 use kandela_config::{Config, parse_size, size_text};
 use kandela_server::{Options, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
 use crate::config_file::{self, Loaded};
@@ -52,6 +53,9 @@ pub(crate) struct Up {
     /// Leave the server's own metrics and spans out; /metrics has them still
     #[arg(long)]
     no_own_telemetry: bool,
+    /// Stop when standard input ends, so that the server does not outlive whoever started it
+    #[arg(long, hide = true)]
+    end_with_stdin: bool,
 }
 
 fn memory(text: &str) -> Result<u64, String> {
@@ -72,7 +76,7 @@ impl Up {
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
             .init();
-        let mut signals = Signals::listen()?;
+        let mut signals = Signals::listen(self.end_with_stdin)?;
         let options = self.options()?;
         let again = self.clone();
         let source = Arc::new(move || again.options().map_err(|error| format!("{error:#}")));
@@ -207,15 +211,18 @@ struct Signals {
     interrupt: Signal,
     terminate: Signal,
     reload: Signal,
+    /// Nothing is sent: that its other end is dropped is what is heard.
+    input: Option<mpsc::Receiver<()>>,
 }
 
 impl Signals {
-    fn listen() -> anyhow::Result<Self> {
+    fn listen(end_with_stdin: bool) -> anyhow::Result<Self> {
         let of = |kind| signal(kind).context("listening for signals");
         Ok(Self {
             interrupt: of(SignalKind::interrupt())?,
             terminate: of(SignalKind::terminate())?,
             reload: of(SignalKind::hangup())?,
+            input: end_with_stdin.then(end_of_input),
         })
     }
 
@@ -224,6 +231,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Asked::End,
             _ = self.terminate.recv() => Asked::End,
+            () = ended(&mut self.input) => Asked::End,
             _ = self.reload.recv() => Asked::Reload,
         }
     }
@@ -233,6 +241,25 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = ended(&mut self.input) => {}
         }
+    }
+}
+
+/// A channel that closes when standard input ends.
+fn end_of_input() -> mpsc::Receiver<()> {
+    let (open, closed) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        // What comes is of no interest.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        drop(open);
+    });
+    closed
+}
+
+async fn ended(input: &mut Option<mpsc::Receiver<()>>) {
+    match input {
+        Some(input) => drop(input.recv().await),
+        None => std::future::pending().await,
     }
 }

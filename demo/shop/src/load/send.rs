@@ -17,45 +17,75 @@ use super::report::{Event, Outcome};
 use super::session::{Customers, Step};
 use crate::downstream::{HttpClient, SESSION};
 
-/// Sends what is `expected` in each minute, and tells how each request went and when each minute's requests are all sent.
-pub(super) async fn all(
-    plan: &Plan,
+/// Who sends, and tells how it went.
+pub(super) struct Sender {
     client: HttpClient,
-    expected: &[f64],
+    target: String,
+    timeout: Duration,
+    places: Arc<Semaphore>,
+    customers: Customers,
     told: UnboundedSender<Event>,
-) -> Result<()> {
-    let target = plan.target().to_owned();
-    let mut customers = Customers::new(StdRng::seed_from_u64(plan.seed));
-    let places = Arc::new(Semaphore::new(plan.in_flight));
-    let begin = Instant::now() + Duration::from_millis(10);
-    let (mut minute, mut requests) = (0, 0);
-    for (of_minute, due) in Arrivals::new(expected, plan.minute(), StdRng::seed_from_u64(plan.seed ^ 0xA5A5))
-    {
-        while minute < of_minute {
-            tell(&told, Event::AllSent { minute, requests });
-            (minute, requests) = (minute + 1, 0);
+    minute: usize,
+    /// Requests of this minute so far.
+    requests: u64,
+}
+
+impl Sender {
+    pub(super) fn new(plan: &Plan, client: HttpClient, told: UnboundedSender<Event>) -> Sender {
+        Sender {
+            client,
+            target: plan.target().to_owned(),
+            timeout: plan.timeout,
+            places: Arc::new(Semaphore::new(plan.in_flight)),
+            customers: Customers::new(StdRng::seed_from_u64(plan.seed)),
+            told,
+            minute: 0,
+            requests: 0,
         }
-        requests += 1;
-        let due = begin + due;
-        tokio::time::sleep_until(due.into()).await;
-        let step = customers.step();
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            tell(&told, Event::Settled { minute, outcome: Outcome::Dropped, seconds: 0.0 });
-            continue;
+    }
+
+    /// Goes on to a later minute: those before have all their requests.
+    pub(super) fn go_on_to(&mut self, minute: usize) {
+        while self.minute < minute {
+            tell(&self.told, Event::AllSent { minute: self.minute, requests: self.requests });
+            (self.minute, self.requests) = (self.minute + 1, 0);
+        }
+    }
+
+    /// Sends what some customer does next, which was due then.
+    pub(super) fn send(&mut self, due: Instant) {
+        self.requests += 1;
+        let (minute, step) = (self.minute, self.customers.step());
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            return tell(&self.told, Event::Settled { minute, outcome: Outcome::Dropped, seconds: 0.0 });
         };
-        let (client, target, told, timeout) = (client.clone(), target.clone(), told.clone(), plan.timeout);
+        let (client, target, told) = (self.client.clone(), self.target.clone(), self.told.clone());
+        let left = due + self.timeout;
         tokio::spawn(async move {
-            let outcome = tokio::time::timeout_at((due + timeout).into(), send(&client, &target, step)).await;
+            let outcome = tokio::time::timeout_at(left.into(), send(&client, &target, step)).await;
             let outcome = outcome.unwrap_or(Outcome::TimedOut);
             tell(&told, Event::Settled { minute, outcome, seconds: due.elapsed().as_secs_f64() });
             drop(place);
         });
     }
-    while minute < expected.len() {
-        tell(&told, Event::AllSent { minute, requests });
-        (minute, requests) = (minute + 1, 0);
+}
+
+/// When requests come is random in a way of its own.
+pub(super) fn arrivals_rng(seed: u64) -> StdRng {
+    StdRng::seed_from_u64(seed ^ 0xA5A5)
+}
+
+/// Sends what is `expected` in each minute, and tells how each request went and when each minute's requests are all sent.
+pub(super) async fn all(plan: &Plan, client: HttpClient, expected: &[f64], told: UnboundedSender<Event>) {
+    let mut sender = Sender::new(plan, client, told);
+    let begin = Instant::now() + Duration::from_millis(10);
+    for (minute, due) in Arrivals::new(expected, plan.minute(), arrivals_rng(plan.seed)) {
+        sender.go_on_to(minute);
+        let due = begin + due;
+        tokio::time::sleep_until(due.into()).await;
+        sender.send(due);
     }
-    Ok(())
+    sender.go_on_to(expected.len());
 }
 
 /// Whoever prints ends last, but for an error of its own, which is said elsewhere.

@@ -73,16 +73,20 @@ async fn connection(stream: TcpStream, router: Router) {
 /// Completes when the process is to end: at the end of standard input, if that counts, or at a signal.
 pub(super) async fn stopped(end_with_stdin: bool) {
     if end_with_stdin {
-        let (ended, end) = tokio::sync::oneshot::channel();
-        std::thread::spawn(move || {
-            // Whatever comes is thrown away; the end, or that there is none to read from, is what counts.
-            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-            let _ = ended.send(());
-        });
         // A signal to the whole group goes to the parent too, and the parent decides: here it is taken and does nothing.
         let _taken = signal(SignalKind::interrupt());
-        let _ = end.await;
-        return;
+        return stdin_ended().await;
     }
     let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Completes at the end of standard input.
+pub(crate) async fn stdin_ended() {
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // Whatever comes is thrown away; the end, or that there is none to read from, is what counts.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ = ended.send(());
+    });
+    let _ = end.await;
 }

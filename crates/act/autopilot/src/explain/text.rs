@@ -56,6 +56,9 @@ impl fmt::Display for Status {
         if let Some(what) = &self.waits_for {
             wrapped(f, "  ", &format!("waits: {what}"))?;
         }
+        for suggestion in &self.suggested {
+            wrapped(f, "  ", &format!("to be proposed: {suggestion}"))?;
+        }
         if !self.guards.is_empty() {
             section(f, "Guards")?;
             self.guards.iter().try_for_each(|guard| wrapped(f, "  ", guard))?;

@@ -17,6 +17,8 @@ use crate::watchdog::Report;
 const EMPTY_SLICES: usize = 3;
 /// As many equal measurements are no measurements.
 const EQUAL_SLICES: usize = 6;
+/// As many suggestions wait at most.
+const MOST_SUGGESTIONS: usize = 16;
 /// The longest wait between two tries to bring the knobs to the good settings.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 
@@ -47,6 +49,9 @@ impl<J: Judge> Deciding<'_, J> {
             Input::Strayed(strayed) => self.strayed(&strayed),
             Input::Tick(seen) => self.tick(&seen),
             Input::Candidate(Ok(candidate), seen) => self.proposed(candidate, &seen),
+            Input::Candidate(Err(why), _) if !self.state.suggestions.is_empty() => {
+                self.emit(Event::Dropped { why });
+            }
             Input::Candidate(Err(what), _) => self.note("proposals", Some(what)),
             Input::Turned(slice, came) => self.turned(slice, came),
             Input::Measured(slice, reading) => self.measured(slice, reading),
@@ -180,7 +185,8 @@ impl<J: Judge> Deciding<'_, J> {
                 let best = context.best.as_ref().map(|(config, _)| config);
                 best.or(context.hint.as_ref()).filter(|config| **config != good).cloned()
             });
-            self.command(Command::Propose { context, good, remembered });
+            let suggested = self.state.suggestions.front().map(|suggestion| suggestion.values.clone());
+            self.command(Command::Propose { context, good, suggested, remembered });
         }
     }
 
@@ -500,6 +506,12 @@ impl<J: Judge> Deciding<'_, J> {
                 Ok(_) => self.decline(proposal, format!("{by} declined it"), "an approval".to_owned()),
                 Err(what) => self.decision.refused = Some(what),
             },
+            Order::Suggest { by, .. } if self.state.suggestions.len() >= MOST_SUGGESTIONS => {
+                self.decision.refused = Some(format!(
+                    "{MOST_SUGGESTIONS} suggestions wait already; {by}'s can be taken once one of them is proposed"
+                ));
+            }
+            Order::Suggest { values, by } => self.emit(Event::Suggested { values, by }),
             Order::RollBack { proposal, by } => self.roll_back(proposal, by),
             Order::SetMode { mode, by } => {
                 if !matches!(mode, Mode::Approve | Mode::Auto) {

@@ -86,6 +86,19 @@ pub enum Event {
         /// What the workload measures, normalised.
         measures: BTreeMap<String, f64>,
     },
+    /// A person suggests settings, to be proposed next.
+    Suggested {
+        /// The knobs that are to change, and to what.
+        #[serde(with = "wire::config")]
+        values: Config,
+        /// Who.
+        by: String,
+    },
+    /// The suggestion that waits longest is not proposed.
+    Dropped {
+        /// Why.
+        why: String,
+    },
     /// A strategy proposes settings.
     Proposed {
         /// The proposal's number; they count from 1.
@@ -511,6 +524,7 @@ impl Event {
                     "proposal {proposal} by {strategy} waits for approval: `kandela autopilot explain {proposal}`"
                 )
             }
+            Event::Dropped { why } => format!("a suggestion is not proposed: {why}"),
             Event::Promoted { proposal, .. } => {
                 format!("proposal {proposal} was promoted: `kandela autopilot explain {proposal}`")
             }

@@ -46,6 +46,8 @@ pub struct State {
     pub contexts: Vec<Context>,
     /// The context that the workload is in.
     pub context: Option<u64>,
+    /// What people suggested and was not proposed yet, in order.
+    pub suggestions: VecDeque<Suggestion>,
     /// The proposal that waits or is tried.
     pub open: Option<Open>,
     /// The number of the last proposal.
@@ -71,6 +73,15 @@ pub struct News {
     pub row: u64,
     /// What.
     pub what: String,
+}
+
+/// Settings that a person wants to see tried.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suggestion {
+    /// The knobs that are to change, and to what.
+    pub values: Config,
+    /// Who.
+    pub by: String,
 }
 
 /// A term of office.
@@ -292,8 +303,15 @@ impl State {
                     self.contexts.push(Context { measures: measures.clone(), best: None, hint: None });
                 }
             }
+            Event::Suggested { values, by } => {
+                self.suggestions.push_back(Suggestion { values: values.clone(), by: by.clone() });
+            }
+            Event::Dropped { .. } => drop(self.suggestions.pop_front()),
             Event::Proposed { proposal, config, strategy, .. } => {
                 self.proposals = *proposal;
+                if strategy == SUGGESTED {
+                    self.suggestions.pop_front();
+                }
                 self.proposed_at.retain(|before| at.micros().saturating_sub(before.micros()) < DAY);
                 self.proposed_at.push(at);
                 self.strategies.entry(strategy.clone()).or_default().proposals += 1;
@@ -500,6 +518,9 @@ const DAY: i64 = 86_400_000_000;
 const NEWS: usize = 8;
 /// A report is forgotten by its watchdog once it is written; what a crash left in between is among the last so many.
 const REPORTS: usize = 64;
+
+/// In whose name what a person suggested is proposed.
+pub const SUGGESTED: &str = "suggested";
 
 /// Who proposes settings that were good before, in a context that is met again or on a similar system.
 pub const MEMORY: &str = "memory";

@@ -1,5 +1,13 @@
 //! How settings and verdicts are written in rows.
 
+use kandela_tune::Config;
+use serde::{Deserialize, Serialize};
+
+/// Settings as JSON: a number is a whole one where it has no fraction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Values(#[serde(with = "config")] pub Config);
+
 pub(super) mod config {
     use kandela_model::{KnobValue, WireValue};
     use kandela_tune::Config;

@@ -143,6 +143,13 @@ impl Office {
     /// [`ManagerError::Refused`] with the reason, and those of [`Office::tick`].
     pub async fn order(&mut self, order: Order) -> Result<(), ManagerError> {
         self.be_sure().await?;
+        let order = match order {
+            Order::Suggest { values, by } => {
+                let values = self.proposer.suggestible(self.state.good(), &values);
+                Order::Suggest { values: values.map_err(ManagerError::Refused)?, by }
+            }
+            other => other,
+        };
         self.handle(Input::Order(order)).await
     }
 
@@ -265,8 +272,10 @@ impl Office {
     async fn carry_out(&mut self, command: Command) -> Result<Option<Input>, ManagerError> {
         let fleet = &self.manager.fleet;
         Ok(match command {
-            Command::Propose { context, good, remembered } => {
-                let candidate = self.proposer.propose(context, &good, remembered.as_ref(), &self.seen.advice);
+            Command::Propose { context, good, suggested, remembered } => {
+                let (suggested, remembered) = (suggested.as_ref(), remembered.as_ref());
+                let advice = &self.seen.advice;
+                let candidate = self.proposer.propose(context, &good, suggested, remembered, advice);
                 Some(Input::Candidate(candidate, self.seen.clone()))
             }
             Command::Turn { slice, scope, arm, values, lease } => {

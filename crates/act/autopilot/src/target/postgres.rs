@@ -56,15 +56,12 @@ const OLTP: &[&str] = &[
     "shared_buffers",
     "wal_buffers",
     "max_wal_size",
-    "min_wal_size",
     "checkpoint_timeout",
     "checkpoint_completion_target",
     "checkpoint_flush_after",
     "backend_flush_after",
     "wal_compression",
     "commit_delay",
-    "commit_siblings",
-    "bgwriter_delay",
     "bgwriter_lru_maxpages",
     "autovacuum_vacuum_cost_delay",
 ];
@@ -104,15 +101,16 @@ const MIXED: &[&str] = &[
 /// The knobs that are searched for a workload, the heaviest first.
 ///
 /// A trial costs a minute or so, so a knob is here only if there is a mechanism by which it moves the workload's throughput *within*
-/// such a trial. Writes wait for the flush of the log at commit (`commit_delay`, `commit_siblings`, `wal_buffers`), for whole pages
-/// after each checkpoint (`max_wal_size`, `checkpoint_timeout`, `wal_compression`), for new log files (`min_wal_size`), for what
-/// checkpoints, background writer and vacuum write meanwhile, and for pages that are not in `shared_buffers`. Queries wait for plans that
-/// don't fit the machine and for sorts that spill. None decides what survives a crash: a commit still waits for its flush, all of these
-/// leave the order of writes alone, and a longer log makes recovery longer, not poorer.
+/// such a trial. Writes wait for the flush of the log at commit (`commit_delay`, `wal_buffers`), for whole pages after each checkpoint
+/// (`max_wal_size`, `checkpoint_timeout`, `wal_compression`), for what checkpoints, background writer and vacuum write meanwhile, and
+/// for pages that are not in `shared_buffers`. Queries wait for plans that don't fit the machine and for sorts that spill. None decides
+/// what survives a crash: a commit still waits for its flush, all of these leave the order of writes alone, and a longer log makes
+/// recovery longer, not poorer.
 ///
 /// Not here: what needs an `ANALYZE` to show (`default_statistics_target`), what only index builds and vacuum see
-/// (`maintenance_work_mem`), what only measures (`track_io_timing`), what is best by default wherever it can be (`huge_pages = try`), and
-/// what helps only where commits don't wait (`wal_writer_delay`).
+/// (`maintenance_work_mem`), what only measures (`track_io_timing`), what is best by default wherever it can be (`huge_pages = try`),
+/// what helps only where commits don't wait (`wal_writer_delay`), and what only scales the effect of another one (`min_wal_size`,
+/// `commit_siblings`, `bgwriter_delay`): each further knob costs the search some trials.
 pub fn knobs(workload: Workload) -> &'static [&'static str] {
     match workload {
         Workload::Oltp => OLTP,
@@ -211,7 +209,6 @@ fn range(name: &str, setting: &Setting, facts: &Facts) -> Option<KnobType> {
         }
         "wal_buffers" => size(MB, 64 * MB),
         "max_wal_size" => size((256 * MB).max(wal_least(facts)), wal_most(facts)),
-        "min_wal_size" => size((64 * MB).max(wal_least(facts)), wal_most(facts) / 2),
         "checkpoint_timeout" => whole(60, 1800, true),
         "checkpoint_completion_target" => Some(KnobType::Float { min: 0.5, max: 0.95, log: false }),
         // 2 MB of pages is the most that the server takes; 0 leaves it to the system.
@@ -221,10 +218,8 @@ fn range(name: &str, setting: &Setting, facts: &Facts) -> Option<KnobType> {
             let words: Vec<String> = known.into_iter().filter(|word| setting.words.contains(word)).collect();
             (words.len() > 1).then_some(KnobType::Choice(words))
         }
-        // Microseconds. Half of what one flush takes is the manual's advice (30.5), and a disk that turns takes ten milliseconds.
-        "commit_delay" => whole(0, 5000, false),
-        "commit_siblings" => whole(0, 16, false),
-        "bgwriter_delay" => whole(10, 1000, true),
+        // Microseconds. Half of what one flush takes is the manual's advice (30.5): longer ones only make every commit wait.
+        "commit_delay" => whole(0, 1000, false),
         "bgwriter_lru_maxpages" => whole(10, 5000, true),
         "autovacuum_vacuum_cost_delay" => Some(KnobType::Float { min: 0.0, max: 10.0, log: false }),
         "random_page_cost" => Some(KnobType::Float { min: 1.0, max: 4.0, log: true }),
@@ -416,9 +411,8 @@ mod tests {
         let mut facts = fresh(16 * GB);
         let segment = setting("268435456", "B", "integer", "internal", ("1048576", "1073741824"));
         facts.settings.insert("wal_segment_size".into(), segment);
-        facts.settings.get_mut("min_wal_size").expect("there").value = "1280".into();
         let space = space(&facts, Workload::Oltp, true).expect("a space");
-        assert_eq!((ends(&space, "min_wal_size").0, ends(&space, "max_wal_size").0), (512, 512));
+        assert_eq!(ends(&space, "max_wal_size").0, 512);
     }
 
     #[test]
@@ -433,9 +427,9 @@ mod tests {
     fn what_the_command_line_or_a_role_sets_is_left_out() {
         let mut facts = fresh(16 * GB);
         facts.settings.get_mut("max_wal_size").expect("there").source = "command line".into();
-        facts.settings.remove("commit_siblings");
+        facts.settings.remove("commit_delay");
         let space = space(&facts, Workload::Oltp, true).expect("a space");
-        assert!(space.parameter("max_wal_size").is_none() && space.parameter("commit_siblings").is_none());
+        assert!(space.parameter("max_wal_size").is_none() && space.parameter("commit_delay").is_none());
     }
 
     #[test]

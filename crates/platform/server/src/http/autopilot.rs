@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use kandela_autopilot::machine::{Mode, Order};
+use kandela_autopilot::machine::{Mode, Order, Values};
 use kandela_model::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -47,6 +47,10 @@ pub(super) enum Ordered {
     Decline {
         by: String,
         proposal: u64,
+    },
+    Suggest {
+        by: String,
+        values: Values,
     },
     RollBack {
         by: String,
@@ -152,6 +156,7 @@ impl Ordered {
             Ordered::Resume { by }
             | Ordered::Approve { by, .. }
             | Ordered::Decline { by, .. }
+            | Ordered::Suggest { by, .. }
             | Ordered::RollBack { by, .. }
             | Ordered::SetMode { by, .. } => [by, ""],
         }
@@ -165,6 +170,7 @@ impl std::convert::From<Ordered> for Order {
             Ordered::Resume { by } => Order::Resume { by },
             Ordered::Approve { by, proposal } => Order::Approve { proposal, by },
             Ordered::Decline { by, proposal } => Order::Decline { proposal, by },
+            Ordered::Suggest { by, values: Values(values) } => Order::Suggest { values, by },
             Ordered::RollBack { by, proposal } => Order::RollBack { proposal, by },
             Ordered::SetMode { by, mode } => Order::SetMode { mode, by },
         }

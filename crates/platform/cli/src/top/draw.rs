@@ -1,0 +1,210 @@
+//! Pictures in a terminal, of any size that holds them.
+
+use ratatui::Frame;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Borders, Paragraph};
+
+use super::picture::{Picture, Row, Service, System};
+use super::words::words;
+use crate::figures::spark;
+use crate::output::{State, shortened, wrapped};
+
+/// What a picture takes at least.
+const LEAST: (u16, u16) = (60, 16);
+/// Services that are shown at most.
+const SERVICES: usize = 10;
+/// Lines for the system under management at most, the frame not counted.
+const SYSTEM: u16 = 12;
+/// Columns of a service's row before its trail.
+const BEFORE_TRAIL: usize = 51;
+
+/// A picture of a server.
+pub(crate) fn picture(frame: &mut Frame<'_>, area: Rect, title: &str, picture: &Picture) {
+    let Some(area) = fits(frame, area) else { return };
+    let system = picture.system.as_ref().map(|system| system_lines(system, usize::from(area.width) - 2));
+    let services = picture.services.len().clamp(1, SERVICES) as u16 + 3;
+    let managed = system.as_ref().map_or(1, Vec::len).min(usize::from(SYSTEM)) as u16 + 2;
+    let faults = u16::from(!picture.faults.is_empty());
+    let rows = [
+        Constraint::Length(1),
+        Constraint::Length(faults),
+        Constraint::Length(services),
+        Constraint::Length(managed),
+        Constraint::Min(3),
+    ];
+    let [head, fault, top, middle, rest] = Layout::vertical(rows).areas(area);
+    frame.render_widget(heading(title, picture.at, usize::from(head.width)), head);
+    if let Some(what) = picture.faults.first() {
+        let line = Line::from(vec![
+            mark(State::Fail),
+            Span::raw(shortened(what, usize::from(fault.width).saturating_sub(2))),
+        ]);
+        frame.render_widget(line, fault);
+    }
+    frame
+        .render_widget(framed("services", service_lines(&picture.services, usize::from(top.width) - 2)), top);
+    let name = picture
+        .system
+        .as_ref()
+        .map_or("autopilot".to_owned(), |system| format!("autopilot: {}", system.name));
+    let none =
+        || vec![Line::from("no system is under management: name a file of systems in kandela.autopilot")];
+    frame.render_widget(framed(&name, system.unwrap_or_else(none)), middle);
+    let ledger = picture.system.as_ref().map(|system| system.ledger.as_slice()).unwrap_or_default();
+    frame.render_widget(framed("ledger", ledger_lines(ledger, rest)), rest);
+}
+
+/// The area, if a picture has room there; else it is said what would be room.
+pub(crate) fn fits(frame: &mut Frame<'_>, area: Rect) -> Option<Rect> {
+    let (width, height) = LEAST;
+    if area.width >= width && area.height >= height {
+        return Some(area);
+    }
+    let what =
+        format!("{width} columns and {height} rows at least; here are {} and {}", area.width, area.height);
+    let lines: Vec<Line<'_>> = wrapped(&what, usize::from(area.width)).into_iter().map(Line::from).collect();
+    frame.render_widget(Paragraph::new(lines), area);
+    None
+}
+
+/// What is drawn, as lines of text.
+pub(crate) fn text(width: u16, height: u16, draw: impl FnOnce(&mut Frame<'_>)) -> Vec<String> {
+    let Ok(mut terminal) = Terminal::new(TestBackend::new(width, height));
+    let Ok(_) = terminal.draw(draw);
+    let buffer = terminal.backend().buffer();
+    let row = |y| {
+        let cells = (0..width).map(|x| buffer[(x, y)].symbol());
+        cells.collect::<String>().trim_end().to_owned()
+    };
+    (0..height).map(row).collect()
+}
+
+fn heading(title: &str, at: i64, width: usize) -> Line<'static> {
+    let time = jiff::Timestamp::from_second(at)
+        .map(|at| at.strftime("%H:%M:%S UTC").to_string())
+        .unwrap_or_default();
+    let room = width.saturating_sub(time.chars().count() + 1);
+    let title = shortened(title, room);
+    Line::from(format!("{title:<room$} {time}")).style(Style::new().add_modifier(Modifier::BOLD))
+}
+
+pub(crate) fn framed<'t>(title: &str, lines: Vec<Line<'t>>) -> Paragraph<'t> {
+    let block = Block::new().borders(Borders::ALL).border_style(muted()).title(format!(" {title} "));
+    Paragraph::new(lines).block(block)
+}
+
+fn service_lines(services: &[Service], width: usize) -> Vec<Line<'static>> {
+    if services.is_empty() {
+        return vec![Line::from("no service reports http.server.request.duration yet")];
+    }
+    let head = format!("  {:<18} {:>8} {:>8} {:>8} {:>8}", "", "req/s", "failed", "p50", "p99");
+    let mut lines = vec![Line::from(head).style(muted())];
+    // The worst first, where not all have room.
+    let mut shown: Vec<&Service> = services.iter().collect();
+    if shown.len() > SERVICES {
+        shown.sort_by_key(|service| std::cmp::Reverse(service.state));
+    }
+    lines.extend(shown.into_iter().take(SERVICES).map(|service| service_line(service, width)));
+    lines
+}
+
+fn service_line(service: &Service, width: usize) -> Line<'static> {
+    let Service { name, state, rate, errors, p50, p99, trail } = service;
+    let time = |seconds: &Option<f64>| seconds.map_or("-".to_owned(), duration);
+    let text = format!(
+        "{:<18} {rate:>8.1} {:>6.1} % {:>8} {:>8}  ",
+        shortened(name, 18),
+        errors * 100.0,
+        time(p50),
+        time(p99)
+    );
+    let trail = spark(trail, width.saturating_sub(BEFORE_TRAIL + 3).max(1));
+    Line::from(vec![mark(*state), Span::raw(text), Span::styled(trail, muted())])
+}
+
+/// Seconds as people read them.
+pub(crate) fn duration(seconds: f64) -> String {
+    match seconds {
+        ..0.001 => format!("{:.0} µs", seconds * 1e6),
+        ..1.0 => format!("{:.0} ms", seconds * 1e3),
+        _ => format!("{seconds:.1} s"),
+    }
+}
+
+fn system_lines(system: &System, width: usize) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    let mut tell = |state: Option<State>, text: &str, style: Style| {
+        for (place, part) in wrapped(text, width.saturating_sub(4)).into_iter().enumerate() {
+            let first = if place == 0 { state.map_or(Span::raw("  "), mark) } else { Span::raw("    ") };
+            lines.push(Line::from(vec![first, Span::styled(part, style)]));
+        }
+    };
+    let plain = Style::new();
+    tell(
+        None,
+        &format!("{} (mode {})", system.doing, system.mode),
+        Style::new().add_modifier(Modifier::BOLD),
+    );
+    if let Some(waits) = &system.waits_for {
+        tell(Some(State::Warn), &format!("waits: {waits}"), plain);
+    }
+    if let Some(proposal) = &system.proposal {
+        tell(
+            None,
+            &format!("proposal {} by {}: {}", proposal.number, proposal.strategy, proposal.why),
+            plain,
+        );
+        let changes: Vec<String> = proposal
+            .changes
+            .iter()
+            .map(|change| format!("{} {} → {}", change.knob, change.from, change.to))
+            .collect();
+        tell(None, &changes.join(", "), Style::new().fg(Color::Magenta));
+    }
+    system.guards.iter().for_each(|guard| tell(Some(guard.state), &guard.what, plain));
+    let promoted: Vec<String> = system.promoted.iter().map(ToString::to_string).collect();
+    let promoted = if promoted.is_empty() {
+        "nothing is promoted".to_owned()
+    } else {
+        format!("promoted: {}", promoted.join(", "))
+    };
+    tell(
+        None,
+        &format!("{promoted}; the objective is {:.2} times as good as at first", system.times_as_good),
+        plain,
+    );
+    lines
+}
+
+/// The last rows that have room.
+fn ledger_lines(ledger: &[Row], area: Rect) -> Vec<Line<'static>> {
+    let (room, width) =
+        (usize::from(area.height).saturating_sub(2), usize::from(area.width).saturating_sub(2));
+    let told: Vec<Line<'static>> = ledger.iter().filter_map(|row| ledger_line(row, width)).collect();
+    told[told.len().saturating_sub(room)..].to_vec()
+}
+
+fn ledger_line(row: &Row, width: usize) -> Option<Line<'static>> {
+    let (state, what) = words(&row.event)?;
+    let at = jiff::Timestamp::from_microsecond(row.at_micros).ok()?.strftime("%H:%M:%S").to_string();
+    let what = shortened(&what, width.saturating_sub(11));
+    Some(Line::from(vec![Span::styled(format!("{at} "), muted()), mark(state), Span::raw(what)]))
+}
+
+/// The shape of a state; coloured, where colours may be.
+pub(crate) fn mark(state: State) -> Span<'static> {
+    let (shape, colour) = match state {
+        State::Ok => ("● ", Color::Green),
+        State::Warn => ("▲ ", Color::Yellow),
+        State::Fail => ("■ ", Color::Red),
+    };
+    Span::styled(shape, Style::new().fg(colour))
+}
+
+fn muted() -> Style {
+    Style::new().add_modifier(Modifier::DIM)
+}
