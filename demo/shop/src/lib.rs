@@ -27,6 +27,9 @@ use std::process::ExitCode;
 
 pub use cli::Command;
 
+/// What an autopilot is told of the shop; its processes are where `up` puts them by default.
+pub const AUTOPILOT: &str = include_str!("../autopilot.yaml");
+
 /// Does what `command` says, in a runtime of its own. `program` with `serve` behind it runs one service.
 pub fn main(command: Command, program: Vec<OsString>) -> ExitCode {
     match cli::run(command, program) {

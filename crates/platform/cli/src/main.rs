@@ -6,6 +6,7 @@ mod autopilot;
 mod check;
 mod client;
 mod config_file;
+mod demo;
 mod doctor;
 mod engine;
 mod figures;
@@ -37,6 +38,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// See the whole loop in ten minutes: a shop, its customers, a noon too much, and the autopilot
+    Demo(demo::Demo),
     /// Start the server
     Up(up::Up),
     /// Ask a server, or a data folder that no server uses
@@ -111,6 +114,7 @@ fn chain(error: &anyhow::Error) -> String {
 
 async fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
+        Command::Demo(demo) => demo.run().await,
         Command::Up(up) => up.run().await,
         Command::Query(query) => query.run().await,
         Command::Check(check) => check.run().await,

@@ -60,7 +60,7 @@ impl Top {
             return Ok(Outcome::Done);
         }
         if !output::on_terminal() {
-            draw::text(80, ROWS, |frame| draw::picture(frame, frame.area(), &title, &first))
+            draw::text(80, ROWS, |frame| draw::picture(frame, &title, Vec::new(), &first))
                 .iter()
                 .for_each(|row| line(row));
             return Ok(Outcome::Done);
@@ -75,7 +75,7 @@ impl Top {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut picture, mut held) = (first, false);
         loop {
-            screen.draw(|frame| draw::picture(frame, frame.area(), title, &picture))?;
+            screen.draw(|frame| draw::picture(frame, title, Vec::new(), &picture))?;
             tokio::select! {
                 key = screen.key() => match key {
                     Key::Quit => return Ok(()),

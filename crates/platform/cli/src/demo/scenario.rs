@@ -117,7 +117,9 @@ impl Act {
         match self {
             Act::Night => "night: few customers, all is well",
             Act::FirstNoon => "noon: more customers than the shop's defaults can take",
-            Act::Ideas => "two ideas were slipped in, a good one and a bad one: the autopilot is not told which",
+            Act::Ideas => {
+                "two ideas were slipped in, a good one and a bad one: the autopilot is not told which"
+            }
             Act::Evening => "evening: fewer customers, the autopilot goes on by itself",
             Act::Fault => "the payment provider has become slow: not the autopilot's to fix",
             Act::Recovery => "the payment provider is quick again",

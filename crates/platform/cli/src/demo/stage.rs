@@ -71,14 +71,20 @@ impl Stage {
     ///
     /// # Errors
     /// Where one of them does not come up: what it said.
-    pub(super) async fn open(folder: &Path, seed: u64, keep: bool, say: &mut impl FnMut(&str)) -> anyhow::Result<Stage> {
+    pub(super) async fn open(
+        folder: &Path,
+        seed: u64,
+        keep: bool,
+        say: &mut impl FnMut(&str),
+    ) -> anyhow::Result<Stage> {
         std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         let ports = Ports::find(say)?;
         let mut shop = start_shop(folder, ports, keep)?;
         let services = addresses(folder, &mut shop).await?;
         system::write(folder, &services, seed)?;
         let platform = start_platform(folder, ports, keep)?;
-        let mut stage = Stage { folder: folder.to_owned(), services, ports, platform, shop, customers: None, keep };
+        let mut stage =
+            Stage { folder: folder.to_owned(), services, ports, platform, shop, customers: None, keep };
         stage.until_ready().await?;
         Ok(stage)
     }
@@ -114,7 +120,17 @@ impl Stage {
     pub(super) fn admit_customers(&mut self, seed: u64) -> anyhow::Result<mpsc::UnboundedReceiver<Second>> {
         let gateway = self.services.get("gateway").context("the shop has no gateway")?;
         let mut command = Command::new(own_program()?);
-        command.args(["shop", "load", "--stdin", "--compress", "60", "--format", "json", "--timeout", TIMEOUT]);
+        command.args([
+            "shop",
+            "load",
+            "--stdin",
+            "--compress",
+            "60",
+            "--format",
+            "json",
+            "--timeout",
+            TIMEOUT,
+        ]);
         command.args(["--target", gateway, "--seed", &seed.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
         command.stderr(log(&self.folder, "customers")?);
@@ -144,7 +160,10 @@ impl Stage {
     /// Where the customers are gone.
     pub(super) async fn set_rate(&mut self, rate: f64) -> anyhow::Result<()> {
         let (_, rates) = self.customers.as_mut().context("there are no customers yet")?;
-        rates.write_all(format!("{rate}\n").as_bytes()).await.context("the customers have ended; see customers.log")
+        rates
+            .write_all(format!("{rate}\n").as_bytes())
+            .await
+            .context("the customers have ended; see customers.log")
     }
 
     /// Starts the platform again, if it has ended: how it ended.
@@ -153,7 +172,9 @@ impl Stage {
     /// Where it does not come up again, or the shop has ended.
     pub(super) async fn look_after(&mut self) -> anyhow::Result<Option<String>> {
         ended("the shop", &mut self.shop, &self.folder.join("shop.log"))?;
-        let Some(status) = self.platform.try_wait().context("looking at the platform")? else { return Ok(None) };
+        let Some(status) = self.platform.try_wait().context("looking at the platform")? else {
+            return Ok(None);
+        };
         self.platform = start_platform(&self.folder, self.ports, self.keep)?;
         self.until_ready().await?;
         Ok(Some(status.to_string()))
@@ -220,7 +241,8 @@ fn command(folder: &Path, name: &str, keep: bool) -> anyhow::Result<Command> {
 fn start_platform(folder: &Path, ports: Ports, keep: bool) -> anyhow::Result<Child> {
     let mut command = command(folder, "platform", keep)?;
     command.arg("up").arg("--config").arg(folder.join("kandela.yaml")).arg("--data").arg(folder.join("lake"));
-    for (option, port) in [("--listen", ports.http), ("--otlp-grpc", ports.grpc), ("--otlp-http", ports.otlp)] {
+    for (option, port) in [("--listen", ports.http), ("--otlp-grpc", ports.grpc), ("--otlp-http", ports.otlp)]
+    {
         command.arg(option).arg(format!("127.0.0.1:{port}"));
     }
     if !keep {
@@ -248,7 +270,11 @@ async fn addresses(folder: &Path, shop: &mut Child) -> anyhow::Result<BTreeMap<S
             return Ok(listening.into_iter().map(|one| (one.service, one.url)).collect());
         }
         ended("the shop", shop, &folder.join("shop.log"))?;
-        anyhow::ensure!(began.elapsed() < PATIENCE, "the shop does not come up; look into {}/shop.log", folder.display());
+        anyhow::ensure!(
+            began.elapsed() < PATIENCE,
+            "the shop does not come up; look into {}/shop.log",
+            folder.display()
+        );
         tokio::time::sleep(BETWEEN).await;
     }
 }

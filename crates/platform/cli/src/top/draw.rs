@@ -22,8 +22,9 @@ const SYSTEM: u16 = 12;
 /// Columns of a service's row before its trail.
 const BEFORE_TRAIL: usize = 51;
 
-/// A picture of a server.
-pub(crate) fn picture(frame: &mut Frame<'_>, area: Rect, title: &str, picture: &Picture) {
+/// A picture of a server, with lines of somebody else's above it.
+pub(crate) fn picture(frame: &mut Frame<'_>, title: &str, above: Vec<Line<'_>>, picture: &Picture) {
+    let area = frame.area();
     let Some(area) = fits(frame, area) else { return };
     let system = picture.system.as_ref().map(|system| system_lines(system, usize::from(area.width) - 2));
     let services = picture.services.len().clamp(1, SERVICES) as u16 + 3;
@@ -31,13 +32,15 @@ pub(crate) fn picture(frame: &mut Frame<'_>, area: Rect, title: &str, picture: &
     let faults = u16::from(!picture.faults.is_empty());
     let rows = [
         Constraint::Length(1),
+        Constraint::Length(above.len() as u16),
         Constraint::Length(faults),
         Constraint::Length(services),
         Constraint::Length(managed),
         Constraint::Min(3),
     ];
-    let [head, fault, top, middle, rest] = Layout::vertical(rows).areas(area);
+    let [head, story, fault, top, middle, rest] = Layout::vertical(rows).areas(area);
     frame.render_widget(heading(title, picture.at, usize::from(head.width)), head);
+    frame.render_widget(Paragraph::new(above), story);
     if let Some(what) = picture.faults.first() {
         let line = Line::from(vec![
             mark(State::Fail),

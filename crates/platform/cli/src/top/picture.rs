@@ -270,7 +270,7 @@ impl Asker {
             times_as_good: status["times_as_good"].as_f64().unwrap_or(1.0),
             alpha_left: status["alpha_left"].as_f64().unwrap_or(0.0),
             lately: status["news"].as_array().into_iter().flatten().map(told).collect(),
-            ledger: self.rows(&name, status["rows"].as_u64().unwrap_or(0)).await?,
+            ledger: self.rows(&name, status["rows"].as_u64().unwrap_or(0).saturating_sub(ROWS)).await?,
             name,
         })
     }
@@ -296,9 +296,12 @@ impl Asker {
         }))
     }
 
-    /// The last of a ledger of so many rows.
-    async fn rows(&self, system: &str, rows: u64) -> anyhow::Result<Vec<Row>> {
-        let parameters = [("system", system.to_owned()), ("from", rows.saturating_sub(ROWS).to_string())];
+    /// A ledger's rows from `from` on.
+    ///
+    /// # Errors
+    /// Where the server can't tell them.
+    pub(crate) async fn rows(&self, system: &str, from: u64) -> anyhow::Result<Vec<Row>> {
+        let parameters = [("system", system.to_owned()), ("from", from.to_string())];
         let answer = self.get("/api/kandela/v1/autopilot/ledger", &parameters).await?;
         let row = |row: &Value| {
             // One that a newer server wrote is not known here.
@@ -308,13 +311,27 @@ impl Asker {
         Ok(answer["rows"].as_array().into_iter().flatten().filter_map(row).collect())
     }
 
-    async fn get(&self, path: &str, parameters: &[(&str, String)]) -> anyhow::Result<Value> {
+    /// What the server answers to a question.
+    ///
+    /// # Errors
+    /// Where it does not, or refuses.
+    pub(crate) async fn get(&self, path: &str, parameters: &[(&str, String)]) -> anyhow::Result<Value> {
         let request = self.server.request_by(&self.client, Method::GET, path)?.query(parameters);
         let answer = self.server.send(request).await?;
         if answer.status() == StatusCode::NOT_FOUND && path.contains("/explain/") {
             return Ok(Value::Null);
         }
         Ok(successful(answer).await?.json().await?)
+    }
+
+    /// Has an order followed.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub(crate) async fn order(&self, order: Value) -> anyhow::Result<()> {
+        let request =
+            self.server.request_by(&self.client, Method::POST, "/api/kandela/v1/autopilot/orders")?;
+        successful(self.server.send(request.json(&order)).await?).await.map(drop)
     }
 }
 

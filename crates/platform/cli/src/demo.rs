@@ -1,0 +1,402 @@
+//! `kandela demo`: a real service misses its objective, Kandela sees it, tunes inside guards, shows that it helped, takes back what
+//! did not, and keeps its hands off what is not its to fix.
+
+mod capacity;
+mod cost;
+mod ideas;
+mod report;
+mod scenario;
+mod show;
+mod stage;
+mod system;
+mod trials;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::output::{self, Outcome, line};
+use crate::top::picture::{Asker, Objective, Picture, Row};
+use crate::top::screen::Key;
+use cost::Meter;
+use ideas::Idea;
+use report::{Customers, Known, Report};
+use scenario::{Act, SETTLING, Seen, Story};
+use show::Show;
+use stage::{Second, Stage};
+use trials::{Trial, trials};
+
+/// How often it is looked at what happened.
+const LOOK: Duration = Duration::from_millis(500);
+/// Rates are over so long.
+const WINDOW: Duration = Duration::from_secs(10);
+/// What the shop promises.
+const PROMISE: Objective = Objective { p99: 0.3, errors: 0.01 };
+/// How long the autopilot may take to bring all knobs to the good settings at the end.
+const SETTLED: Duration = Duration::from_secs(20);
+/// Slices after which a trial is one that the fault may meet.
+const FIRST_SLICES: u64 = 2;
+/// How much slower the payment provider becomes.
+const FAULT_MS: u64 = 10_000;
+/// The system under management.
+const SHOP: &str = "shop";
+
+/// See the whole loop: a shop, its customers, a noon too much, and the autopilot
+#[derive(Args)]
+#[command(after_help = "\
+Nothing else is needed, and nothing is left running. Scripted are the load, two ideas that are slipped in, and a slow payment \
+provider; all that is shown is measured. Keys: q ends it.
+
+    kandela demo
+    kandela demo --headless --minutes 4 --seed 7")]
+pub(crate) struct Demo {
+    /// How long it takes
+    #[arg(long, value_name = "MINUTES", default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..=60))]
+    minutes: u32,
+    /// What customers do, which idea comes first, what the autopilot tries
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Plain lines, and a JSON report at the end; exit code 0 only if the loop closed
+    #[arg(long)]
+    headless: bool,
+    /// Leave platform and shop running at the end
+    #[arg(long)]
+    keep: bool,
+    /// Where each demo has a folder of its own, with its data, logs and report
+    #[arg(long, value_name = "DIR", default_value = "kandela-demo")]
+    data: PathBuf,
+}
+
+impl Demo {
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        let folder = self.data.join(jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%S").to_string());
+        let live = !self.headless && output::on_terminal();
+        let mut incidents = Vec::new();
+        let mut say = |what: &str| {
+            incidents.push(what.to_owned());
+            if !live {
+                line(what);
+            }
+        };
+        let strength = capacity::measured().await;
+        if let Some(told) = capacity::told(strength) {
+            say(&told);
+        }
+        let stage = Stage::open(&folder, self.seed, self.keep, &mut say).await?;
+        let mut show = Show::open(live, self.minutes)?;
+        let mut play = Play::begin(stage, &self, strength, incidents)?;
+        let played = play.play(&mut show).await;
+        drop(show);
+        let report = match played {
+            Ok(true) => Some(play.report(&self).await),
+            Ok(false) => None,
+            Err(error) => {
+                play.stage.close().await;
+                return Err(error.context(format!("data and logs are in {}", folder.display())));
+            }
+        };
+        let left = play.stage.close().await;
+        if let Some(left) = left {
+            line(&left);
+        }
+        let Some(report) = report else {
+            line(&format!("stopped before its end; data and logs are in {}", folder.display()));
+            return Ok(Outcome::CheckFailed);
+        };
+        self.tell(&report, &folder)
+    }
+
+    fn tell(&self, report: &Report, folder: &Path) -> anyhow::Result<Outcome> {
+        let path = folder.join("report.json");
+        let text = serde_json::to_string_pretty(report)?;
+        std::fs::write(&path, &text).with_context(|| format!("writing {}", path.display()))?;
+        if self.headless {
+            line(&text);
+        } else {
+            show::summary(report).iter().for_each(|text| line(text));
+            line(&format!("\ndata, logs and report: {}", folder.display()));
+        }
+        Ok(if report.closed { Outcome::Done } else { Outcome::CheckFailed })
+    }
+}
+
+/// A demo under way.
+struct Play {
+    stage: Stage,
+    asker: Asker,
+    seconds: UnboundedReceiver<Second>,
+    began: Instant,
+    story: Story,
+    /// The share of the usual load that this machine takes.
+    strength: f64,
+    ideas: [Idea; 2],
+    rows: Vec<Row>,
+    trials: Vec<Trial>,
+    first_noon: Customers,
+    second_noon: Customers,
+    latest: Option<Second>,
+    /// When each act began, in seconds of the customers.
+    acts: Vec<(Act, f64)>,
+    /// In microseconds since 1970.
+    fault: Option<(i64, Option<i64>)>,
+    meter: Meter,
+    incidents: Vec<String>,
+}
+
+impl Play {
+    fn begin(mut stage: Stage, demo: &Demo, strength: f64, incidents: Vec<String>) -> anyhow::Result<Play> {
+        let asker = Asker::new(stage.server(), Some(SHOP.to_owned()), WINDOW, PROMISE)?;
+        let seconds = stage.admit_customers(demo.seed)?;
+        let length = Duration::from_secs(60 * u64::from(demo.minutes));
+        let meter = Meter::of(stage.platform());
+        Ok(Play {
+            stage,
+            asker,
+            seconds,
+            began: Instant::now(),
+            story: Story::new(length),
+            strength,
+            ideas: ideas::ideas(demo.seed),
+            rows: Vec::new(),
+            trials: Vec::new(),
+            first_noon: Customers::default(),
+            second_noon: Customers::default(),
+            latest: None,
+            acts: Vec::new(),
+            fault: None,
+            meter,
+            incidents,
+        })
+    }
+
+    /// Plays until the end; whether it was reached.
+    async fn play(&mut self, show: &mut Show) -> anyhow::Result<bool> {
+        self.enter(show).await?;
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut picture = Picture::default();
+        while self.story.act != Act::Over {
+            tokio::select! {
+                _ = look.tick() => {
+                    if let Some(how) = self.stage.look_after().await? {
+                        self.incident(show, &format!("the platform ended ({how}) and was started again"));
+                    }
+                    match self.look(show).await {
+                        Ok(seen) => picture = seen,
+                        Err(error) => picture.faults = vec![format!("{error:#}")],
+                    }
+                    self.go_on(show).await?;
+                    self.meter.look(self.stage.platform());
+                    show.picture(self, &picture)?;
+                }
+                Some(second) = self.seconds.recv() => self.count(second),
+                key = show.key() => if key == Key::Quit { return Ok(false) },
+                _ = tokio::signal::ctrl_c() => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Looks at the platform, and tells what is new in the ledger.
+    async fn look(&mut self, show: &mut Show) -> anyhow::Result<Picture> {
+        let from = self.rows.last().map_or(0, |row| row.seq + 1);
+        let new = self.asker.rows(SHOP, from).await?;
+        new.iter().for_each(|row| show.row(row));
+        self.rows.extend(new);
+        self.trials = trials(&self.rows);
+        if show.is_live() { self.asker.ask().await } else { Ok(Picture::default()) }
+    }
+
+    fn seen(&self) -> Seen {
+        let fault_began = self.fault.map(|(from, _)| from);
+        let fault_ended = self.fault.and_then(|(_, to)| to);
+        let suggested: Vec<&Trial> = self.trials.iter().filter(|trial| trial.is_suggested()).collect();
+        Seen {
+            ideas_over: suggested.len() == self.ideas.len()
+                && suggested.iter().all(|trial| trial.end.is_some()),
+            on_trial: self
+                .trials
+                .iter()
+                .any(|trial| trial.under_way().is_some_and(|slices| slices >= FIRST_SLICES)),
+            ended_in_fault: fault_began.is_some_and(|from| {
+                self.trials.iter().any(|trial| trial.taken_back().is_some_and(|(at, _)| at > from))
+            }),
+            resumed: fault_ended
+                .is_some_and(|to| self.trials.iter().any(|trial| trial.admitted.is_some_and(|at| at > to))),
+        }
+    }
+
+    async fn go_on(&mut self, show: &mut Show) -> anyhow::Result<()> {
+        let before = self.story.act;
+        self.story = self.story.at(self.began.elapsed(), self.seen());
+        if self.story.act == before {
+            return Ok(());
+        }
+        if before == Act::Fault {
+            self.end_fault().await?;
+        }
+        self.enter(show).await
+    }
+
+    /// Does what an act begins with.
+    async fn enter(&mut self, show: &mut Show) -> anyhow::Result<()> {
+        let act = self.story.act;
+        self.acts.push((act, self.began.elapsed().as_secs_f64()));
+        show.act(act, self.began.elapsed());
+        self.stage.set_rate(act.rate() * self.strength).await?;
+        match act {
+            Act::Ideas => {
+                for idea in &self.ideas {
+                    let order = json!({"order": "suggest", "by": "somebody", "values": idea.values});
+                    self.asker.order(order).await.context("slipping an idea in")?;
+                }
+            }
+            Act::Fault => {
+                let fault = json!({"kind": "latency", "fixed_ms": FAULT_MS});
+                self.put_fault(&fault).await?;
+                self.fault = Some((now_micros(), None));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn end_fault(&mut self) -> anyhow::Result<()> {
+        self.put_fault(&json!([])).await?;
+        if let Some((_, to)) = &mut self.fault {
+            *to = Some(now_micros());
+        }
+        Ok(())
+    }
+
+    async fn put_fault(&self, fault: &Value) -> anyhow::Result<()> {
+        let bank = self.stage.services.get("bank").context("the shop has no bank")?;
+        let put = reqwest::Client::new().put(format!("{bank}/faults")).json(fault).send().await;
+        put.and_then(reqwest::Response::error_for_status).context("turning the payment provider")?;
+        Ok(())
+    }
+
+    /// Counts a second for the noon that it belongs to, once what was there before is through.
+    fn count(&mut self, second: Second) {
+        let at = second.number as f64;
+        let within = |act: Act, before: Act| {
+            let began = self.acts.iter().find(|(one, _)| *one == act)?.1 + SETTLING.as_secs_f64();
+            let ended = self.acts.iter().find(|(one, _)| *one == before).map_or(f64::INFINITY, |(_, at)| *at);
+            (began..ended).contains(&at).then_some(())
+        };
+        if within(Act::FirstNoon, Act::Ideas).is_some() {
+            self.first_noon.add(second.requests, second.within);
+        }
+        if within(Act::SecondNoon, Act::Over).is_some() {
+            self.second_noon.add(second.requests, second.within);
+        }
+        self.latest = Some(second);
+    }
+
+    fn incident(&mut self, show: &mut Show, what: &str) {
+        show.said(what);
+        self.incidents.push(what.to_owned());
+    }
+
+    /// What it all showed; nothing is tried any more.
+    async fn report(&mut self, demo: &Demo) -> Report {
+        let mut meanwhile = Vec::new();
+        if let Err(error) = self.settle().await {
+            meanwhile.push(format!("{error:#}"));
+        }
+        while let Ok(Some(second)) = tokio::time::timeout(LOOK, self.seconds.recv()).await {
+            self.count(second);
+        }
+        let picture = self.asker.ask().await.unwrap_or_default();
+        let system = picture.system.unwrap_or_default();
+        let astray = self.astray(&system.good).await;
+        let mut untold = Vec::new();
+        for trial in &self.trials {
+            let path = format!("/api/kandela/v1/autopilot/explain/{}", trial.proposal);
+            let story = self.asker.get(&path, &[("system", SHOP.to_owned())]).await;
+            if !story.is_ok_and(|story| story["text"].as_str().is_some_and(|text| !text.is_empty())) {
+                untold.push(trial.proposal);
+            }
+        }
+        let fault = self.fault.and_then(|(from, to)| Some((from, to?)));
+        let known = Known {
+            ideas: &self.ideas,
+            trials: &self.trials,
+            first_noon: self.first_noon,
+            second_noon: self.second_noon,
+            fault,
+            astray,
+            untold,
+        };
+        let checks = report::checks(&known);
+        let since = now_micros() - i64::try_from(self.began.elapsed().as_micros()).unwrap_or_default();
+        let seconds = |at: i64| (at - since) as f64 / 1e6;
+        self.incidents.extend(meanwhile);
+        Report {
+            seed: demo.seed,
+            minutes: demo.minutes,
+            closed: checks.iter().all(|check| check.passed),
+            checks,
+            first_noon: self.first_noon,
+            second_noon: self.second_noon,
+            ideas: report::tried(&self.ideas, &self.trials),
+            fault: fault.map(|(from, to)| (seconds(from), seconds(to))),
+            trials: self.trials.clone(),
+            settings: system.good,
+            times_as_good: system.times_as_good,
+            cost: self.meter.cost(),
+            incidents: self.incidents.clone(),
+        }
+    }
+
+    /// Has the autopilot try nothing any more, and waits until all knobs are where they belong.
+    async fn settle(&mut self) -> anyhow::Result<()> {
+        self.asker.order(json!({"order": "pause", "by": "the demo", "why": "it is over"})).await?;
+        let began = Instant::now();
+        loop {
+            let from = self.rows.last().map_or(0, |row| row.seq + 1);
+            self.rows.extend(self.asker.rows(SHOP, from).await?);
+            self.trials = trials(&self.rows);
+            if self.trials.iter().all(|trial| trial.admitted.is_none() || trial.settled.is_some()) {
+                return Ok(());
+            }
+            anyhow::ensure!(
+                began.elapsed() < SETTLED,
+                "the autopilot has not brought all knobs to the good settings"
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Knobs that stand elsewhere than the ledger says.
+    async fn astray(&self, good: &std::collections::BTreeMap<String, String>) -> Option<Vec<String>> {
+        let mut astray: Vec<String> = good.keys().cloned().collect();
+        for url in self.stage.services.values() {
+            // The world outside has none.
+            let Ok(answer) = reqwest::get(format!("{url}/knobs")).await else { return None };
+            let Ok(knobs) = answer.json::<Vec<Value>>().await else { continue };
+            for knob in knobs {
+                let name = knob["name"].as_str().unwrap_or_default();
+                let stands = &knob["value"];
+                let stands = stands.as_str().map_or_else(|| stands.to_string(), str::to_owned);
+                let same = |wanted: &String| match (wanted.parse::<f64>(), stands.parse::<f64>()) {
+                    (Ok(wanted), Ok(stands)) => (wanted - stands).abs() <= 1e-9 * wanted.abs(),
+                    _ => *wanted == stands,
+                };
+                if good.get(name).is_some_and(same) {
+                    astray.retain(|one| one != name);
+                }
+            }
+        }
+        Some(astray)
+    }
+}
+
+fn now_micros() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

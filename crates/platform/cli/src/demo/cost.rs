@@ -1,0 +1,81 @@
+//! What the platform itself takes of the machine.
+
+use std::time::Instant;
+
+use super::report::Cost;
+
+/// Of `/proc/PID/stat`, since the first look and across a restart.
+pub(super) struct Meter {
+    began: Instant,
+    process: Option<u32>,
+    /// Seconds of CPU that processes which have ended took, as far as was seen.
+    before: f64,
+    /// Seconds of CPU of the present one when it was first seen, and last.
+    first: f64,
+    last: f64,
+    memory_mb: f64,
+}
+
+impl Meter {
+    pub(super) fn of(process: Option<u32>) -> Meter {
+        let first = process.and_then(cpu_seconds).unwrap_or(0.0);
+        Meter { began: Instant::now(), process, before: 0.0, first, last: first, memory_mb: 0.0 }
+    }
+
+    pub(super) fn look(&mut self, process: Option<u32>) {
+        if process != self.process {
+            self.before += self.last - self.first;
+            (self.process, self.first, self.last) = (process, 0.0, 0.0);
+        }
+        let Some(process) = process else { return };
+        self.last = cpu_seconds(process).unwrap_or(self.last);
+        self.memory_mb = self.memory_mb.max(memory_mb(process).unwrap_or(0.0));
+    }
+
+    pub(super) fn cost(&self) -> Cost {
+        let seconds = self.before + self.last - self.first;
+        Cost { cpu_share: seconds / self.began.elapsed().as_secs_f64().max(1e-3), memory_mb: self.memory_mb }
+    }
+}
+
+/// User's and system's time.
+fn cpu_seconds(process: u32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The program's name, in parentheses, may have spaces; 11 fields lie between it and the two that count.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<f64>().ok();
+    Some((ticks()? + ticks()?) / rustix::param::clock_ticks_per_second() as f64)
+}
+
+fn memory_mb(process: u32) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kilobytes * 1024.0 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_takes_time_and_memory() {
+        let own = Some(std::process::id());
+        let mut meter = Meter::of(own);
+        let mut sum = 0_u64;
+        while meter.began.elapsed().as_millis() < 200 {
+            sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(7));
+        }
+        meter.look(own);
+        let cost = meter.cost();
+        assert!(cost.cpu_share > 0.1 && cost.memory_mb > 1.0, "{cost:?}");
+    }
+
+    #[test]
+    fn what_a_process_took_before_it_was_replaced_counts() {
+        let mut meter = Meter::of(None);
+        (meter.process, meter.last) = (Some(0), 3.0);
+        meter.look(Some(std::process::id()));
+        assert!(meter.before >= 3.0);
+    }
+}

@@ -1,0 +1,100 @@
+//! What a ledger has of each proposal.
+
+use kandela_autopilot::machine::{Event, Reason, SUGGESTED};
+use serde::Serialize;
+
+use crate::top::picture::Row;
+
+/// A proposal's way.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Trial {
+    pub proposal: u64,
+    pub strategy: String,
+    /// In microseconds since 1970, as all times here.
+    pub admitted: Option<i64>,
+    /// Slices that were measured.
+    pub slices: u64,
+    pub end: Option<(i64, End)>,
+    /// When all knobs stood at the good settings again.
+    pub settled: Option<i64>,
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "how")]
+pub(super) enum End {
+    Promoted { times_as_good: Option<f64> },
+    TakenBack { why: Reason, detail: String },
+    NotTried { why: String },
+}
+
+impl Trial {
+    /// Whether somebody suggested it.
+    pub(super) fn is_suggested(&self) -> bool {
+        self.strategy == SUGGESTED
+    }
+
+    pub(super) fn is_promoted(&self) -> bool {
+        matches!(self.end, Some((_, End::Promoted { .. })))
+    }
+
+    /// Whether it is being tried, and for how many slices already.
+    pub(super) fn under_way(&self) -> Option<u64> {
+        (self.admitted.is_some() && self.end.is_none()).then_some(self.slices)
+    }
+
+    /// When it was taken back, and why.
+    pub(super) fn taken_back(&self) -> Option<(i64, Reason)> {
+        match &self.end {
+            Some((at, End::TakenBack { why, .. })) => Some((*at, *why)),
+            _ => None,
+        }
+    }
+}
+
+/// All proposals of a ledger, in order.
+pub(super) fn trials(rows: &[Row]) -> Vec<Trial> {
+    let mut trials: Vec<Trial> = Vec::new();
+    for Row { at_micros: at, event, .. } in rows {
+        let of = |trials: &mut Vec<Trial>, proposal: u64, change: &dyn Fn(&mut Trial)| {
+            trials.iter_mut().filter(|trial| trial.proposal == proposal).for_each(change);
+        };
+        match event {
+            Event::Proposed { proposal, strategy, .. } => trials.push(Trial {
+                proposal: *proposal,
+                strategy: strategy.clone(),
+                admitted: None,
+                slices: 0,
+                end: None,
+                settled: None,
+            }),
+            Event::Admitted { proposal, .. } => {
+                of(&mut trials, *proposal, &|trial| trial.admitted = Some(*at))
+            }
+            Event::Measured { .. } => {
+                trials
+                    .iter_mut()
+                    .filter(|trial| trial.under_way().is_some())
+                    .for_each(|trial| trial.slices += 1);
+            }
+            Event::Promoted { proposal, judged } => {
+                let times_as_good = judged.estimate.map(|log_ratio| (-log_ratio).exp());
+                of(&mut trials, *proposal, &|trial| trial.end = Some((*at, End::Promoted { times_as_good })));
+            }
+            Event::Ended { proposal, why, detail, .. } => {
+                let end = End::TakenBack { why: *why, detail: detail.clone() };
+                of(&mut trials, *proposal, &|trial| trial.end = Some((*at, end.clone())));
+            }
+            Event::Declined { proposal, why, .. } => {
+                let end = End::NotTried { why: why.clone() };
+                of(&mut trials, *proposal, &|trial| trial.end = Some((*at, end.clone())));
+            }
+            Event::Settled => {
+                let over = trials.iter_mut().filter(|trial| trial.end.is_some() && trial.settled.is_none());
+                over.for_each(|trial| trial.settled = Some(*at));
+            }
+            _ => {}
+        }
+    }
+    trials
+}
