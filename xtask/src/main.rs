@@ -1,5 +1,6 @@
 //! The one build tool: what `cargo` alone does not do for this workspace. `cargo xtask help` lists it.
 
+mod demos;
 mod dist;
 mod peers;
 mod tidy;
@@ -22,6 +23,8 @@ enum Command {
     Tidy,
     /// Build a release archive and an OCI image layout under target/dist
     Dist,
+    /// Run `kandela demo` with one seed after another, and say how often the loop closes
+    Demos(demos::Demos),
     /// Measure Kandela beside other systems
     #[command(subcommand)]
     Peers(peers::Command),
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Tidy => tidy(&root),
         Command::Dist => dist::run(&root).map(|()| ExitCode::SUCCESS),
+        Command::Demos(demos) => demos::run(&demos).map(|()| ExitCode::SUCCESS),
         Command::Peers(command) => peers::run(&root, &command).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {

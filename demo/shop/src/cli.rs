@@ -96,10 +96,10 @@ pub struct Load {
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     scale: f64,
     /// Leave out the source's first part (12h, 30m)
-    #[arg(long, default_value = "0s", value_parser = duration)]
+    #[arg(long, default_value = "0s", value_parser = duration, conflicts_with = "stdin")]
     skip: Duration,
     /// Stop after so long (60s, 5m); else at the source's end
-    #[arg(long, value_parser = duration)]
+    #[arg(long, value_parser = duration, conflicts_with = "stdin")]
     duration: Option<Duration>,
     /// What is random is the same for the same seed
     #[arg(long, default_value_t = 1)]

@@ -2,7 +2,9 @@
 
 mod common;
 
-use std::process::Command;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use common::{PROGRAM, Shop, put};
 use serde_json::Value;
@@ -62,6 +64,35 @@ fn requests_do_not_wait_for_answers_and_their_time_counts_from_when_they_were_du
     let summary = bounded.last().expect("a summary");
     assert!(summary["dropped"].as_u64().is_some_and(|dropped| dropped > 2), "{summary}");
     assert_eq!(summary["minutes_met"], 0, "what was dropped counts as failed: {summary}");
+}
+
+#[test]
+fn a_rate_from_standard_input_is_in_force_at_once_until_the_input_ends() {
+    let shop = Shop::start(&[]);
+    let gateway = shop.url("gateway", 0);
+    let mut running = Command::new(PROGRAM)
+        .args(["load", "--stdin", "--format", "json", "--target", &gateway])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut rates = running.stdin.take().expect("piped");
+    for (rate, seconds) in [("20", 3), ("0", 3), ("40", 2)] {
+        writeln!(rates, "{rate}").expect("is read");
+        std::thread::sleep(Duration::from_secs(seconds));
+    }
+    drop(rates);
+    let output = running.wait_with_output().expect("ends");
+    assert!(output.status.success(), "{output:?}");
+    let lines = lines(&output);
+    let requests = |line: &Value| line["requests"].as_u64().expect("a count");
+    let (summary, seconds) = lines.split_last().expect("a summary");
+    assert!((90..210).contains(&requests(summary)), "some 140: {summary}");
+    assert!(
+        seconds.len() <= 7 && seconds.iter().all(|second| second["minute"] != 4),
+        "nobody came then: {seconds:?}"
+    );
+    assert_eq!(summary["within"], summary["ok"], "a quiet shop is quick: {summary}");
 }
 
 #[test]

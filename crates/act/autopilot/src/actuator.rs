@@ -171,6 +171,14 @@ pub enum ActuateError {
         /// Why.
         reason: String,
     },
+    /// Somebody else holds values there, which are not to be taken for those in force; nothing was changed.
+    #[error("{target} is another's: {holder}")]
+    Held {
+        /// Which system.
+        target: String,
+        /// Who has it, and what to do.
+        holder: String,
+    },
     /// Nobody can hold what to go back to, so nothing was changed.
     #[error("{target}: no watchdog can hold what to go back to, so nothing was changed: {reason}")]
     Unguarded {

@@ -191,7 +191,11 @@ impl Judge for Evidence {
             Phase::Canary => (Scope::Canary, Arm::Candidate),
             Phase::Verify => {
                 let asked = self.experiment(trial).and_then(|(experiment, _)| experiment.asks());
-                let treated = asked.is_some_and(|asked| asked.arm == experiment::Arm::Treated);
+                let treated = match asked {
+                    Some(asked) => asked.arm == experiment::Arm::Treated,
+                    // Its gain is shown, and not yet that it is safe: by turns, as some constraints compare it with the control.
+                    None => trial.slices.last().is_none_or(|slice| slice.arm == Arm::Control),
+                };
                 (Scope::All, if treated { Arm::Candidate } else { Arm::Control })
             }
         }
@@ -305,4 +309,66 @@ fn squared_error(values: &[f64]) -> Option<f64> {
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
     (count > 0).then(|| sum / f64::from(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kandela_model::Timestamp;
+    use kandela_tune::experiment::Design;
+
+    use super::*;
+    use crate::machine::Side;
+
+    fn evidence() -> Evidence {
+        let objective =
+            Objective { name: "time".to_owned(), expression: "time".to_owned(), better: Better::Lower };
+        let errors = Constraint {
+            name: "errors".to_owned(),
+            expression: "errors".to_owned(),
+            bound: Bound::Max(0.01),
+            of: Of::Value,
+            window: Duration::from_secs(3_600),
+            clip: 0.7,
+        };
+        let plan = Plan::new(Design::Switchback { wash_out: 0 }, Better::Lower, 0.05);
+        Evidence::new(objective, vec![errors], plan, 0.05, false, 1).expect("sound")
+    }
+
+    #[test]
+    fn a_gain_that_is_shown_before_the_safety_leaves_the_candidate_running_by_turns() {
+        let judge = evidence();
+        let mut trial = Trial {
+            proposal: 1,
+            alpha: 0.01,
+            mends: Vec::new(),
+            phase: Phase::Verify,
+            slices: Vec::new(),
+            begun: 0,
+            current: None,
+            canary: None,
+        };
+        let run = |trial: &mut Trial, errors: Option<f64>| {
+            let (scope, arm) = judge.next(trial);
+            let objective = Some(if arm == Arm::Candidate { 1.0 } else { 2.0 });
+            let turned = Side { objective, offered: None, constraints: vec![errors] };
+            let at = Timestamp::from_millis(1_000 * (trial.slices.len() as i64 + 1));
+            trial.slices.push(Slice {
+                at,
+                scope,
+                arm,
+                reading: crate::machine::Reading { turned, rest: None },
+            });
+            arm
+        };
+        for _ in 0..80 {
+            run(&mut trial, None);
+        }
+        let judged = judge.judge(&trial);
+        assert_eq!((judged.benefit, judged.safety), (Verdict::Holds, Verdict::Unknown));
+        let arms: Vec<Arm> = (0..60).map(|_| run(&mut trial, Some(0.001))).collect();
+        assert!(arms.windows(2).all(|pair| pair[0] != pair[1]), "{arms:?}");
+        assert_eq!(judge.judge(&trial).safety, Verdict::Holds);
+    }
 }

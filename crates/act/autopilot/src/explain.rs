@@ -114,7 +114,9 @@ pub fn explain(rows: &[Entry], proposal: u64) -> Result<Story, ExplainError> {
             });
             let suggestion = state.suggestions.front().filter(|_| strategy == SUGGESTED);
             if let (Some(suggestion), Some(story)) = (suggestion, &mut story) {
-                let what = format!("{} suggested it", suggestion.by);
+                let all = suggestion.values.iter().all(|(name, value)| config.get(name) == Some(value));
+                let near = if all { "" } else { ", and this is as near as one step leads by now" };
+                let what = format!("{} suggested it{near}", suggestion.by);
                 story.steps.push(Told { at: time(row.at), row: row.seq, what });
             }
         }

@@ -129,16 +129,19 @@ impl Proposer {
         }
         let space = Arc::clone(&self.space);
         if let Some(values) = suggested {
-            let mut wanted = good.clone();
-            wanted.extend(values.clone());
-            let near = within_a_step(&space, good, &wanted).filter(|(config, _)| config != good);
-            let candidate = near.map(|(config, point)| Candidate {
-                config,
-                point,
-                asked: 0,
-                strategy: SUGGESTED.to_owned(),
-            });
-            return candidate.ok_or_else(|| "it is where the knobs stand, or no step leads there".to_owned());
+            // To the last digit as it was said: a way through the cube and back may lose that one.
+            let mut config = good.clone();
+            for (name, value) in values {
+                if let (Some(parameter), Some(from)) = (space.parameter(name), good.get(name)) {
+                    config.insert(name.clone(), step_towards(&parameter.spec, from, value));
+                }
+            }
+            if config == *good {
+                return Err("it is where the knobs stand, or no step leads there".to_owned());
+            }
+            let point = space.encode(&config).map_err(|error| error.to_string())?;
+            let (point, strategy) = (space.snap(&point), SUGGESTED.to_owned());
+            return Ok(Candidate { config, point, asked: 0, strategy });
         }
         let first = remembered.and_then(|config| within_a_step(&space, good, config));
         if let Some((config, point)) = first.filter(|(config, _)| config != good) {

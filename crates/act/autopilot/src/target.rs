@@ -246,7 +246,9 @@ impl Target {
     /// # Errors
     /// [`TargetError::Actuate`]; a watchdog then goes on trying.
     pub async fn restore(&self) -> Result<(), TargetError> {
-        self.take_back(|_| true).await
+        self.take_back(|_| true).await?;
+        self.system.let_go().await;
+        Ok(())
     }
 
     /// What to run, by `psql` or `redis-cli`, for `config` to stay in force; what is as it was is left out.

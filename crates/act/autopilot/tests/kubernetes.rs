@@ -83,6 +83,7 @@ async fn a_field_that_another_manager_owns_is_left_alone_and_a_patch_file_propos
     assert!(patch.contains("replicas: 6") && patch.contains("name: POOL"), "{patch}");
     assert_eq!(api.object(), before, "all of it or none");
     assert!(!api.forced(), "nothing is ever forced");
+    drop(actuator);
     until("the watchdog has ended", Duration::from_secs(3), || it.living_watchdog().is_none());
 }
 

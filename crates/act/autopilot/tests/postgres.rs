@@ -120,6 +120,7 @@ async fn a_server_that_does_not_start_with_its_new_value_is_brought_back() {
         "a server that does not start is back with its old values after {} ms",
         began.elapsed().as_millis()
     );
+    drop(actuator);
     until("the watchdog has ended", Duration::from_secs(3), || it.living_watchdog().is_none());
     assert!(!it.is_pending());
 }

@@ -45,6 +45,7 @@ async fn parameters_are_set_together_or_not_at_all() {
         (redis.parameter("maxmemory"), redis.parameter("activerehashing")),
         ("0".into(), "yes".into())
     );
+    drop(actuator);
     until("the watchdog has ended", Duration::from_secs(3), || it.living_watchdog().is_none());
 }
 

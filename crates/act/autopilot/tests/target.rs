@@ -75,7 +75,7 @@ async fn a_trial_is_in_force_with_its_restart_and_all_is_as_it_was_afterwards() 
     let before = written(&server);
     let folder = tempfile::tempdir().expect("a folder");
     let target = Target::open(&url(&server), &restarting(&server, folder.path())).await.expect("opens");
-    assert_eq!(target.space().axes().len(), 14);
+    assert_eq!(target.space().axes().len(), 11);
     let start = target.space().decode(&target.space().start());
     assert_eq!((&start["shared_buffers"], &start["checkpoint_timeout"]), (&whole(2048), &whole(420)));
 
@@ -139,11 +139,14 @@ async fn a_knob_that_a_trial_does_not_name_is_where_it_was_found() {
     let folder = tempfile::tempdir().expect("a folder");
     let target = Target::open(&url(&server), &options(folder.path())).await.expect("opens");
     target
-        .apply(&values(&[("commit_delay", whole(100)), ("bgwriter_delay", whole(50))]), HOLD)
+        .apply(&values(&[("commit_delay", whole(100)), ("bgwriter_lru_maxpages", whole(50))]), HOLD)
         .await
         .expect("is taken");
-    target.apply(&values(&[("bgwriter_delay", whole(70))]), HOLD).await.expect("is taken");
-    assert_eq!((server.show("commit_delay"), server.show("bgwriter_delay")), ("0".into(), "70".into()));
+    target.apply(&values(&[("bgwriter_lru_maxpages", whole(70))]), HOLD).await.expect("is taken");
+    assert_eq!(
+        (server.show("commit_delay"), server.show("bgwriter_lru_maxpages")),
+        ("0".into(), "70".into())
+    );
 }
 
 #[tokio::test]
@@ -218,10 +221,10 @@ async fn a_second_tuner_is_told_that_there_is_a_first() {
     let Some(server) = Server::start() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let first = Target::open(&url(&server), &options(folder.path())).await.expect("opens");
-    first.apply(&values(&[("bgwriter_delay", whole(50))]), HOLD).await.expect("is taken");
+    first.apply(&values(&[("bgwriter_lru_maxpages", whole(50))]), HOLD).await.expect("is taken");
     let error = refusal(&url(&server), &options(folder.path())).await;
     assert!(error.contains("is being tuned by another, whose watchdog is process"), "{error}");
-    assert_eq!(server.show("bgwriter_delay"), "50");
+    assert_eq!(server.show("bgwriter_lru_maxpages"), "50");
     first.restore().await.expect("goes back");
     Target::open(&url(&server), &options(folder.path())).await.expect("is free again");
 }
@@ -234,7 +237,7 @@ async fn holds_a_trial_where_another_test_asks_for_it() {
     let target = Target::open(url, &options(folder.as_ref())).await.expect("opens");
     let trial = match url.starts_with("redis") {
         true => values(&[("hz", whole(77))]),
-        false => values(&[("bgwriter_delay", whole(77))]),
+        false => values(&[("bgwriter_lru_maxpages", whole(77))]),
     };
     target.apply(&trial, HOLD).await.expect("is taken");
     tokio::time::sleep(HOLD).await;
@@ -255,9 +258,9 @@ async fn the_server_of_a_killed_tuner_is_as_it_was() {
     let before = written(&server);
     let folder = tempfile::tempdir().expect("a folder");
     let mut tuner = tuner(&url(&server), folder.path());
-    until("the trial is in force", HOLD, || server.show("bgwriter_delay") == "77");
+    until("the trial is in force", HOLD, || server.show("bgwriter_lru_maxpages") == "77");
     tuner.kill();
-    until("it is back", Duration::from_secs(10), || server.show("bgwriter_delay") == "200");
+    until("it is back", Duration::from_secs(10), || server.show("bgwriter_lru_maxpages") == "100");
     until("so is its file", Duration::from_secs(10), || written(&server) == before);
 }
 
@@ -267,7 +270,7 @@ async fn the_next_tuner_begins_where_the_server_stood_when_tuner_and_watchdog_we
     let before = written(&server);
     let folder = tempfile::tempdir().expect("a folder");
     let mut tuner = tuner(&url(&server), folder.path());
-    until("the trial is in force", HOLD, || server.show("bgwriter_delay") == "77");
+    until("the trial is in force", HOLD, || server.show("bgwriter_lru_maxpages") == "77");
     common::send(tuner.0.id() as i32, Signal::STOP);
     let lock = folder.path().join(format!("postgres-127.0.0.1-{}/lock", server.port));
     let watchdog = fs::read_to_string(lock).expect("a watchdog is here");
@@ -275,7 +278,7 @@ async fn the_next_tuner_begins_where_the_server_stood_when_tuner_and_watchdog_we
     tuner.kill();
     let target = Target::open(&url(&server), &options(folder.path())).await.expect("opens");
     let start = target.space().decode(&target.space().start());
-    assert_eq!(start["bgwriter_delay"], whole(200));
+    assert_eq!(start["bgwriter_lru_maxpages"], whole(100));
     assert_eq!(written(&server), before);
 }
 

@@ -19,9 +19,9 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::output::{self, Outcome, line};
+use crate::output::{Outcome, line};
 use crate::top::picture::{Asker, Objective, Picture, Row};
-use crate::top::screen::Key;
+use crate::top::screen::{self, Ends, Key};
 use cost::Meter;
 use ideas::Idea;
 use report::{Customers, Known, Report};
@@ -38,6 +38,8 @@ const WINDOW: Duration = Duration::from_secs(10);
 const PROMISE: Objective = Objective { p99: 0.3, errors: 0.01 };
 /// How long the autopilot may take to bring all knobs to the good settings at the end.
 const SETTLED: Duration = Duration::from_secs(20);
+/// How long the last customers are waited for: longer than they wait themselves.
+const LAST: Duration = Duration::from_secs(13);
 /// Slices after which a trial is one that the fault may meet.
 const FIRST_SLICES: u64 = 2;
 /// How much slower the payment provider becomes.
@@ -74,7 +76,7 @@ pub(crate) struct Demo {
 impl Demo {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         let folder = self.data.join(jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%S").to_string());
-        let live = !self.headless && output::on_terminal();
+        let live = !self.headless && screen::is_possible();
         let mut incidents = Vec::new();
         let mut say = |what: &str| {
             incidents.push(what.to_owned());
@@ -86,7 +88,11 @@ impl Demo {
         if let Some(told) = capacity::told(strength) {
             say(&told);
         }
-        let stage = Stage::open(&folder, self.seed, self.keep, &mut say).await?;
+        let stage = Stage::open(&folder, self.seed, self.minutes, self.keep, &mut say).await?;
+        if !live {
+            let (server, pid) = (stage.server().server, stage.platform().unwrap_or_default());
+            line(&format!("platform at {server}, process {pid}; data and logs in {}", folder.display()));
+        }
         let mut show = Show::open(live, self.minutes)?;
         let mut play = Play::begin(stage, &self, strength, incidents)?;
         let played = play.play(&mut show).await;
@@ -95,7 +101,9 @@ impl Demo {
             Ok(true) => Some(play.report(&self).await),
             Ok(false) => None,
             Err(error) => {
-                play.stage.close().await;
+                if let Some(left) = play.stage.close().await {
+                    line(&left);
+                }
                 return Err(error.context(format!("data and logs are in {}", folder.display())));
             }
         };
@@ -175,10 +183,13 @@ impl Play {
 
     /// Plays until the end; whether it was reached.
     async fn play(&mut self, show: &mut Show) -> anyhow::Result<bool> {
+        // It watches the first noon, and is given the keys after that.
+        self.set_mode("observe").await?;
         self.enter(show).await?;
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut picture = Picture::default();
+        let mut ends = Ends::listen()?;
         while self.story.act != Act::Over {
             tokio::select! {
                 _ = look.tick() => {
@@ -195,7 +206,7 @@ impl Play {
                 }
                 Some(second) = self.seconds.recv() => self.count(second),
                 key = show.key() => if key == Key::Quit { return Ok(false) },
-                _ = tokio::signal::ctrl_c() => return Ok(false),
+                () = ends.heard() => return Ok(false),
             }
         }
         Ok(true)
@@ -226,7 +237,7 @@ impl Play {
                 self.trials.iter().any(|trial| trial.taken_back().is_some_and(|(at, _)| at > from))
             }),
             resumed: fault_ended
-                .is_some_and(|to| self.trials.iter().any(|trial| trial.admitted.is_some_and(|at| at > to))),
+                .is_some_and(|to| self.trials.iter().any(|trial| trial.measured.is_some_and(|at| at > to))),
         }
     }
 
@@ -250,9 +261,9 @@ impl Play {
         self.stage.set_rate(act.rate() * self.strength).await?;
         match act {
             Act::Ideas => {
+                self.set_mode("auto").await?;
                 for idea in &self.ideas {
-                    let order = json!({"order": "suggest", "by": "somebody", "values": idea.values});
-                    self.asker.order(order).await.context("slipping an idea in")?;
+                    self.order(&json!({"order": "suggest", "by": "somebody", "values": idea.values})).await?;
                 }
             }
             Act::Fault => {
@@ -265,6 +276,25 @@ impl Play {
         Ok(())
     }
 
+    /// Says how far the autopilot may go.
+    async fn set_mode(&self, mode: &str) -> anyhow::Result<()> {
+        self.order(&json!({"order": "set_mode", "mode": mode, "by": "the demo"})).await
+    }
+
+    /// Has the autopilot follow an order, as soon as it is there to hear one.
+    async fn order(&self, order: &Value) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            match self.asker.order(order.clone()).await {
+                Err(error) if began.elapsed() >= SETTLED => {
+                    return Err(error.context(format!("the autopilot does not follow {order}")));
+                }
+                Err(_) => tokio::time::sleep(LOOK / 5).await,
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
     async fn end_fault(&mut self) -> anyhow::Result<()> {
         self.put_fault(&json!([])).await?;
         if let Some((_, to)) = &mut self.fault {
@@ -275,7 +305,7 @@ impl Play {
 
     async fn put_fault(&self, fault: &Value) -> anyhow::Result<()> {
         let bank = self.stage.services.get("bank").context("the shop has no bank")?;
-        let put = reqwest::Client::new().put(format!("{bank}/faults")).json(fault).send().await;
+        let put = self.stage.client().put(format!("{bank}/faults")).json(fault).send().await;
         put.and_then(reqwest::Response::error_for_status).context("turning the payment provider")?;
         Ok(())
     }
@@ -297,6 +327,18 @@ impl Play {
         self.latest = Some(second);
     }
 
+    /// Waits for the seconds that customers still wait in when all is over.
+    async fn count_the_last(&mut self) {
+        let over = self.acts.last().map_or(0.0, |(_, at)| *at);
+        let last = tokio::time::Instant::now() + LAST;
+        while self.latest.is_none_or(|latest| (latest.number as f64) < over) {
+            match tokio::time::timeout_at(last, self.seconds.recv()).await {
+                Ok(Some(second)) => self.count(second),
+                _ => return,
+            }
+        }
+    }
+
     fn incident(&mut self, show: &mut Show, what: &str) {
         show.said(what);
         self.incidents.push(what.to_owned());
@@ -305,11 +347,9 @@ impl Play {
     /// What it all showed; nothing is tried any more.
     async fn report(&mut self, demo: &Demo) -> Report {
         let mut meanwhile = Vec::new();
+        self.count_the_last().await;
         if let Err(error) = self.settle().await {
             meanwhile.push(format!("{error:#}"));
-        }
-        while let Ok(Some(second)) = tokio::time::timeout(LOOK, self.seconds.recv()).await {
-            self.count(second);
         }
         let picture = self.asker.ask().await.unwrap_or_default();
         let system = picture.system.unwrap_or_default();
@@ -335,6 +375,11 @@ impl Play {
         let checks = report::checks(&known);
         let since = now_micros() - i64::try_from(self.began.elapsed().as_micros()).unwrap_or_default();
         let seconds = |at: i64| (at - since) as f64 / 1e6;
+        if demo.keep
+            && let Err(error) = self.order(&json!({"order": "resume", "by": "the demo"})).await
+        {
+            meanwhile.push(format!("{error:#}"));
+        }
         self.incidents.extend(meanwhile);
         Report {
             seed: demo.seed,
@@ -377,7 +422,9 @@ impl Play {
         let mut astray: Vec<String> = good.keys().cloned().collect();
         for url in self.stage.services.values() {
             // The world outside has none.
-            let Ok(answer) = reqwest::get(format!("{url}/knobs")).await else { return None };
+            let Ok(answer) = self.stage.client().get(format!("{url}/knobs")).send().await else {
+                return None;
+            };
             let Ok(knobs) = answer.json::<Vec<Value>>().await else { continue };
             for knob in knobs {
                 let name = knob["name"].as_str().unwrap_or_default();

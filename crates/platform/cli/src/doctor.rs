@@ -1,5 +1,6 @@
 //! `kandela doctor`: look for what would keep the server from working well, and say what to do about it.
 
+mod levels;
 mod machine;
 mod storage;
 mod surroundings;
@@ -70,9 +71,20 @@ impl Doctor {
         findings.push(machine::memory(config.kandela.memory_limit));
         findings.push(machine::open_files());
         findings.extend(surroundings::peers(&config).await);
+        let levels = levels::ladder(&config).await;
         match self.format {
-            Format::Json => line(&serde_json::to_string_pretty(&findings)?),
-            Format::Table => print(&findings),
+            Format::Json => {
+                let levels = levels.as_ref().map_err(|why| serde_json::json!({ "not_known": why }));
+                let all = match levels {
+                    Ok(levels) => serde_json::json!({ "findings": findings, "levels": levels }),
+                    Err(why) => serde_json::json!({ "findings": findings, "levels": why }),
+                };
+                line(&serde_json::to_string_pretty(&all)?);
+            }
+            Format::Table => {
+                print(&findings);
+                levels::print(&levels);
+            }
         }
         let failed = findings.iter().any(|finding| finding.state == State::Fail);
         Ok(if failed { Outcome::CheckFailed } else { Outcome::Done })

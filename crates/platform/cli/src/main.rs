@@ -6,6 +6,7 @@ mod autopilot;
 mod check;
 mod client;
 mod config_file;
+mod config_init;
 mod demo;
 mod doctor;
 mod engine;
@@ -45,6 +46,9 @@ enum Command {
     /// Ask a server, or a data folder that no server uses
     #[command(subcommand)]
     Query(query::Query),
+    /// Files to begin with
+    #[command(subcommand)]
+    Config(config_init::Config),
     /// Check files before they are used, and whether two servers answer alike
     #[command(subcommand)]
     Check(check::Check),
@@ -117,6 +121,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Demo(demo) => demo.run().await,
         Command::Up(up) => up.run().await,
         Command::Query(query) => query.run().await,
+        Command::Config(config) => config.run(),
         Command::Check(check) => check.run().await,
         Command::Promqltest(scripts) => scripts.run(),
         Command::Import(import) => import.run().await,

@@ -5,15 +5,17 @@ pub(crate) mod picture;
 pub(crate) mod screen;
 pub(crate) mod words;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
 use crate::client::ServerArguments;
-use crate::output::{self, Format, Outcome, line};
+use crate::output::{Format, Outcome, line};
 use crate::when::parse_step;
 use picture::{Asker, Objective, Picture};
-use screen::{Key, Screen};
+use screen::{Ends, Key, Screen};
+use tokio::task::JoinHandle;
 
 /// Rows of a picture that goes somewhere else than to a terminal.
 const ROWS: u16 = 40;
@@ -59,21 +61,24 @@ impl Top {
             line(&serde_json::to_string_pretty(&first)?);
             return Ok(Outcome::Done);
         }
-        if !output::on_terminal() {
+        if !screen::is_possible() {
             draw::text(80, ROWS, |frame| draw::picture(frame, &title, Vec::new(), &first))
                 .iter()
                 .for_each(|row| line(row));
             return Ok(Outcome::Done);
         }
-        self.live(&asker, &title, first).await?;
+        self.live(Arc::new(asker), &title, first).await?;
         Ok(Outcome::Done)
     }
 
-    async fn live(&self, asker: &Asker, title: &str, first: Picture) -> anyhow::Result<()> {
+    async fn live(&self, asker: Arc<Asker>, title: &str, first: Picture) -> anyhow::Result<()> {
+        let mut ends = Ends::listen()?;
         let mut screen = Screen::open()?;
         let mut look = tokio::time::interval(self.interval);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut picture, mut held) = (first, false);
+        // Beside what a person wants, which does not wait for an answer.
+        let mut asked: Option<JoinHandle<anyhow::Result<Picture>>> = None;
         loop {
             screen.draw(|frame| draw::picture(frame, title, Vec::new(), &picture))?;
             tokio::select! {
@@ -82,11 +87,26 @@ impl Top {
                     Key::Hold => held = !held,
                     Key::Other => {}
                 },
-                _ = look.tick(), if !held => match asker.ask().await {
-                    Ok(new) => picture = new,
-                    Err(error) => picture.faults = vec![format!("{error:#}")],
-                },
+                () = ends.heard() => return Ok(()),
+                _ = look.tick(), if !held && asked.is_none() => {
+                    let asker = Arc::clone(&asker);
+                    asked = Some(tokio::spawn(async move { asker.ask().await }));
+                }
+                answer = answered(&mut asked) => {
+                    asked = None;
+                    match answer {
+                        Ok(new) => picture = new,
+                        Err(error) => picture.faults = vec![format!("{error:#}")],
+                    }
+                }
             }
         }
+    }
+}
+
+async fn answered(asked: &mut Option<JoinHandle<anyhow::Result<Picture>>>) -> anyhow::Result<Picture> {
+    match asked {
+        Some(asked) => asked.await.unwrap_or_else(|error| Err(error.into())),
+        None => std::future::pending().await,
     }
 }

@@ -106,7 +106,7 @@ pub(super) async fn check(client: &HttpClient, target: &str) -> Result<()> {
     match answer {
         Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
         _ => bail!(
-            "{target} does not answer; start the shop with kandela-shop up, or give its gateway by --target"
+            "{target} does not answer; start the shop (`kandela shop up`), or give its gateway by --target"
         ),
     }
 }

@@ -1,26 +1,35 @@
 //! That a system is held shows in the system itself, so that watchdogs of other folders, users and machines see it too.
 
+use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::ActuateError;
 
 /// What all watchdogs' names begin with.
 pub(super) const WATCHDOG: &str = "kandela-watchdog";
 
-/// The name by which this process shows itself: `kandela-watchdog:4711@db1`.
-pub(super) fn own_name() -> String {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let host: String = host.chars().filter(char::is_ascii_graphic).take(32).collect();
-    format!("{WATCHDOG}:{}@{host}", std::process::id())
+/// The name by which this process shows itself: `kandela-watchdog:4711@db1`, and when it began, so that a number that is used again
+/// is no other's.
+pub(super) fn own_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host: String = host.chars().filter(char::is_ascii_graphic).take(24).collect();
+        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        format!("{WATCHDOG}:{}@{host}:{began:x}", std::process::id())
+    })
 }
 
-/// Why a system that is another's can't be had; `holder` is that other's name, and where it comes from.
-pub(super) fn is_held(target: &str, holder: &str) -> ActuateError {
-    ActuateError::unguarded(target, format!("{holder} holds values there; end its tuner or wait for it"))
+/// Why a system that is another's can't be had. `holder` is that other's name and where it comes from, `gone` what to do where it is there
+/// no longer, such as after its machine failed.
+pub(super) fn is_held(target: &str, holder: &str, gone: &str) -> ActuateError {
+    let holder = format!("{holder} holds values there; end its manager or tuner, or wait for it{gone}");
+    ActuateError::Held { target: target.to_owned(), holder }
 }
 
 /// A file's claim: a lock on a file beside it, for as long as this process wants or lives.
@@ -31,7 +40,9 @@ pub(super) struct Beside {
 
 impl Beside {
     pub(super) fn of(file: &Path) -> Beside {
-        let mut name = file.file_name().unwrap_or_default().to_owned();
+        // Hidden: whoever reads all files of a folder reads none with a dot.
+        let mut name = OsString::from(".");
+        name.push(file.file_name().unwrap_or_default());
         name.push(".kandela-lock");
         Beside { path: file.with_file_name(name), held: Mutex::new(None) }
     }
@@ -59,7 +70,7 @@ impl Beside {
                     *held = Some(file);
                     return Ok(());
                 }
-                Err(TryLockError::WouldBlock) => return Err(is_held(target, &self.signed())),
+                Err(TryLockError::WouldBlock) => return Err(is_held(target, &self.signed(), "")),
                 Err(TryLockError::Error(error)) => return Err(fault(error)),
             }
         }
@@ -109,9 +120,9 @@ mod tests {
         assert_eq!(other.holder(), None);
         one.claim("it").expect("it is free");
         one.claim("it").expect("it is its own");
-        assert_eq!((one.holder(), other.holder()), (None, Some(own_name())));
+        assert_eq!((one.holder(), other.holder()), (None, Some(own_name().to_owned())));
         let refused = other.claim("it").expect_err("it is held").to_string();
-        assert!(refused.contains(&own_name()), "{refused}");
+        assert!(refused.contains(own_name()), "{refused}");
         drop(one);
         assert_eq!((other.holder(), folder.path().read_dir().expect("readable").count()), (None, 0));
         other.claim("it").expect("it is free again");

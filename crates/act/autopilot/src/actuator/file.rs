@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kandela_tune::Space;
 
-use super::claim::Beside;
+use super::claim::{Beside, is_held};
 use super::command::Command;
 use super::config::FileConfig;
 use super::health::{Health, client};
@@ -129,8 +129,11 @@ impl Settings for FileTemplate {
         self.claim.claim(&self.target)
     }
 
-    async fn holder(&self) -> Result<Option<String>, ActuateError> {
-        Ok(self.claim.holder())
+    async fn is_free(&self) -> Result<(), ActuateError> {
+        match self.claim.holder() {
+            None => Ok(()),
+            Some(holder) => Err(is_held(&self.target, &holder, "")),
+        }
     }
 
     async fn write(&self, texts: &Texts) -> Result<(), ActuateError> {

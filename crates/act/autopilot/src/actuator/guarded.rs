@@ -14,7 +14,6 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Mutex, Notify, mpsc};
 
-use super::claim::is_held;
 use super::config::{OpenError, TargetConfig};
 use super::settings::{Settings, Texts, spec_of};
 use super::{ActuateError, Actuator, Standing};
@@ -45,6 +44,8 @@ struct Dog {
     answers: mpsc::Receiver<Answer>,
     /// Whether there is something that it would take back; looked at when it ends.
     holds: Arc<AtomicBool>,
+    /// Whether it stays although it holds nothing.
+    stays: Arc<AtomicBool>,
     /// Has it killed, when it does not answer.
     hung: Arc<Notify>,
     lapses: Option<Instant>,
@@ -90,16 +91,23 @@ impl Guarded {
     }
 
     /// Nobody else's watchdog holds values there that could be taken for what is in force.
-    async fn is_not_held(&self) -> Result<(), ActuateError> {
+    pub(crate) async fn is_not_held(&self) -> Result<(), ActuateError> {
         let began = Instant::now();
-        // One of this folder that has just ended may show a little longer.
-        while let Some(holder) = self.settings.holder().await? {
-            if began.elapsed() >= ENDING {
-                return Err(is_held(self.settings.target(), &holder));
+        loop {
+            match self.settings.is_free().await {
+                // One of this folder that has just ended may show a little longer.
+                Err(ActuateError::Held { .. }) if began.elapsed() < ENDING => {
+                    tokio::time::sleep(BETWEEN).await;
+                }
+                free => return free,
             }
-            tokio::time::sleep(BETWEEN).await;
         }
-        Ok(())
+    }
+
+    /// Lets others have the system, where nothing is held there.
+    pub(crate) async fn let_go(&self) {
+        // Without its input a watchdog ends.
+        drop(self.dog.lock().await.take_if(|dog| !dog.holds.load(Ordering::Acquire)));
     }
 
     /// The values as the system spells them, if every knob may take its value in one step.
@@ -152,7 +160,7 @@ impl Guarded {
         if answered.is_ok() && lapses.is_some() {
             dog.lapses = lapses.map(|time| Instant::now() + time);
         }
-        if !dog.holds.load(Ordering::Acquire) {
+        if !dog.holds.load(Ordering::Acquire) && !dog.stays.load(Ordering::Acquire) {
             *place = None;
         }
         answered
@@ -217,13 +225,20 @@ impl Actuator for Guarded {
 
     async fn state(&self) -> Result<Vec<Standing>, ActuateError> {
         let mut place = self.dog.lock().await;
-        let lapses = place.as_mut().and_then(|dog| if dog.is_alive() { dog.lapses } else { None });
+        let alive = place.as_mut().is_some_and(Dog::is_alive);
+        let lapses = place.as_ref().filter(|_| alive).and_then(|dog| dog.lapses);
         drop(place);
         let inverse = self.inverse()?;
-        if inverse.is_none() {
+        // What one's own watchdog has is one's own.
+        let others = inverse.is_none() && !alive;
+        if others {
             self.is_not_held().await?;
         }
         let read = self.settings.read().await?;
+        if others {
+            // Somebody may have begun meanwhile.
+            self.settings.is_free().await?;
+        }
         let standing = |(name, reading): (String, super::settings::Reading)| {
             let spec = spec_of(self.target(), self.settings.space(), &name)?.clone();
             let before = inverse.as_ref().and_then(|inverse| inverse.before.get(&name));
@@ -282,18 +297,24 @@ impl Dog {
             return Err(unguarded("it has no pipes".to_owned()));
         };
         let (sender, answers) = mpsc::channel(4);
-        let (holds, hung) = (Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
-        let keeper =
-            Keeper { watch: watch.clone(), folder: folder.clone(), holds: holds.clone(), hung: hung.clone() };
+        let (holds, stays, hung) =
+            (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default(), Arc::new(Notify::new()));
+        let keeper = Keeper {
+            watch: watch.clone(),
+            folder: folder.clone(),
+            holds: holds.clone(),
+            stays: stays.clone(),
+            hung: hung.clone(),
+        };
         tokio::spawn(keeper.keep(child, out, sender));
-        Ok(Dog { orders, answers, holds, hung, lapses: None, orders_given: 0 })
+        Ok(Dog { orders, answers, holds, stays, hung, lapses: None, orders_given: 0 })
     }
 
-    /// Whether it is there, and holds something. Answers for which nobody waited are dropped.
+    /// Whether it is there, and holds something or stays. Answers for which nobody waited are dropped.
     fn is_alive(&mut self) -> bool {
         loop {
             match self.answers.try_recv() {
-                Ok(answer) if answer.held => {}
+                Ok(answer) if answer.held || answer.stays => {}
                 Err(mpsc::error::TryRecvError::Empty) => return true,
                 Ok(_) | Err(mpsc::error::TryRecvError::Disconnected) => return false,
             }
@@ -316,6 +337,7 @@ struct Keeper {
     watch: Watch,
     folder: Folder,
     holds: Arc<AtomicBool>,
+    stays: Arc<AtomicBool>,
     hung: Arc<Notify>,
 }
 
@@ -334,6 +356,7 @@ impl Keeper {
             let Ok(Some(line)) = line else { break };
             let Ok(answer) = serde_json::from_str::<Answer>(&line) else { continue };
             self.holds.store(answer.held, Ordering::Release);
+            self.stays.store(answer.stays, Ordering::Release);
             if let Said::WentBack(report) = &answer.what {
                 tracing::warn!(target = report.target, cause = ?report.cause, took_ms = report.took_ms, "watchdog went back");
             }

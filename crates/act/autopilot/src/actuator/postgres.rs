@@ -176,12 +176,15 @@ impl Postgres {
         self.restart_with(restart).await
     }
 
-    /// Watchdogs' sessions, but for the one that asks: all, or those that were there before it.
-    async fn watchdogs(&self, client: &Client, before: bool) -> Result<Option<String>, ActuateError> {
+    /// Nobody else's watchdog has a session; where `before`, none that was there before this one.
+    async fn is_not_held(&self, client: &Client, before: bool) -> Result<(), ActuateError> {
         let begins = format!("{WATCHDOG}:%");
-        let asked = self.within(client.query_opt(catalogue::WATCHDOGS, &[&begins, &before])).await;
-        let row = asked.map_err(|e| ActuateError::unreachable(&self.target, e))?;
-        Ok(row.map(|row| row.get(0)))
+        let asked =
+            self.within(client.query_opt(catalogue::WATCHDOGS, &[&begins, &before, &own_name()])).await;
+        let Some(row) = asked.map_err(|e| ActuateError::unreachable(&self.target, e))? else { return Ok(()) };
+        let (holder, session): (String, i32) = (row.get(0), row.get(1));
+        let gone = format!("; where it is gone, SELECT pg_terminate_backend({session})");
+        Err(is_held(&self.target, &holder, &gone))
     }
 
     async fn restart_with(&self, restart: &Command) -> Result<(), String> {
@@ -378,18 +381,18 @@ impl Settings for Postgres {
         let session = self.session(connect).await?;
         // Servers before 14 have no such limit.
         let _ = self.within(session.batch_execute("SET idle_session_timeout = 0")).await;
-        match self.watchdogs(&session, true).await? {
-            Some(holder) => Err(is_held(&self.target, &holder)),
-            None => {
-                *claim = Some(session);
-                Ok(())
-            }
-        }
+        // So that it does not show for hours after this machine has failed; over a socket of the machine's own there is nothing to set.
+        let alive =
+            "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
+        let _ = self.within(session.batch_execute(alive)).await;
+        self.is_not_held(&session, true).await?;
+        *claim = Some(session);
+        Ok(())
     }
 
-    async fn holder(&self) -> Result<Option<String>, ActuateError> {
+    async fn is_free(&self) -> Result<(), ActuateError> {
         let client = self.client().await?;
-        self.watchdogs(&client, false).await
+        self.is_not_held(&client, false).await
     }
 
     fn spell(&self, _name: &str, value: &KnobValue) -> String {

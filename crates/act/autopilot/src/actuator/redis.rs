@@ -121,15 +121,24 @@ impl Redis {
         asked.map_err(|e: RedisError| ActuateError::unreachable(&self.target, e))
     }
 
-    /// A watchdog that has been connected for longer than the connection number `own`.
-    async fn watchdogs(
+    /// Nobody else's watchdog has been connected for longer than the connection number `own`.
+    async fn is_not_held(
         &self,
         connection: &mut MultiplexedConnection,
         own: u64,
-    ) -> Result<Option<String>, ActuateError> {
+    ) -> Result<(), ActuateError> {
         let asked = redis::cmd("CLIENT").arg("LIST").query_async::<String>(connection).await;
-        let clients = asked.map_err(|e| ActuateError::unreachable(&self.target, e))?;
-        Ok(clients.lines().filter_map(watchdog).find(|(id, _)| *id < own).map(|(_, name)| name))
+        let clients = match asked {
+            Ok(clients) => clients,
+            Err(error) if is_forbidden(&error) => return Ok(()),
+            Err(error) => return Err(ActuateError::unreachable(&self.target, error)),
+        };
+        match clients.lines().filter_map(watchdog).find(|(id, _)| *id < own) {
+            None => Ok(()),
+            Some((id, holder)) => {
+                Err(is_held(&self.target, &holder, &format!("; where it is gone, CLIENT KILL ID {id}")))
+            }
+        }
     }
 
     /// Nothing here is of a hard class, or fixed, and all of it are parameters.
@@ -255,19 +264,19 @@ impl Settings for Redis {
             redis::cmd("CLIENT").arg("SETNAME").arg(own_name()).query_async::<()>(&mut connection).await?;
             redis::cmd("CLIENT").arg("ID").query_async::<u64>(&mut connection).await
         };
-        let own = shown.await.map_err(|e| ActuateError::unreachable(&self.target, e))?;
-        match self.watchdogs(&mut connection, own).await? {
-            Some(holder) => Err(is_held(&self.target, &holder)),
-            None => {
-                *claim = Some(connection);
-                Ok(())
-            }
+        match shown.await {
+            Ok(own) => self.is_not_held(&mut connection, own).await?,
+            // A user that may not show itself does not show.
+            Err(error) if is_forbidden(&error) => {}
+            Err(error) => return Err(ActuateError::unreachable(&self.target, error)),
         }
+        *claim = Some(connection);
+        Ok(())
     }
 
-    async fn holder(&self) -> Result<Option<String>, ActuateError> {
+    async fn is_free(&self) -> Result<(), ActuateError> {
         let mut connection = self.connection().await?;
-        self.watchdogs(&mut connection, u64::MAX).await
+        self.is_not_held(&mut connection, u64::MAX).await
     }
 
     fn spell(&self, _name: &str, value: &KnobValue) -> String {
@@ -278,10 +287,15 @@ impl Settings for Redis {
     }
 }
 
-/// Number and name of a client that is a watchdog, of a line of `CLIENT LIST`.
+/// Whether the user lacks the right.
+fn is_forbidden(error: &RedisError) -> bool {
+    error.code() == Some("NOPERM")
+}
+
+/// Number and name of a client that is somebody else's watchdog, of a line of `CLIENT LIST`.
 fn watchdog(line: &str) -> Option<(u64, String)> {
     let field = |name: &str| line.split(' ').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
-    let name = field("name").filter(|name| name.starts_with(WATCHDOG))?;
+    let name = field("name").filter(|name| name.starts_with(WATCHDOG) && *name != own_name())?;
     Some((field("id")?.parse().ok()?, format!("{name}, from {},", field("addr").unwrap_or("nowhere"))))
 }
 

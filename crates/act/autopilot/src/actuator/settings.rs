@@ -51,17 +51,17 @@ pub trait Settings: Send + Sync {
     /// Takes the system for this process, in a way that shows there, for as long as the process lives; again where that was lost.
     ///
     /// # Errors
-    /// [`ActuateError::Unguarded`], with the name of whoever has it.
+    /// [`ActuateError::Held`], with the name of whoever has it.
     async fn claim(&self) -> Result<(), ActuateError> {
         Ok(())
     }
 
-    /// Who has claimed the system, other than this process.
+    /// Nobody but this process has claimed the system.
     ///
     /// # Errors
-    /// [`ActuateError`], where the system can't be asked.
-    async fn holder(&self) -> Result<Option<String>, ActuateError> {
-        Ok(None)
+    /// [`ActuateError::Held`], or where the system can't be asked.
+    async fn is_free(&self) -> Result<(), ActuateError> {
+        Ok(())
     }
 
     /// Has what is in force now outlast the system's own restart, where that needs anything to be done.

@@ -363,7 +363,7 @@ impl<J: Judge> Deciding<'_, J> {
         match (judged.safety, judged.benefit) {
             _ if judged.external => self.end(Reason::BothDegraded, "the control degraded as well".to_owned()),
             (Verdict::Violated, _) => self.end(Reason::Regressed, missing()),
-            (_, Verdict::Violated) => self.end(Reason::NotBetter, missing()),
+            (_, Verdict::Violated) => self.end(Reason::NotBetter, found(judged)),
             (Verdict::Holds, _) if phase == Phase::Canary => {
                 self.emit(Event::Verifying { proposal, judged: judged.clone() });
                 self.next_slice();
@@ -578,6 +578,14 @@ fn admitted_because(broken: &[String], approved: Option<&str>) -> String {
         format!("{} is broken without it and must not get worse; the other guards hold", broken.join(", "))
     };
     approved.map_or(guards.clone(), |by| format!("{guards}; approved by {by}"))
+}
+
+/// What a candidate was found to be worth.
+fn found(judged: &Judged) -> String {
+    let times = judged.estimate.map(|log_ratio| (-log_ratio).exp());
+    times.map_or("it has no gain".to_owned(), |times| {
+        format!("{times:.2} times as good as the settings in force")
+    })
 }
 
 /// What is wrong with a trial's measurements, where they are none.

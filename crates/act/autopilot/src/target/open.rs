@@ -136,6 +136,8 @@ async fn settle(description: &TargetConfig, options: &Options) -> Result<String,
     let folder = Folder::of(&options.watch.folder.join(&description.name));
     let fault = |e| ActuateError::unguarded(&target, e);
     if folder.inverse().map_err(fault)?.is_none() {
+        // Before anything is read: what somebody else tries is not where the server stands.
+        system.is_not_held().await?;
         return Ok(target);
     }
     if folder.is_free().map_err(fault)? {

@@ -22,6 +22,8 @@ const TRY: Duration = Duration::from_millis(50);
 const HAND_OVER: Duration = Duration::from_secs(120);
 /// The same where the other one is of the same epoch, and so is not asked to.
 const SAME_EPOCH: Duration = Duration::from_secs(3);
+/// How often it shows that the target is held.
+const SHOW: Duration = Duration::from_secs(5);
 /// How long one that has ended may still show as the target's holder.
 const PASSING: Duration = Duration::from_secs(1);
 /// How long one that was told to end tries to go back first.
@@ -52,14 +54,15 @@ async fn serve_noting(path: &Path) -> Result<(), String> {
         Ok(dog) => dog,
         Err(fault) => {
             let tries_on = matches!(fault, Fault::Unguarded(_)) && folder.is_free()?;
-            say(order.number, false, Said::Fault(fault));
+            say(order.number, Stands::Ends, Said::Fault(fault));
             return if tries_on { go_back_noting(path, Some(&mut signals)).await } else { Ok(()) };
         }
     };
-    say(order.number, false, Said::Done);
+    say(order.number, Stands::Ends, Said::Done);
     let mut look = tokio::time::interval(LOOK);
+    let mut show = tokio::time::interval(SHOW);
     let cause = loop {
-        let deadline = dog.deadline;
+        let deadline = dog.deadline.or(dog.stays_until);
         let lapse = async move {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -79,6 +82,8 @@ async fn serve_noting(path: &Path) -> Result<(), String> {
                 }
             }
             () = signals.recv() => break Cause::ToldToEnd,
+            // A connection that nothing goes over may be closed by the target. Where another has taken it by now, the next order says so.
+            _ = show.tick(), if dog.held.is_some() => drop(dog.settings.claim().await),
             _ = look.tick() => if folder.successor().is_ok_and(|epoch| epoch > dog.epoch) {
                 break Cause::Succeeded;
             },
@@ -87,7 +92,7 @@ async fn serve_noting(path: &Path) -> Result<(), String> {
     match dog.held.take() {
         Some(inverse) => {
             let report = go_back(&folder, dog.settings.as_ref(), &inverse, cause, Some(&mut signals)).await?;
-            say(0, false, Said::WentBack(report));
+            say(0, Stands::Ends, Said::WentBack(report));
             Ok(())
         }
         None => Ok(()),
@@ -135,7 +140,12 @@ async fn go_back(
         if failed && folder.inverse()?.is_none() {
             return Err("what to go back to was removed by hand while the target was away".to_owned());
         }
-        let error = match settings.restore(&inverse.texts()).await {
+        let restored = match settings.claim().await {
+            // It is restored past a target that does not answer.
+            Ok(()) | Err(ActuateError::Unreachable { .. }) => settings.restore(&inverse.texts()).await,
+            Err(error) => Err(error),
+        };
+        let error = match restored {
             Ok(()) => break None,
             // Somebody else has taken the field since, and decides what it is.
             Err(error @ ActuateError::Foreign { .. }) => break Some(error.to_string()),
@@ -191,6 +201,19 @@ struct Dog {
     number: u64,
     held: Option<Inverse>,
     deadline: Option<Instant>,
+    /// How long it keeps others away although it holds nothing: a trial goes back and forth.
+    stays_until: Option<Instant>,
+}
+
+/// How a watchdog stands after an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    /// There is something that a lapse would take back.
+    Holds,
+    /// There is nothing, but there may be again.
+    Stays,
+    /// It ends.
+    Ends,
 }
 
 enum Next {
@@ -204,6 +227,10 @@ async fn open(folder: &Folder, target: TargetConfig, epoch: u64) -> Result<Dog, 
     wait_for_orphan(&folder.running()).await.map_err(Fault::Unguarded)?;
     if let Some(inverse) = folder.inverse().map_err(Fault::Unguarded)? {
         let settings = inverse.target.settings().map_err(|e| Fault::Unguarded(e.to_string()))?;
+        match claimed(settings.as_ref()).await {
+            Ok(()) | Err(ActuateError::Unreachable { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
         let restored = settings.restore(&inverse.texts()).await;
         restored
             .map_err(|e| Fault::Unguarded(format!("what an earlier one left is not taken back yet: {e}")))?;
@@ -222,7 +249,19 @@ async fn open(folder: &Folder, target: TargetConfig, epoch: u64) -> Result<Dog, 
         number: 0,
         held: None,
         deadline: None,
+        stays_until: None,
     })
+}
+
+/// Has the target show that it is held. A watchdog that this one took over from may show a little longer.
+async fn claimed(settings: &dyn Settings) -> Result<(), ActuateError> {
+    let began = Instant::now();
+    loop {
+        match settings.claim().await {
+            Err(ActuateError::Held { .. }) if began.elapsed() < PASSING => tokio::time::sleep(TRY).await,
+            claimed => return claimed,
+        }
+    }
 }
 
 /// The lock, from whoever of an older epoch has it.
@@ -274,6 +313,7 @@ impl Dog {
             What::Hold { texts, lease_ms } => {
                 let set = self.set(&texts).await;
                 if set.is_ok() {
+                    self.stays_until = None;
                     self.deadline = Some(Instant::now() + Duration::from_millis(lease_ms));
                 }
                 set
@@ -289,7 +329,11 @@ impl Dog {
                     self.answer(Some(Fault::Failed(format!("{reason}; the confirmed values are back"))))
                 }
                 Err(error) => {
-                    say(self.number, true, Said::Fault(Fault::Unknown(format!("{reason}; {error}"))));
+                    say(
+                        self.number,
+                        Stands::Holds,
+                        Said::Fault(Fault::Unknown(format!("{reason}; {error}"))),
+                    );
                     Next::GoBack(Cause::HalfWay)
                 }
             },
@@ -298,26 +342,18 @@ impl Dog {
     }
 
     fn answer(&self, fault: Option<Fault>) -> Next {
-        say(self.number, self.held.is_some(), fault.map_or(Said::Done, Said::Fault));
-        if self.held.is_some() { Next::GoOn } else { Next::End }
-    }
-
-    /// Has the target show that it is held. A watchdog that this one took over from may show a little longer.
-    async fn claim(&self) -> Result<(), Fault> {
-        let began = Instant::now();
-        loop {
-            match self.settings.claim().await {
-                Err(ActuateError::Unguarded { .. }) if began.elapsed() < PASSING => {
-                    tokio::time::sleep(TRY).await;
-                }
-                claimed => return Ok(claimed?),
-            }
-        }
+        let stands = match (&self.held, self.stays_until) {
+            (Some(_), _) => Stands::Holds,
+            (None, Some(_)) => Stands::Stays,
+            (None, None) => Stands::Ends,
+        };
+        say(self.number, stands, fault.map_or(Said::Done, Said::Fault));
+        if stands == Stands::Ends { Next::End } else { Next::GoOn }
     }
 
     /// Sets `texts`, with what to go back to on disk before.
     async fn set(&mut self, texts: &Texts) -> Result<(), Fault> {
-        self.claim().await?;
+        claimed(self.settings.as_ref()).await?;
         let standing = |held: &Inverse| texts.iter().all(|(name, text)| held.tried.get(name) == Some(text));
         if self.held.as_ref().is_some_and(standing) {
             return Ok(());
@@ -364,7 +400,7 @@ impl Dog {
         }
         self.folder.keep(left.as_ref()).map_err(Fault::Unknown)?;
         if left.is_none() {
-            self.deadline = None;
+            (self.deadline, self.stays_until) = (None, None);
         }
         self.held = left;
         Ok(())
@@ -383,7 +419,7 @@ impl Dog {
         let left = (!inverse.before.is_empty()).then_some(inverse);
         self.folder.keep(left.as_ref()).map_err(Fault::Unknown)?;
         if left.is_none() {
-            self.deadline = None;
+            self.stays_until = self.deadline.take();
         }
         self.held = left;
         Ok(())
@@ -439,8 +475,9 @@ fn lines_of_stdin() -> mpsc::Receiver<String> {
 }
 
 /// Tells the manager, which may be gone.
-fn say(number: u64, held: bool, what: Said) {
-    let Ok(line) = serde_json::to_string(&Answer { number, held, what }) else { return };
+fn say(number: u64, stands: Stands, what: Said) {
+    let (held, stays) = (stands == Stands::Holds, stands == Stands::Stays);
+    let Ok(line) = serde_json::to_string(&Answer { number, held, stays, what }) else { return };
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

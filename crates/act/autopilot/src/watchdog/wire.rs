@@ -32,13 +32,15 @@ pub(crate) enum What {
     Revert { knobs: Vec<String> },
 }
 
-/// What the watchdog answers. It ends after an answer with which it holds nothing.
+/// What the watchdog answers. It ends after an answer with which it neither holds anything nor stays.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Answer {
     /// That of the order; 0 where nobody asked.
     pub(crate) number: u64,
     /// Whether there is something that a lapse would take back.
     pub(crate) held: bool,
+    /// Whether it stays although it holds nothing, so that nobody else takes the target between two slices of a trial.
+    pub(crate) stays: bool,
     pub(crate) what: Said,
 }
 
@@ -137,6 +139,7 @@ pub(crate) enum Fault {
     Foreign { knob: String, owner: String, proposal: String },
     Unreachable(String),
     Failed(String),
+    Held(String),
     Unguarded(String),
     Unknown(String),
 }
@@ -155,6 +158,7 @@ impl From<ActuateError> for Fault {
             ActuateError::Foreign { knob, owner, proposal, .. } => Fault::Foreign { knob, owner, proposal },
             ActuateError::Unreachable { reason, .. } => Fault::Unreachable(reason),
             ActuateError::Failed { reason, .. } => Fault::Failed(reason),
+            ActuateError::Held { holder, .. } => Fault::Held(holder),
             ActuateError::Unguarded { reason, .. } => Fault::Unguarded(reason),
             ActuateError::Unknown { reason, .. } => Fault::Unknown(reason),
         }
@@ -185,6 +189,7 @@ impl Fault {
             }
             Fault::Unreachable(reason) => ActuateError::unreachable(target, reason),
             Fault::Failed(reason) => ActuateError::failed(target, reason),
+            Fault::Held(holder) => ActuateError::Held { target: target_name(), holder },
             Fault::Unguarded(reason) => ActuateError::unguarded(target, reason),
             Fault::Unknown(reason) => ActuateError::unknown(target, reason),
         }

@@ -178,8 +178,8 @@ pub(crate) fn send(process: i32, signal: Signal) {
     let _ = kill_process(Pid::from_raw(process).expect("a process number"), signal);
 }
 
-/// A manager that keeps what it holds in another folder can neither take the values on trial for those in force, nor change them, until
-/// they are back.
+/// A manager that keeps what it holds in another folder can neither take the values on trial for those in force, nor change them, nor
+/// come in between where a trial goes back to the good values for a while.
 pub(crate) async fn one_at_a_time(it: &Described, trial: &Config) {
     let long = Lease::For(Duration::from_secs(60));
     let knobs: Vec<String> = trial.keys().cloned().collect();
@@ -193,6 +193,10 @@ pub(crate) async fn one_at_a_time(it: &Described, trial: &Config) {
     }
     one.apply(trial, Epoch(1), long).await.expect("goes on");
     one.revert(&knobs, Epoch(1)).await.expect("goes back");
+    other.state().await.expect_err("its trial may go on");
+    one.apply(trial, Epoch(1), long).await.expect("its trial goes on");
+    one.revert(&knobs, Epoch(1)).await.expect("goes back");
+    drop(one);
     assert_eq!(other.state().await.expect("it is free"), before);
     other.apply(trial, Epoch(1), long).await.expect("it is free");
     other.revert(&knobs, Epoch(1)).await.expect("goes back");

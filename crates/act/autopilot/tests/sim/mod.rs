@@ -1,5 +1,7 @@
 //! A system in memory, on simulated time: parts with a leased knob each, an objective that depends on it, and what can go wrong.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -15,19 +15,17 @@ pub(super) struct Idea {
 /// Both, in an order that the seed decides.
 pub(super) fn ideas(seed: u64) -> [Idea; 2] {
     let good = Idea {
-        said: "more connections where requests wait for one, and caches that keep what they have",
+        said: "more connections where requests wait for one, and a second worker for orders",
         good: true,
         values: json!({
             "gateway.catalogue.pool.size": 10,
-            "catalogue.cache.capacity": 200,
-            "catalogue.cache.ttl_seconds": 4.0,
-            "stock.cache.capacity": 200,
-            "stock.cache.ttl_seconds": 4.0,
+            "catalogue.stock.pool.size": 10,
+            "stock.warehouse.pool.size": 10,
             "checkout.queue.workers": 2,
         }),
     };
     let bad = Idea {
-        said: "fewer connections, so that the catalogue has less to do at a time",
+        said: "fewer connections, so that everybody has less to do at a time",
         good: false,
         values: json!({"gateway.catalogue.pool.size": 3, "catalogue.stock.pool.size": 3}),
     };

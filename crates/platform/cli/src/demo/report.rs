@@ -6,9 +6,10 @@ use kandela_autopilot::machine::Reason;
 use serde::Serialize;
 
 use super::ideas::Idea;
-use super::system::WINDOW;
 use super::trials::{End, Trial};
 
+/// Within how many seconds what is bad is to be rolled back.
+const SOON: f64 = 60.0;
 /// The share of requests that an objective of 99 of 100 asks for.
 const OBJECTIVE: f64 = 0.99;
 
@@ -123,7 +124,7 @@ pub(super) fn checks(known: &Known<'_>) -> Vec<Check> {
     let of = |good: bool| tried.iter().find(|tried| tried.idea.good == good);
     let told = |tried: Option<&Tried>| tried.map_or("it was not tried".to_owned(), ended);
     let quick = |tried: &Tried| {
-        matches!(tried.end, Some(End::TakenBack { .. })) && tried.seconds.is_some_and(|s| s <= WINDOW as f64)
+        matches!(tried.end, Some(End::TakenBack { .. })) && tried.seconds.is_some_and(|s| s <= SOON)
     };
     let promoted = |tried: &Tried| matches!(tried.end, Some(End::Promoted { .. }));
     let during = |at: i64| known.fault.is_some_and(|(from, to)| (from..=to).contains(&at));
@@ -132,8 +133,8 @@ pub(super) fn checks(known: &Known<'_>) -> Vec<Check> {
     let both =
         in_fault.iter().find(|trial| trial.taken_back().is_some_and(|(_, why)| why == Reason::BothDegraded));
     let resumed = known.fault.and_then(|(_, to)| {
-        let later = known.trials.iter().filter_map(|trial| trial.admitted).find(|at| *at > to)?;
-        Some((later - to) as f64 / 1e6)
+        let last = known.trials.iter().filter_map(|trial| trial.measured).max()?;
+        (last > to).then(|| (last - to) as f64 / 1e6)
     });
     vec![
         check(
@@ -141,11 +142,7 @@ pub(super) fn checks(known: &Known<'_>) -> Vec<Check> {
             share(known.first_noon).is_some_and(|share| share < OBJECTIVE),
             known.first_noon.told(),
         ),
-        check(
-            "the bad idea was rolled back within its window",
-            of(false).is_some_and(quick),
-            told(of(false)),
-        ),
+        check("the bad idea was rolled back within a minute", of(false).is_some_and(quick), told(of(false))),
         check("the good idea was promoted", of(true).is_some_and(promoted), told(of(true))),
         check(
             "nothing was promoted while the payment provider was slow",
@@ -167,7 +164,7 @@ pub(super) fn checks(known: &Known<'_>) -> Vec<Check> {
             "work resumed afterwards",
             resumed.is_some(),
             resumed.map_or("nothing was tried".to_owned(), |after| {
-                format!("a trial began {after:.0} s after the fault")
+                format!("slices were measured for {after:.0} s after the fault")
             }),
         ),
         check(
@@ -217,6 +214,7 @@ mod tests {
             strategy: strategy.to_owned(),
             admitted: Some(at(admitted)),
             slices: 9,
+            measured: Some(at(end.0 - 1)),
             end: Some((at(end.0), end.1)),
             settled: Some(at(end.0 + 1)),
         }

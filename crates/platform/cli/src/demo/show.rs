@@ -95,7 +95,8 @@ impl Show {
             }
             return Ok(());
         };
-        let title = format!("kandela demo  {} of {:02}:00", clock(at), self.minutes);
+        let (server, pid) = (play.stage.server().server, play.stage.platform().unwrap_or_default());
+        let title = format!("kandela demo  {} of {:02}:00  {server}, process {pid}", clock(at), self.minutes);
         let above = story(play);
         screen.draw(|frame| draw::picture(frame, &title, above.clone(), picture))
     }

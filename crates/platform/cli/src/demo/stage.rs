@@ -8,7 +8,9 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use reqwest::Client;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
@@ -18,13 +20,15 @@ use crate::client::ServerArguments;
 
 /// How long a process may take to answer for the first time.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one answer may take.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How long it may take to end.
 const GRACE: Duration = Duration::from_secs(15);
 const BETWEEN: Duration = Duration::from_millis(30);
 /// How often the shop sends its metrics, in milliseconds: a slice is to hold some.
-const REPORTS: &str = "500";
-/// How long a customer waits, so that how a second went is known soon.
-const TIMEOUT: &str = "5s";
+const REPORTS: &str = "400";
+/// How long a customer waits.
+const TIMEOUT: &str = "10s";
 
 /// All that runs, in a folder of its own.
 pub(super) struct Stage {
@@ -36,14 +40,16 @@ pub(super) struct Stage {
     shop: Child,
     customers: Option<(Child, ChildStdin)>,
     keep: bool,
+    client: Client,
 }
 
 /// Where the platform listens.
-#[derive(Clone, Copy, Debug)]
 struct Ports {
     http: u16,
     grpc: u16,
     otlp: u16,
+    /// Kept from others until the platform takes them.
+    held: Vec<TcpListener>,
 }
 
 /// A line of `shop.json`.
@@ -74,19 +80,28 @@ impl Stage {
     pub(super) async fn open(
         folder: &Path,
         seed: u64,
+        minutes: u32,
         keep: bool,
         say: &mut impl FnMut(&str),
     ) -> anyhow::Result<Stage> {
         std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-        let ports = Ports::find(say)?;
-        let mut shop = start_shop(folder, ports, keep)?;
+        let mut ports = Ports::find(say)?;
+        let mut shop = start_shop(folder, &ports, keep)?;
         let services = addresses(folder, &mut shop).await?;
-        system::write(folder, &services, seed)?;
-        let platform = start_platform(folder, ports, keep)?;
-        let mut stage =
-            Stage { folder: folder.to_owned(), services, ports, platform, shop, customers: None, keep };
+        system::write(folder, &services, seed, minutes)?;
+        ports.held.clear();
+        let platform = start_platform(folder, &ports, keep)?;
+        // Nothing here goes through a proxy.
+        let client = Client::builder().no_proxy().timeout(ANSWER).build().context("making a client")?;
+        let (folder, customers) = (folder.to_owned(), None);
+        let mut stage = Stage { folder, services, ports, platform, shop, customers, keep, client };
         stage.until_ready().await?;
         Ok(stage)
+    }
+
+    /// For questions to the stage's processes.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The platform, as clients ask it.
@@ -102,15 +117,23 @@ impl Stage {
 
     async fn until_ready(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
-        let url = format!("{}/-/ready", self.server().server);
         loop {
-            if reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
+            ended("the platform", &mut self.platform, &self.folder.join("platform.log"))?;
+            if self.is_ready().await {
                 return Ok(());
             }
-            ended("the platform", &mut self.platform, &self.folder.join("platform.log"))?;
-            anyhow::ensure!(began.elapsed() < PATIENCE, "the platform does not answer at {url}");
+            let server = self.server().server;
+            anyhow::ensure!(began.elapsed() < PATIENCE, "the platform does not answer at {server}");
             tokio::time::sleep(BETWEEN).await;
         }
+    }
+
+    /// Whether the platform answers, and not somebody else's.
+    async fn is_ready(&self) -> bool {
+        let status = self.client.get(format!("{}/api/kandela/v1/status", self.server().server)).send().await;
+        let Ok(answer) = status else { return false };
+        let status = answer.json::<Value>().await.unwrap_or_default();
+        status["ready"] == true && status["data"] == lake(&self.folder).display().to_string()
     }
 
     /// Lets customers come, first none; each second is told as soon as all of its requests are settled.
@@ -133,7 +156,7 @@ impl Stage {
         ]);
         command.args(["--target", gateway, "--seed", &seed.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
-        command.stderr(log(&self.folder, "customers")?);
+        command.stderr(log(&self.folder, "customers")?).env("KANDELA_DEMO", &self.folder);
         let mut child = command.spawn().context("starting the customers")?;
         let (Some(rates), Some(lines)) = (child.stdin.take(), child.stdout.take()) else {
             bail!("the customers have no pipes");
@@ -175,7 +198,7 @@ impl Stage {
         let Some(status) = self.platform.try_wait().context("looking at the platform")? else {
             return Ok(None);
         };
-        self.platform = start_platform(&self.folder, self.ports, self.keep)?;
+        self.platform = start_platform(&self.folder, &self.ports, self.keep)?;
         self.until_ready().await?;
         Ok(Some(status.to_string()))
     }
@@ -190,7 +213,11 @@ impl Stage {
             let pids = [self.platform.id(), self.shop.id()].into_iter().flatten();
             let pids: Vec<String> = pids.map(|pid| pid.to_string()).collect();
             let server = self.server().server;
-            return Some(format!("left running: {server}, ended by `kill {}`", pids.join(" ")));
+            let told =
+                format!("left running, with nobody in the shop: {server}; `kill {}` ends it", pids.join(" "));
+            // A child that is dropped is killed.
+            std::mem::forget((self.platform, self.shop));
+            return Some(told);
         }
         for child in [&mut self.shop, &mut self.platform] {
             drop(child.stdin.take());
@@ -216,7 +243,8 @@ impl Ports {
             held.push(listener);
             Ok(port)
         };
-        Ok(Ports { http: find(7676)?, grpc: find(4317)?, otlp: find(4318)? })
+        let (http, grpc, otlp) = (find(7676)?, find(4317)?, find(4318)?);
+        Ok(Ports { http, grpc, otlp, held })
     }
 }
 
@@ -234,24 +262,32 @@ fn log(folder: &Path, name: &str) -> anyhow::Result<File> {
 fn command(folder: &Path, name: &str, keep: bool) -> anyhow::Result<Command> {
     let mut command = Command::new(own_program()?);
     command.stdin(if keep { Stdio::null() } else { Stdio::piped() });
-    command.stdout(log(folder, name)?).stderr(log(folder, name)?).process_group(0).kill_on_drop(!keep);
+    command.stdout(log(folder, name)?).stderr(log(folder, name)?).process_group(0).kill_on_drop(true);
+    // So that whoever looks for what belongs to a demo finds all of it.
+    command.env("KANDELA_DEMO", folder);
     Ok(command)
 }
 
-fn start_platform(folder: &Path, ports: Ports, keep: bool) -> anyhow::Result<Child> {
+fn lake(folder: &Path) -> PathBuf {
+    folder.join("lake")
+}
+
+fn start_platform(folder: &Path, ports: &Ports, keep: bool) -> anyhow::Result<Child> {
     let mut command = command(folder, "platform", keep)?;
-    command.arg("up").arg("--config").arg(folder.join("kandela.yaml")).arg("--data").arg(folder.join("lake"));
+    command.arg("up").arg("--config").arg(folder.join("kandela.yaml")).arg("--data").arg(lake(folder));
     for (option, port) in [("--listen", ports.http), ("--otlp-grpc", ports.grpc), ("--otlp-http", ports.otlp)]
     {
         command.arg(option).arg(format!("127.0.0.1:{port}"));
     }
+    // What a few minutes of eight services take leaves most of it free.
+    command.args(["--memory-limit", "256MiB"]);
     if !keep {
         command.arg("--end-with-stdin");
     }
     command.spawn().context("starting the platform")
 }
 
-fn start_shop(folder: &Path, ports: Ports, keep: bool) -> anyhow::Result<Child> {
+fn start_shop(folder: &Path, ports: &Ports, keep: bool) -> anyhow::Result<Child> {
     let mut command = command(folder, "shop", keep)?;
     command.args(["shop", "up", "--port-base", "0", "--otlp", &format!("http://127.0.0.1:{}", ports.otlp)]);
     command.arg("--data").arg(folder.join("shop")).env("OTEL_METRIC_EXPORT_INTERVAL", REPORTS);

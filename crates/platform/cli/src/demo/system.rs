@@ -8,17 +8,22 @@ use serde_json::{Value, json};
 
 /// Services that stand in for the world outside: nobody may turn their knobs.
 const OUTSIDE: [&str; 2] = ["bank", "warehouse"];
-/// How long a guard's verdict holds, in seconds; what is bad is to be rolled back within it.
-pub(super) const WINDOW: u64 = 60;
+/// How long a guard's verdict holds.
+const WINDOW: &str = "10m";
 /// Orders that wait, of the twenty that the queue takes.
-const MOST_WAITING: u32 = 15;
+const MOST_WAITING: u32 = 10;
 
 /// Writes `kandela.yaml` and `autopilot.yaml` into the folder.
 ///
 /// # Errors
 /// Where that can't be done.
-pub(super) fn write(folder: &Path, services: &BTreeMap<String, String>, seed: u64) -> anyhow::Result<()> {
-    let system = described(services, seed)?;
+pub(super) fn write(
+    folder: &Path,
+    services: &BTreeMap<String, String>,
+    seed: u64,
+    minutes: u32,
+) -> anyhow::Result<()> {
+    let system = described(services, seed, minutes)?;
     let put = |name: &str, text: &str| {
         let path = folder.join(name);
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
@@ -28,43 +33,49 @@ pub(super) fn write(folder: &Path, services: &BTreeMap<String, String>, seed: u6
     put("kandela.yaml", "kandela:\n  autopilot: autopilot.yaml\n")
 }
 
-fn described(services: &BTreeMap<String, String>, seed: u64) -> anyhow::Result<Value> {
+fn described(services: &BTreeMap<String, String>, seed: u64, minutes: u32) -> anyhow::Result<Value> {
     let mut document: Value =
         serde_saphyr::from_str(kandela_shop::AUTOPILOT).context("the shop's autopilot.yaml")?;
     let system = document.pointer_mut("/systems/0").context("the shop's autopilot.yaml has no system")?;
     let processes: Vec<&String> =
         services.iter().filter(|(name, _)| !OUTSIDE.contains(&name.as_str())).map(|(_, url)| url).collect();
-    let window = format!("{WINDOW}s");
     system["target"]["http"]["processes"] = json!(processes);
     system["constraints"] = json!([
         {
             "name": "refused",
             "expression": "(sum(rate(http_server_request_duration_seconds_count{job=\"shop/gateway\",http_response_status_code=~\"5..|429\"}[$window])) or vector(0)) / sum(rate(http_server_request_duration_seconds_count{job=\"shop/gateway\"}[$window]))",
             "max": 0.04,
-            "window": window,
+            "window": WINDOW,
         },
         {
             "name": "answered",
             "expression": "sum(rate(http_server_request_duration_seconds_count{job=\"shop/gateway\",http_response_status_code=~\"2..\"}[$window]))",
-            "min": 0.75,
+            "min": 0.9,
             "ratio_to_control": true,
-            "window": window,
+            "window": WINDOW,
         },
         {
+            // One more than wait: a ratio of nothing to nothing says nothing.
             "name": "orders waiting",
-            "expression": "max(shop_orders_queued{job=\"shop/checkout\"})",
-            "max": MOST_WAITING,
-            "window": window,
+            "expression": "1 + max(shop_orders_queued{job=\"shop/checkout\"})",
+            "max": MOST_WAITING + 1,
+            "window": WINDOW,
         },
     ]);
     for (key, value) in [
         ("seed", json!(seed)),
-        ("interval", json!("500ms")),
-        ("slice", json!("1500ms")),
-        ("wash_out", json!("1s")),
-        ("lag", json!("700ms")),
+        ("interval", json!("250ms")),
+        ("slice", json!("1200ms")),
+        ("wash_out", json!("800ms")),
+        ("lag", json!("500ms")),
         ("proposals", json!(8)),
-        ("proposals_per_hour", json!(10)),
+        // Two ideas and three of its own; the last is under way when noon comes again.
+        ("proposals_per_hour", json!(5 + (minutes - 4) / 2)),
+        // More than any evening has, and less than the defaults answer at noon.
+        (
+            "workload",
+            json!({"busy": "sum(rate(http_server_request_duration_seconds_count{job=\"shop/gateway\"}[$window])) > bool 105"}),
+        ),
     ] {
         system[key] = value;
     }
@@ -81,7 +92,7 @@ mod tests {
         let url = |port: u16| format!("http://127.0.0.1:{port}");
         let services = [("bank", 1), ("gateway", 2), ("stock", 3)];
         let services = services.iter().map(|(name, port)| ((*name).to_owned(), url(*port))).collect();
-        write(folder.path(), &services, 5).unwrap();
+        write(folder.path(), &services, 5, 4).unwrap();
         let text = std::fs::read_to_string(folder.path().join("autopilot.yaml")).unwrap();
         let written: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(written["systems"][0]["target"]["http"]["processes"], json!([url(2), url(3)]));

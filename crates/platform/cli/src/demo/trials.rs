@@ -12,8 +12,9 @@ pub(super) struct Trial {
     pub strategy: String,
     /// In microseconds since 1970, as all times here.
     pub admitted: Option<i64>,
-    /// Slices that were measured.
+    /// Slices that were measured, and when the last one was.
     pub slices: u64,
+    pub measured: Option<i64>,
     pub end: Option<(i64, End)>,
     /// When all knobs stood at the good settings again.
     pub settled: Option<i64>,
@@ -65,17 +66,18 @@ pub(super) fn trials(rows: &[Row]) -> Vec<Trial> {
                 strategy: strategy.clone(),
                 admitted: None,
                 slices: 0,
+                measured: None,
                 end: None,
                 settled: None,
             }),
             Event::Admitted { proposal, .. } => {
-                of(&mut trials, *proposal, &|trial| trial.admitted = Some(*at))
+                of(&mut trials, *proposal, &|trial| trial.admitted = Some(*at));
             }
             Event::Measured { .. } => {
-                trials
-                    .iter_mut()
-                    .filter(|trial| trial.under_way().is_some())
-                    .for_each(|trial| trial.slices += 1);
+                for trial in trials.iter_mut().filter(|trial| trial.under_way().is_some()) {
+                    trial.slices += 1;
+                    trial.measured = Some(*at);
+                }
             }
             Event::Promoted { proposal, judged } => {
                 let times_as_good = judged.estimate.map(|log_ratio| (-log_ratio).exp());

@@ -211,3 +211,117 @@ pub(crate) fn mark(state: State) -> Span<'static> {
 fn muted() -> Style {
     Style::new().add_modifier(Modifier::DIM)
 }
+
+#[cfg(test)]
+mod tests {
+    use kandela_autopilot::machine::Event;
+
+    use super::super::picture::{Change, Guard, Proposal};
+    use super::*;
+
+    fn service(name: &str, state: State, p99: f64) -> Service {
+        let trail = (0..30).map(|at| Some(f64::from(at))).collect();
+        Service {
+            name: name.to_owned(),
+            state,
+            rate: 198.2,
+            errors: 0.012,
+            p50: Some(0.03),
+            p99: Some(p99),
+            trail,
+        }
+    }
+
+    fn full() -> Picture {
+        let change = |knob: &str| Change { knob: knob.to_owned(), from: "5".to_owned(), to: "10".to_owned() };
+        let proposal = Proposal {
+            number: 3,
+            strategy: "runbook".to_owned(),
+            why: "admitted: all guards hold by fresh readings".to_owned(),
+            changes: vec![change("gateway.catalogue.pool.size"), change("catalogue.stock.pool.size")],
+        };
+        let guards = vec![
+            Guard { state: State::Ok, what: "refused: holds, 0.0400 within its bound".to_owned() },
+            Guard { state: State::Warn, what: "the trial: the gain needs 8 to 40 more slices".to_owned() },
+        ];
+        let row = |seq: i64, event| Row { seq: seq.cast_unsigned(), at_micros: seq * 1_000_000, event };
+        let system = System {
+            name: "shop".to_owned(),
+            doing: "proposal 3 is on trial: verify phase, slice 7".to_owned(),
+            mode: "auto".to_owned(),
+            guards,
+            proposal: Some(proposal),
+            times_as_good: 2.0,
+            promoted: vec![1],
+            ledger: (0..60).map(|seq| row(seq, Event::Resumed { by: format!("ann{seq}") })).collect(),
+            ..System::default()
+        };
+        Picture {
+            at: 3_600,
+            services: vec![service("shop/gateway", State::Fail, 9.8), service("shop/stock", State::Ok, 0.05)],
+            system: Some(system),
+            ..Picture::default()
+        }
+    }
+
+    fn drawn(width: u16, height: u16, shown: &Picture) -> Vec<String> {
+        text(width, height, |frame| picture(frame, "kandela top", vec![Line::from("a story")], shown))
+    }
+
+    #[test]
+    fn all_that_matters_has_room_on_80_columns_and_24_rows() {
+        let rows = drawn(80, 24, &full());
+        let all = rows.join("\n");
+        for part in [
+            "kandela top",
+            "01:00:00 UTC",
+            "a story",
+            "■ shop/gateway          198.2    1.2 %    30 ms    9.8 s",
+            "● shop/stock",
+            "autopilot: shop",
+            "proposal 3 is on trial",
+            "gateway.catalogue.pool.size 5 → 10",
+            "● refused: holds",
+            "▲ the trial: the gain needs",
+            "promoted: 1; the objective is 2.00 times as good",
+            "ann59 resumed",
+        ] {
+            assert!(all.contains(part), "{part} is missing in\n{all}");
+        }
+        assert!(rows.iter().all(|row| row.chars().count() <= 80) && !all.contains("ann20 "), "{all}");
+    }
+
+    #[test]
+    fn a_terminal_that_is_too_small_is_told_what_would_do() {
+        for (width, height) in [(40, 24), (80, 10), (1, 1)] {
+            let all = drawn(width, height, &full()).join(" ");
+            assert!(
+                width < 20 || all.contains("60 columns and 16 rows at least"),
+                "{width} x {height}: {all}"
+            );
+        }
+        assert!(!drawn(60, 16, &full()).join(" ").contains("at least"));
+    }
+
+    #[test]
+    fn a_server_without_services_and_systems_says_what_to_do() {
+        let all =
+            drawn(80, 24, &Picture { faults: vec!["no server answers".to_owned()], ..Picture::default() })
+                .join("\n");
+        assert!(all.contains("no service reports http.server.request.duration yet"), "{all}");
+        assert!(
+            all.contains("name a file of systems in kandela.autopilot")
+                && all.contains("■ no server answers"),
+            "{all}"
+        );
+    }
+
+    #[test]
+    fn where_not_all_services_have_room_the_bad_ones_do() {
+        let mut shown = full();
+        shown.services = (0..30)
+            .map(|at| service(&format!("s{at}"), if at == 29 { State::Fail } else { State::Ok }, 0.1))
+            .collect();
+        assert!(drawn(80, 40, &shown).join("\n").contains("■ s29"));
+    }
+}

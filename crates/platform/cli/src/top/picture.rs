@@ -9,7 +9,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::client::{ServerArguments, successful};
+use crate::client::{ServerArguments, parse_url, successful};
 use crate::output::State;
 use crate::when::now;
 
@@ -18,7 +18,7 @@ const TRAIL: u64 = 30;
 /// Rows of the ledger that are asked for.
 const ROWS: u64 = 40;
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// All that is shown at one time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -146,7 +146,12 @@ impl Asker {
         window: Duration,
         objective: Objective,
     ) -> anyhow::Result<Asker> {
-        let client = Client::builder().timeout(PATIENCE).build().context("making a client")?;
+        let mut client = Client::builder().timeout(PATIENCE);
+        if is_here(&server.server) {
+            // No proxy knows this machine.
+            client = client.no_proxy();
+        }
+        let client = client.build().context("making a client")?;
         Ok(Asker { server, client, system, window, objective })
     }
 
@@ -156,13 +161,16 @@ impl Asker {
     /// Where the server does not answer. What it can't tell is noted in the picture.
     pub(crate) async fn ask(&self) -> anyhow::Result<Picture> {
         let mut picture = Picture { at: now().millis() / 1_000, ..Picture::default() };
-        picture.services = self.services(picture.at).await?;
         let systems = self.get("/api/kandela/v1/autopilot", &[]).await?;
+        match self.services(picture.at).await {
+            Ok(services) => picture.services = services,
+            Err(error) => picture.faults.push(format!("services: {error:#}")),
+        }
         let listed = systems["systems"].as_array().cloned().unwrap_or_default();
         picture.systems = listed.iter().map(|system| text(&system["name"])).collect();
         let wanted = |system: &&Value| self.system.as_ref().is_none_or(|name| text(&system["name"]) == *name);
         match (listed.iter().find(wanted), &self.system) {
-            (Some(system), _) => picture.system = Some(self.managed(system).await?),
+            (Some(system), _) => picture.system = Some(self.managed(system, &mut picture.faults).await),
             (None, Some(name)) => {
                 anyhow::bail!("there is no system {name:?}; there are {}", picture.systems.join(", "))
             }
@@ -245,7 +253,7 @@ impl Asker {
         Ok(series.iter().map(trail).collect())
     }
 
-    async fn managed(&self, listed: &Value) -> anyhow::Result<System> {
+    async fn managed(&self, listed: &Value, faults: &mut Vec<String>) -> System {
         let status = &listed["status"];
         let name = text(&listed["name"]);
         let strings = |value: &Value| value.as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
@@ -254,12 +262,14 @@ impl Asker {
             notes.map(|(about, what)| Guard { state: State::Warn, what: format!("{about}: {}", text(what)) });
         let guards = strings(&status["guards"]).into_iter().map(guard).chain(notes).collect();
         let proposal = match status["proposal"].as_u64() {
-            Some(number) => self.proposal(&name, number).await?,
+            Some(number) => told(self.proposal(&name, number).await, "the proposal", faults).flatten(),
             None => None,
         };
-        let told = |told: &Value| Told { at: text(&told["at"]), what: text(&told["what"]) };
+        let from = status["rows"].as_u64().unwrap_or(0).saturating_sub(ROWS);
+        let ledger = told(self.rows(&name, from).await, "the ledger", faults).unwrap_or_default();
+        let news = |told: &Value| Told { at: text(&told["at"]), what: text(&told["what"]) };
         let good = status["good"].as_object().into_iter().flatten();
-        Ok(System {
+        System {
             doing: text(&status["state"]),
             mode: text(&status["mode"]),
             waits_for: listed["trouble"].as_str().or(status["waits_for"].as_str()).map(str::to_owned),
@@ -269,17 +279,17 @@ impl Asker {
             promoted: status["promoted"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect(),
             times_as_good: status["times_as_good"].as_f64().unwrap_or(1.0),
             alpha_left: status["alpha_left"].as_f64().unwrap_or(0.0),
-            lately: status["news"].as_array().into_iter().flatten().map(told).collect(),
-            ledger: self.rows(&name, status["rows"].as_u64().unwrap_or(0).saturating_sub(ROWS)).await?,
+            lately: status["news"].as_array().into_iter().flatten().map(news).collect(),
+            ledger,
             name,
-        })
+        }
     }
 
     async fn proposal(&self, system: &str, number: u64) -> anyhow::Result<Option<Proposal>> {
         let path = format!("/api/kandela/v1/autopilot/explain/{number}");
         let answer = self.get(&path, &[("system", system.to_owned())]).await?;
         let story = &answer["story"];
-        let why = story["steps"].as_array().into_iter().flatten().map(|step| text(&step["what"]));
+        let mut why = story["steps"].as_array().into_iter().flatten().map(|step| text(&step["what"]));
         let change = |change: &Value| Change {
             knob: text(&change["knob"]),
             from: text(&change["from"]),
@@ -288,10 +298,7 @@ impl Asker {
         Ok(Some(Proposal {
             number,
             strategy: text(&story["strategy"]),
-            why: why
-                .filter(|what| what.starts_with("admitted"))
-                .last()
-                .unwrap_or_else(|| text(&story["outcome"])),
+            why: why.rfind(|what| what.starts_with("admitted")).unwrap_or_else(|| text(&story["outcome"])),
             changes: story["changes"].as_array().into_iter().flatten().map(change).collect(),
         }))
     }
@@ -333,6 +340,18 @@ impl Asker {
             self.server.request_by(&self.client, Method::POST, "/api/kandela/v1/autopilot/orders")?;
         successful(self.server.send(request.json(&order)).await?).await.map(drop)
     }
+}
+
+/// What was asked for, or a note of why it can't be told.
+fn told<T>(asked: anyhow::Result<T>, what: &str, faults: &mut Vec<String>) -> Option<T> {
+    asked.map_err(|error| faults.push(format!("{what}: {error:#}"))).ok()
+}
+
+/// Whether a server's URL names this machine.
+fn is_here(url: &str) -> bool {
+    let Ok(url) = parse_url(url) else { return false };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// A line of a status, which says in a word how the guard stands.

@@ -69,3 +69,68 @@ async fn a_proposal_is_explained_and_an_order_is_followed() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_suggests_is_proposed_next_or_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    // Until somebody is there to take orders.
+    let told = until("waited for a manager", async || {
+        let (code, told) = autopilot(&server, &["suggest", "pool.size=12", "--by", "ann"]);
+        (code == Some(0)).then_some(told)
+    })
+    .await;
+    assert_eq!(told, "shop: to be proposed next\n");
+    let story = until("waited for its story", async || {
+        let stories = (1..4).map(|number| autopilot(&server, &["explain", &number.to_string()]).1);
+        stories.into_iter().find(|story| story.contains("by suggested"))
+    })
+    .await;
+    assert!(story.contains("ann suggested it") && story.contains("pool.size: 8 -> 12"), "{story}");
+    for (setting, said) in [
+        ("pool.size=64", "pool.size"),
+        ("pool.size=many", "pool.size takes a whole number"),
+        ("size=3", "there is no knob size to turn; there are pool.size"),
+        ("pool.size", "give KNOB=VALUE"),
+    ] {
+        let (code, told) = autopilot(&server, &["suggest", setting]);
+        assert!(code == Some(2) && told.contains(said), "{setting}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_seen_live_and_says_how_far_up_the_ladder_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let picture = until("waited for a proposal in the picture", async || {
+        let output = kandela(&["top", "--server", &server.http]);
+        let picture = String::from_utf8_lossy(&output.stdout).into_owned();
+        picture.contains("1 proposed by runbook").then_some(picture)
+    })
+    .await;
+    for part in ["kandela top", "no service reports", "autopilot: shop", "(mode advise)", "not tried: "] {
+        assert!(picture.contains(part), "{part} is missing in\n{picture}");
+    }
+    assert!(picture.lines().all(|line| line.chars().count() <= 80), "{picture}");
+    let output = kandela(&["top", "--server", &server.http, "--format", "json"]);
+    let picture: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&picture["system"]["name"], &picture["system"]["mode"]), (&"shop".into(), &"advise".into()));
+    let output = kandela(&["top", "--server", &server.http, "--system", "till"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no system \"till\"; there are shop"));
+
+    let levels: serde_json::Value =
+        reqwest::get(format!("{}/api/kandela/v1/levels", server.http)).await.unwrap().json().await.unwrap();
+    let standing = |level: usize| levels[level - 1]["standing"].as_str().unwrap().to_owned();
+    assert_eq!(
+        (standing(3), standing(5), standing(6), standing(7)),
+        ("off".into(), "on".into(), "not_built".into(), "on".into())
+    );
+    assert_eq!(levels[6]["found"], "the autopilot has shop (advise)");
+}
+
+#[test]
+fn who_has_no_server_is_told_so() {
+    let output = kandela(&["top", "--server", "http://127.0.0.1:9"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no server answers at http://127.0.0.1:9"));
+}

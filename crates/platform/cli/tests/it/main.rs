@@ -4,6 +4,7 @@
 mod autopilot;
 mod beside;
 mod clients;
+mod demo;
 mod full_disk;
 mod imports_history;
 mod kandela;

@@ -69,6 +69,14 @@ impl Systems {
         self.by_name.read().iter().map(one).collect()
     }
 
+    /// Each with how far it may go, where somebody manages it.
+    pub(crate) fn modes(&self) -> Vec<(String, Option<String>)> {
+        let mode = |status: kandela_autopilot::explain::Status| {
+            serde_json::to_value(status.mode).ok()?.as_str().map(str::to_owned)
+        };
+        self.stood().into_iter().map(|(name, status)| (name, status.and_then(mode))).collect()
+    }
+
     /// All of them, in the order of their names.
     pub(crate) fn all(&self) -> Vec<Arc<System>> {
         self.by_name.read().values().cloned().collect()

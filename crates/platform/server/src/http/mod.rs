@@ -2,6 +2,7 @@
 
 mod autopilot;
 mod health;
+mod levels;
 mod own_metrics;
 mod page;
 mod prometheus;
@@ -117,6 +118,7 @@ pub(crate) fn main_routes(door: Door) -> Routes {
         .add("/-/reload", Role::Operator, post(health::reload).put(health::reload))
         .add("/metrics", Role::Viewer, get(own_metrics::expose))
         .add("/api/kandela/v1/status", Role::Viewer, get(status::status))
+        .add("/api/kandela/v1/levels", Role::Viewer, get(levels::levels))
         .add("/api/kandela/v1/autopilot", Role::Viewer, get(autopilot::systems))
         .add("/api/kandela/v1/autopilot/status", Role::Viewer, get(autopilot::status))
         .add("/api/kandela/v1/autopilot/ledger", Role::Viewer, get(autopilot::ledger))

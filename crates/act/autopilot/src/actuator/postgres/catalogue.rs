@@ -13,12 +13,12 @@ pub(super) const QUERY: &str = "\
            coalesce(s.sourcefile LIKE '%postgresql.auto.conf', false) AS from_auto_conf \
       FROM pg_settings s WHERE s.name = ANY($1)";
 
-/// A session whose name is like `$1`, other than the one that asks; where `$2`, one that began before it. When another user's began is
-/// shown to few, and it counts as earlier then.
+/// A session whose name is like `$1` and not `$3`; where `$2`, one that began before the one that asks. When another user's began is shown
+/// to few, and it counts as earlier then.
 pub(super) const WATCHDOGS: &str = "\
-    SELECT a.application_name || ', from ' || coalesce(host(a.client_addr), 'the same machine') || ',' \
+    SELECT a.application_name || ', from ' || coalesce(host(a.client_addr), 'the same machine') || ',', a.pid \
       FROM pg_stat_activity a, pg_stat_activity own \
-     WHERE own.pid = pg_backend_pid() AND a.pid <> own.pid AND a.application_name LIKE $1 \
+     WHERE own.pid = pg_backend_pid() AND a.application_name LIKE $1 AND a.application_name <> $3 \
        AND (NOT $2 OR a.backend_start IS NULL OR (a.backend_start, a.pid) < (own.backend_start, own.pid)) \
      LIMIT 1";
 
