@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kandela_model::{KnobSpec, KnobValue, StepCap, WireValue};
 use kandela_tune::history::{History, Measured, Outcome};
+use kandela_tune::random::{point, seeded};
 use kandela_tune::space::Class;
 use kandela_tune::strategy::{Brief, Propose, Strategy};
 use kandela_tune::{Config, Space, SpaceError};
@@ -14,6 +15,8 @@ use crate::runbook::{Advice, RUNBOOK, advised};
 
 /// How often a strategy is asked until it says something new.
 const ASKS: u32 = 32;
+/// In whose name points are drawn once a strategy has nothing but what was declined.
+const BY_LOT: &str = "random";
 /// A strategy that has nothing new is left alone for so many questions at most, as a power of 2.
 const LONGEST_REST: u32 = 10;
 
@@ -147,6 +150,7 @@ impl Proposer {
         if let Some((config, point)) = first.filter(|(config, _)| config != good) {
             return Ok(Candidate { config, point, asked: 0, strategy: MEMORY.to_owned() });
         }
+        let seed = self.seed.wrapping_add(context);
         let search = self.search(context).ok_or("there is nothing to search")?;
         let by_hand = advised(&space, good, advice)
             .into_iter()
@@ -168,10 +172,21 @@ impl Proposer {
             }
             let wanted = space.decode(&space.snap(&asked_for));
             let Some((config, point)) = within_a_step(&space, good, &wanted) else { continue };
-            let known = search.declined.contains(&point);
-            if config != *good && !known {
+            if config != *good && !search.shuns(&point) {
                 let strategy = search.propose.author().to_owned();
                 return Ok(Candidate { config, point, asked, strategy });
+            }
+        }
+        // One that keeps to what somebody declined would never get away from there: then by lot.
+        if search.declined.len() + search.told.len() > 0 {
+            let tries = search.told.len() + search.declined.len();
+            let mut random = seeded(seed, tries as u64);
+            for _ in 0..ASKS {
+                let wanted = space.decode(&space.snap(&point(space.axes().len(), &mut random)));
+                let Some((config, point)) = within_a_step(&space, good, &wanted) else { continue };
+                if config != *good && !search.knows(&point) {
+                    return Ok(Candidate { config, point, asked: 0, strategy: BY_LOT.to_owned() });
+                }
             }
         }
         search.failed += 1;
@@ -284,6 +299,12 @@ impl Search {
     /// Whether somebody tried these settings, or declined them.
     fn knows(&self, point: &[f64]) -> bool {
         self.declined.iter().chain(self.told.iter().map(|told| &told.point)).any(|known| known == point)
+    }
+
+    /// Whether somebody declined these settings, or the system did not bear them.
+    fn shuns(&self, point: &[f64]) -> bool {
+        let failed = |told: &Told| told.outcome == Some(Outcome::Failed) && told.point == point;
+        self.declined.iter().any(|declined| declined == point) || self.told.iter().any(failed)
     }
 
     fn begin(&mut self, told: Told) {

@@ -12,7 +12,7 @@ use kandela_autopilot::ledger::{Entry, Ledger, LedgerError, MemoryLedger};
 use kandela_autopilot::machine::{Event, Export, MEMORY, Mode, Order, Policy, Reason};
 use kandela_autopilot::manager::{ManagerError, Settings};
 use kandela_autopilot::runbook::{Advice, RUNBOOK, Way};
-use kandela_tune::{Space, Strategy};
+use kandela_tune::{Config, Space, Strategy};
 use sim::{System, config, ending, events, manager, office, settings, slos, until, went_back};
 
 fn by() -> String {
@@ -340,6 +340,36 @@ async fn who_watches_turns_nothing() {
         assert_eq!(system.with(|world| world.turned), 0, "{mode:?}");
         assert_eq!(office.state().proposals > 0, mode == Mode::Advise);
     }
+}
+
+#[tokio::test]
+async fn what_was_only_advised_does_not_keep_a_search_from_going_on() {
+    let (system, ledger) = (System::new(2), ledger());
+    let bayes = Settings { strategy: Strategy::Auto, ..settings(Mode::Advise) };
+    let mut office = office(&system, &ledger, bayes).await;
+    until(&system, &mut office, 400, |office| office.state().proposals >= 4).await;
+    office.order(Order::SetMode { mode: Mode::Auto, by: by() }).await.expect("set");
+    until(&system, &mut office, 4_000, |office| office.state().admitted >= 2).await;
+}
+
+#[tokio::test]
+async fn settings_that_the_system_does_not_bear_are_learned_from_and_not_tried_again() {
+    let (system, ledger) = (System::new(2), ledger());
+    system.with(|world| world.refused = (17..=64).collect());
+    let mut office = office(&system, &ledger, settings(Mode::Auto)).await;
+    until(&system, &mut office, 4_000, |office| office.state().proposals >= 6).await;
+    let tried: Vec<_> = events(&ledger)
+        .await
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Proposed { config, .. } => Some(config),
+            _ => None,
+        })
+        .collect();
+    let refused: Vec<_> =
+        tried.iter().filter(|tried| (17..=64).any(|value| **tried == config(value))).collect();
+    let again = |one: &&Config| refused.iter().filter(|other| **other == *one).count() > 1;
+    assert!(!refused.is_empty() && !refused.iter().any(again), "{tried:?}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Seeded randomness, the same on every machine and in every version.
 
+use rand::Rng;
 use rand_pcg::Pcg64;
 
 /// The generator that every strategy and experiment draws from.
@@ -10,10 +11,13 @@ pub fn seeded(seed: u64, stream: u64) -> Random {
     Pcg64::new(u128::from(seed) << 64 | 0x9e37_79b9_7f4a_7c15, u128::from(stream))
 }
 
+/// A point of the unit cube, drawn by lot.
+pub fn point(axes: usize, random: &mut Random) -> Vec<f64> {
+    (0..axes).map(|_| random.random()).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use rand::Rng;
-
     use super::*;
 
     #[test]

@@ -36,12 +36,21 @@ pub(crate) enum State {
 impl State {
     /// The shape and word, coloured on a terminal.
     pub(crate) fn marked(self) -> String {
-        let (shape, word, colour) = match self {
-            Self::Ok => ('●', "ok  ", 32),
-            Self::Warn => ('▲', "warn", 33),
-            Self::Fail => ('■', "fail", 31),
+        let word = match self {
+            Self::Ok => "ok  ",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
         };
-        format!("{} {word}", painted(&shape.to_string(), colour))
+        format!("{} {word}", self.shape())
+    }
+
+    /// The shape, coloured on a terminal.
+    pub(crate) fn shape(self) -> String {
+        match self {
+            Self::Ok => painted("●", 32),
+            Self::Warn => painted("▲", 33),
+            Self::Fail => painted("■", 31),
+        }
     }
 }
 

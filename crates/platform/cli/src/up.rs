@@ -69,7 +69,9 @@ fn memory(text: &str) -> Result<u64, String> {
 impl Up {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         let filter = EnvFilter::try_from_env("KANDELA_LOG").unwrap_or_else(|_| {
-            EnvFilter::new("warn,kandela_server=info,kandela_lake=info,kandela_ingest=info")
+            EnvFilter::new(
+                "warn,kandela_server=info,kandela_lake=info,kandela_ingest=info,kandela_autopilot=info",
+            )
         });
         tracing_subscriber::fmt()
             .with_env_filter(filter)

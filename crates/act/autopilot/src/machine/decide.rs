@@ -490,8 +490,8 @@ impl<J: Judge> Deciding<'_, J> {
                 if resumes || !self.state.broken.is_empty() {
                     self.emit(Event::Resumed { by });
                 }
-                // Who paused may have turned knobs meanwhile.
-                if resumes && self.acts() && self.state.trial().is_none() {
+                // Somebody may have turned knobs, whether or not that was seen.
+                if self.acts() && self.state.trial().is_none() {
                     self.settle();
                 }
             }

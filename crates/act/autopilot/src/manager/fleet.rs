@@ -168,6 +168,14 @@ async fn settle_one(
             })
             .collect();
         let there = next == *values;
+        // A target that stands there already, and where nothing lapses, is left alone: to write it again may restart a service.
+        let stands = |(name, goal): (&String, &KnobValue)| {
+            let standing = standings.iter().find(|standing| standing.spec.name == *name);
+            standing.is_some_and(|it| it.lapses_in.is_none() && it.value == *goal && it.confirmed == *goal)
+        };
+        if values.iter().all(stands) {
+            return Ok(());
+        }
         actuator.apply(&next, epoch, Lease::Confirmed).await?;
         if there {
             return Ok(());
@@ -191,6 +199,8 @@ async fn limited(actuator: &dyn Actuator, call: impl Future<Output = Result<(), 
                     | ActuateError::NoKnob { .. }
                     | ActuateError::Forbidden { .. }
                     | ActuateError::Foreign { .. }
+                    // It was tried, the system did not bear it, and all is as it was.
+                    | ActuateError::Failed { .. }
             );
             trouble(refused, error.to_string())
         }

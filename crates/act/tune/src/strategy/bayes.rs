@@ -5,13 +5,11 @@ mod design;
 
 use std::sync::Arc;
 
-use rand::Rng;
-
 use super::{Brief, Propose};
 use crate::history::{History, Trial};
 use crate::model::{Effort, Learned, Model, Observation, Trust, observations};
 use crate::noise::{Noise, judge};
-use crate::random::{Random, seeded};
+use crate::random::{Random, point, seeded};
 use crate::space::Space;
 use acquire::Acquisition;
 
@@ -42,8 +40,7 @@ impl Bayes {
     }
 
     fn anywhere(&mut self) -> Vec<f64> {
-        let point: Vec<f64> = self.space.axes().iter().map(|_| self.random.random()).collect();
-        self.space.snap(&point)
+        self.space.snap(&point(self.space.axes().len(), &mut self.random))
     }
 
     /// The lowest point of the design, once: whether its value comes again says whether there is noise.

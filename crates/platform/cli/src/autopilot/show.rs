@@ -1,13 +1,15 @@
 //! Answers as text of 80 columns.
 
+use kandela_autopilot::machine::Event;
 use serde_json::Value;
 
 use crate::figures::short;
-use crate::output::{shortened, width, wrapped};
+use crate::output::{State, width, wrapped};
+use crate::top::words::words;
 use crate::when::time_text;
 
-/// Characters of a ledger row's payload.
-const PAYLOAD: usize = 48;
+/// Columns before what a row says.
+const BEFORE: usize = 30;
 
 /// Where things stand: in one system, or in each.
 pub(super) fn standing(answer: &Value) -> Vec<String> {
@@ -76,23 +78,19 @@ pub(super) fn text(answer: &Value) -> Vec<String> {
     answer["text"].as_str().unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
-/// A line for each row.
+/// Each row in words; those that only accompany others, and those of a newer version, by their kind.
 pub(super) fn ledger(answer: &Value) -> Vec<String> {
     let rows = answer["rows"].as_array().into_iter().flatten();
     let one = |row: &Value| {
         let payload = &row["payload"];
-        let kind = payload["kind"].as_str().unwrap_or_default();
-        let mut rest = payload.clone();
-        if let Some(fields) = rest.as_object_mut() {
-            fields.retain(|name, _| name != "kind" && name != "v");
-        }
+        let said = serde_json::from_value::<Event>(payload.clone()).ok().and_then(|event| words(&event));
+        let kind = || (State::Ok, payload["kind"].as_str().unwrap_or_default().replace('_', " "));
+        let (state, what) = said.unwrap_or_else(kind);
         let at = time_text(row["at_micros"].as_i64().unwrap_or(0) / 1_000_000 * 1_000);
-        let room = width().saturating_sub(40).max(PAYLOAD);
-        format!(
-            "{:>5}  {at}  {kind:<11}  {}",
-            row["seq"].as_u64().unwrap_or(0),
-            shortened(&rest.to_string(), room)
-        )
+        let mut lines = wrapped(what.trim(), width().saturating_sub(BEFORE)).into_iter();
+        let seq = row["seq"].as_u64().unwrap_or(0);
+        let first = format!("{seq:>5}  {at}  {} {}", state.shape(), lines.next().unwrap_or_default());
+        std::iter::once(first).chain(lines.map(|more| format!("{:BEFORE$}{more}", ""))).collect::<Vec<_>>()
     };
-    rows.map(one).collect()
+    rows.flat_map(one).collect()
 }

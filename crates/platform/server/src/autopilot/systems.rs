@@ -23,6 +23,8 @@ use crate::telemetry::Managed;
 
 /// How soon a system that could not be taken in hand is tried again.
 const RETRY: Duration = Duration::from_secs(15);
+/// How long a manager may take to say how it stands.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How often there is a look at whether a manager has stopped by itself.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -130,9 +132,10 @@ impl System {
     /// # Errors
     /// Where its ledger can't be read.
     pub(crate) async fn status(&self, lake: &Lake) -> Result<Status, Refusal> {
-        if let Some(running) = self.running.lock().await.as_ref()
-            && let Ok(status) = running.status().await
-        {
+        // A manager that waits for a system that hangs answers nobody; the ledger says where things stand.
+        let asked =
+            tokio::time::timeout(ANSWER, async { self.running.lock().await.as_ref()?.status().await.ok() });
+        if let Ok(Some(status)) = asked.await {
             return Ok(status);
         }
         status(&self.rows(lake, 0).await?).map_err(|error| unreadable(&error))
