@@ -132,7 +132,8 @@ impl Tune {
             None => server::read_compared(which.as_ref(), &space),
         });
         let compared = compared.collect::<anyhow::Result<_>>()?;
-        let budget = self.budget.map(|budget| budget as usize);
+        // Of one point, the second measurement could only be luckier.
+        let budget = self.budget.map(|budget| if space.axes().is_empty() { 1 } else { budget as usize });
         let plan = search::Plan {
             budget: budget.or_else(|| self.time.is_none().then(|| usual_budget(&space))),
             time: self.time,

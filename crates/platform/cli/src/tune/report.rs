@@ -48,6 +48,8 @@ struct Report<'a> {
     best: Option<Recommended>,
     defaults: Option<f64>,
     checks: &'a [Check],
+    /// Why the best is not recommended after all.
+    doubt: Option<String>,
     ended: &'a Ended,
     alarms: Vec<String>,
     trials: usize,
@@ -76,6 +78,7 @@ fn report<'a>(plan: &Plan, done: &'a Done) -> Report<'a> {
         }),
         defaults: defaults(plan, done),
         checks: &done.checks,
+        doubt: done.doubt(),
         ended: &done.ended,
         alarms: alarms(done),
         trials: count.trials,
@@ -126,13 +129,14 @@ fn defaults(plan: &Plan, done: &Done) -> Option<f64> {
 fn lines(plan: &Plan, done: &Done) -> Vec<String> {
     let columns = width();
     let mut lines = wrapped(&headline(plan, done), columns);
+    lines.extend(done.doubt().iter().flat_map(|doubt| wrapped(doubt, columns)));
     if let Some(best) = &done.best {
         lines.push(String::new());
         lines.extend(settings(plan, &shown(&best.config)));
         if let Some(server) = &plan.server {
             let statements = server.statements(&best.config);
             let unshown = done.checks.first().is_some_and(|check| check.gain.low <= 0.0);
-            let all = match (statements.is_empty(), unshown) {
+            let all = match (statements.is_empty(), unshown || done.doubt().is_some()) {
                 (true, _) => "All is as it was before, which is the best.",
                 (_, true) => {
                     "All is as it was before. To have them in force, though that is not shown to help:"
@@ -175,7 +179,12 @@ fn headline(plan: &Plan, done: &Done) -> String {
     };
     let stopped = stopped.unwrap_or_default();
     let Some(best) = &done.best else {
-        return format!("{stopped}no trial kept every constraint, so nothing is recommended");
+        let why = if plan.constraints.is_empty() {
+            "no trial gave a value"
+        } else {
+            "no trial kept every constraint"
+        };
+        return format!("{stopped}{why}, so nothing is recommended");
     };
     // What was measured since says more than what a model expects.
     let measured = done.checks.first().map(|check| check.best);

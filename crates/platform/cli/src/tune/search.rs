@@ -86,10 +86,23 @@ impl Done {
     /// Whether there is something to recommend.
     pub(super) fn outcome(&self) -> crate::output::Outcome {
         let sound = !matches!(self.ended, Ended::Failing(_) | Ended::Constant(_));
-        match sound && self.best.is_some() {
+        match sound && self.best.is_some() && self.doubt().is_none() {
             true => crate::output::Outcome::Done,
             false => crate::output::Outcome::CheckFailed,
         }
+    }
+
+    /// Why the best is not recommended after all, by what was measured since.
+    pub(super) fn doubt(&self) -> Option<String> {
+        let broken = self.checks.iter().find(|check| 2 * check.broken >= check.pairs);
+        let worse = self.checks.iter().find(|check| check.gain.high < 0.0);
+        let broken = broken.map(|check| {
+            let Check { broken, pairs, .. } = check;
+            format!("not recommended: measured again, it broke a constraint or failed in {broken} of {pairs} trials")
+        });
+        broken.or_else(|| {
+            worse.map(|check| format!("not recommended: take {}, which are better", check.beside))
+        })
     }
 }
 

@@ -89,6 +89,48 @@ fn a_constraint_that_nothing_meets_is_named() {
 }
 
 #[test]
+fn what_breaks_its_constraint_when_measured_again_is_not_recommended() {
+    let folder = folder();
+    // From the tenth time on nothing keeps it.
+    let measure = r#"echo >> runs; [ $(wc -l < runs) -gt 10 ] && p=500 || p=50; echo "{\"value\": $((x + 1)), \"p\": $p}""#;
+    let arguments = ["--space", "space.json", "--exec", measure, "--maximize", "--constraint", "p<=100"];
+    let output = tune(folder.path(), &[&arguments[..], &["--budget", "10", "--verify", "3"]].concat());
+    let told = String::from_utf8_lossy(&output.stdout).replace('\n', " ");
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("not recommended: measured again, it broke a constraint or failed in 3 of 3"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_is_worse_than_what_it_is_compared_with_is_not_recommended() {
+    let folder = folder();
+    std::fs::write(folder.path().join("mine.json"), r#"{"x": 30, "z": true}"#).unwrap();
+    // While it is searched, 30 measures badly.
+    let measure = format!(
+        "{}; echo >> runs; [ $(wc -l < runs) -gt 6 ] || [ $x != 30 ] || echo '{{\"value\": 9999}}'",
+        MEASURE
+    );
+    let arguments = [
+        "--space",
+        "space.json",
+        "--exec",
+        &measure,
+        "--compare",
+        "mine.json",
+        "--budget",
+        "6",
+        "--verify",
+        "3",
+    ];
+    let output = tune(folder.path(), &arguments);
+    let told = String::from_utf8_lossy(&output.stdout).replace('\n', " ");
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("not recommended: take those of mine.json, which are better"), "{told}");
+}
+
+#[test]
 fn a_command_that_fails_whatever_is_set_ends_the_search_with_its_words() {
     let folder = folder();
     let arguments =
@@ -106,7 +148,7 @@ fn a_space_of_one_point_is_measured_once() {
     std::fs::write(folder.path().join("space.json"), r#"{"x": {"type": "int", "min": 7, "max": 7}}"#)
         .unwrap();
     let arguments = ["--space", "space.json", "--exec", r#"echo "{\"value\": $x}""#, "--format", "json"];
-    let found = json(&tune(folder.path(), &arguments));
+    let found = json(&tune(folder.path(), &[&arguments[..], &["--budget", "9"]].concat()));
     assert_eq!((&found["trials"], &found["best"]["config"]["x"]), (&1.into(), &7.into()), "{found}");
 }
 
