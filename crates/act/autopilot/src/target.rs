@@ -21,7 +21,8 @@ use kandela_tune::{Config, Space, SpaceError};
 
 use crate::actuator::command::Command;
 use crate::actuator::config::OpenError;
-use crate::actuator::{ActuateError, Actuator, Guarded};
+use crate::actuator::settings::alike;
+use crate::actuator::{ActuateError, Actuator, Guarded, Standing};
 use crate::watchdog::Watch;
 
 pub use machine::Machine;
@@ -249,6 +250,19 @@ impl Target {
         self.take_back(|_| true).await?;
         self.system.let_go().await;
         Ok(())
+    }
+
+    /// A knob that stands elsewhere than in `config`, in words: somebody else has turned it, or a watchdog went back.
+    ///
+    /// # Errors
+    /// [`TargetError::Actuate`], where the server can't be asked.
+    pub async fn strayed(&self, config: &Config) -> Result<Option<String>, TargetError> {
+        let standings = self.system.state().await?;
+        let off = |standing: &Standing| {
+            let wanted = config.get(&standing.spec.name).filter(|wanted| !alike(wanted, &standing.value))?;
+            Some(format!("{} stands at {}, not at {wanted}", standing.spec.name, standing.value))
+        };
+        Ok(standings.iter().find_map(off))
     }
 
     /// What to run, by `psql` or `redis-cli`, for `config` to stay in force; what is as it was is left out.

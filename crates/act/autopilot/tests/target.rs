@@ -283,6 +283,22 @@ async fn the_next_tuner_begins_where_the_server_stood_when_tuner_and_watchdog_we
 }
 
 #[tokio::test]
+async fn what_somebody_else_turns_during_a_trial_is_seen() {
+    let Some(redis) = Redis::start() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("redis://127.0.0.1:{}", redis.port);
+    let target = Target::open(&url, &options(folder.path())).await.expect("opens");
+    let trial = values(&[("hz", whole(50))]);
+    target.apply(&trial, HOLD).await.expect("is taken");
+    assert_eq!(target.strayed(&trial).await.expect("answers"), None);
+    redis.cli(&["config", "set", "hz", "11"]);
+    let strayed = target.strayed(&trial).await.expect("answers");
+    assert_eq!(strayed.as_deref(), Some("hz stands at 11, not at 50"));
+    target.restore().await.expect("goes back");
+    assert_eq!(redis.parameter("hz"), "10");
+}
+
+#[tokio::test]
 async fn a_redis_is_taken_from_setting_to_setting_and_left_as_it_was() {
     let Some(redis) = Redis::start() else { return };
     let all = || redis.cli(&["config", "get", "*"]);

@@ -129,6 +129,14 @@ pub(crate) fn spec_of<'a>(target: &str, space: &'a Space, name: &str) -> Result<
     })
 }
 
+/// Whether a system that shows `shown` may have been given `given`: some show six digits of a real number.
+pub(crate) fn alike(given: &KnobValue, shown: &KnobValue) -> bool {
+    match (given, shown) {
+        (KnobValue::Float(a), KnobValue::Float(b)) => (a - b).abs() <= 1e-5 * a.abs().max(b.abs()),
+        _ => given == shown,
+    }
+}
+
 /// Whether `got`, which a system shows, is what `wanted` asked for: numbers by value, as systems spell them in their own way.
 pub(crate) fn same(spec: &KnobSpec, wanted: &str, got: &str) -> bool {
     match (parse("", spec, wanted), parse("", spec, got)) {

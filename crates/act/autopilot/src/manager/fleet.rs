@@ -6,6 +6,7 @@ use std::time::Duration;
 use kandela_model::{Epoch, KnobError, KnobValue, Lease};
 use kandela_tune::Config;
 
+use crate::actuator::settings::alike;
 use crate::actuator::{ActuateError, Actuator};
 use crate::machine::{Arm, Scope, Strayed, Trouble};
 use crate::proposer::step_towards;
@@ -139,14 +140,6 @@ impl Fleet {
     fn parts(&self, scope: Scope) -> impl Iterator<Item = &Arc<dyn Actuator>> {
         let rest = if scope == Scope::All { self.rest.as_slice() } else { &[] };
         std::iter::once(&self.canary).chain(rest)
-    }
-}
-
-/// Whether a system that shows `shown` may have been given `given`: some show six digits of a real number.
-fn alike(given: &KnobValue, shown: &KnobValue) -> bool {
-    match (given, shown) {
-        (KnobValue::Float(a), KnobValue::Float(b)) => (a - b).abs() <= 1e-5 * a.abs().max(b.abs()),
-        _ => given == shown,
     }
 }
 

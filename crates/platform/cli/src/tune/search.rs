@@ -154,7 +154,16 @@ impl Plan {
             }
         }
         let environment = exec::environment(config, id);
-        Ok(Command::shell(&self.command, self.timeout).run_with(&environment).await)
+        let ran = Command::shell(&self.command, self.timeout).run_with(&environment).await;
+        // What was measured under other settings is no measurement of these.
+        match &self.server {
+            Some(server) if ran.is_ok() => match server.check(config).await {
+                Ok(()) => Ok(ran),
+                Err(Fault::Refused(why)) => Ok(Err(why)),
+                Err(Fault::Lost(error)) => Err(error.context("run the same command again to go on")),
+            },
+            _ => Ok(ran),
+        }
     }
 
     fn heading(&self) -> Heading {

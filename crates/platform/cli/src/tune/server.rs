@@ -113,6 +113,15 @@ impl Server {
         })
     }
 
+    /// The settings are in force still.
+    pub(super) async fn check(&self, config: &Config) -> Result<(), Fault> {
+        match self.target.strayed(config).await {
+            Ok(None) => Ok(()),
+            Ok(Some(what)) => Err(Fault::Refused(format!("at the end of the trial {what}"))),
+            Err(error) => Err(Fault::Lost(error.into())),
+        }
+    }
+
     /// Brings back what was in force before the search.
     ///
     /// # Errors
