@@ -109,8 +109,7 @@ fn what_is_worse_than_what_it_is_compared_with_is_not_recommended() {
     std::fs::write(folder.path().join("mine.json"), r#"{"x": 30, "z": true}"#).unwrap();
     // While it is searched, 30 measures badly.
     let measure = format!(
-        "{}; echo >> runs; [ $(wc -l < runs) -gt 6 ] || [ $x != 30 ] || echo '{{\"value\": 9999}}'",
-        MEASURE
+        "{MEASURE}; echo >> runs; [ $(wc -l < runs) -gt 6 ] || [ $x != 30 ] || echo '{{\"value\": 9999}}'",
     );
     let arguments = [
         "--space",
