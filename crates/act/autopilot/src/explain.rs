@@ -201,7 +201,8 @@ fn tell(story: &mut Story, row: &Entry, event: &Event, state: &State, last: &mut
     story.steps.push(Told { at: time(row.at), row: row.seq, what });
 }
 
-fn place(scope: Scope, arm: Arm) -> &'static str {
+/// What runs where, in words.
+pub fn place(scope: Scope, arm: Arm) -> &'static str {
     match (scope, arm) {
         (Scope::Canary, Arm::Candidate) => "candidate on the canary",
         (Scope::Canary, Arm::Control) => "good settings on the canary",

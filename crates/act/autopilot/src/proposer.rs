@@ -15,7 +15,7 @@ use crate::runbook::{Advice, RUNBOOK, advised};
 
 /// How often a strategy is asked until it says something new.
 const ASKS: u32 = 32;
-/// In whose name points are drawn once a strategy has nothing but what was declined.
+/// In whose name points are drawn once a strategy has nothing but what was declined or failed.
 const BY_LOT: &str = "random";
 /// A strategy that has nothing new is left alone for so many questions at most, as a power of 2.
 const LONGEST_REST: u32 = 10;
@@ -177,9 +177,9 @@ impl Proposer {
                 return Ok(Candidate { config, point, asked, strategy });
             }
         }
-        // One that keeps to what somebody declined would never get away from there: then by lot.
-        if search.declined.len() + search.told.len() > 0 {
-            let tries = search.told.len() + search.declined.len();
+        // One that keeps to what was declined or failed would never get away from there: then by lot.
+        let tries = search.told.len() + search.declined.len();
+        if tries > 0 {
             let mut random = seeded(seed, tries as u64);
             for _ in 0..ASKS {
                 let wanted = space.decode(&space.snap(&point(space.axes().len(), &mut random)));

@@ -12,10 +12,11 @@ mod system;
 mod trials;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
+use kandela_autopilot::manager::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -214,12 +215,18 @@ impl Play {
 
     /// Looks at the platform, and tells what is new in the ledger.
     async fn look(&mut self, show: &mut Show) -> anyhow::Result<Picture> {
-        let from = self.rows.last().map_or(0, |row| row.seq + 1);
-        let new = self.asker.rows(SHOP, from).await?;
-        new.iter().for_each(|row| show.row(row));
-        self.rows.extend(new);
-        self.trials = trials(&self.rows);
+        let known = self.rows.len();
+        self.follow().await?;
+        self.rows[known..].iter().for_each(|row| show.row(row));
         if show.is_live() { self.asker.ask().await } else { Ok(Picture::default()) }
+    }
+
+    /// Reads what is new in the ledger.
+    async fn follow(&mut self) -> anyhow::Result<()> {
+        let from = self.rows.last().map_or(0, |row| row.seq + 1);
+        self.rows.extend(self.asker.rows(SHOP, from).await?);
+        self.trials = trials(&self.rows);
+        Ok(())
     }
 
     fn seen(&self) -> Seen {
@@ -313,15 +320,15 @@ impl Play {
     /// Counts a second for the noon that it belongs to, once what was there before is through.
     fn count(&mut self, second: Second) {
         let at = second.number as f64;
-        let within = |act: Act, before: Act| {
-            let began = self.acts.iter().find(|(one, _)| *one == act)?.1 + SETTLING.as_secs_f64();
-            let ended = self.acts.iter().find(|(one, _)| *one == before).map_or(f64::INFINITY, |(_, at)| *at);
-            (began..ended).contains(&at).then_some(())
+        let began = |act: Act| self.acts.iter().find(|(one, _)| *one == act).map(|(_, at)| *at);
+        let within = |act: Act, next: Act| {
+            let from = began(act).map(|at| at + SETTLING.as_secs_f64());
+            from.is_some_and(|from| at >= from) && began(next).is_none_or(|to| at < to)
         };
-        if within(Act::FirstNoon, Act::Ideas).is_some() {
+        if within(Act::FirstNoon, Act::Ideas) {
             self.first_noon.add(second.requests, second.within);
         }
-        if within(Act::SecondNoon, Act::Over).is_some() {
+        if within(Act::SecondNoon, Act::Over) {
             self.second_noon.add(second.requests, second.within);
         }
         self.latest = Some(second);
@@ -403,9 +410,7 @@ impl Play {
         self.asker.order(json!({"order": "pause", "by": "the demo", "why": "it is over"})).await?;
         let began = Instant::now();
         loop {
-            let from = self.rows.last().map_or(0, |row| row.seq + 1);
-            self.rows.extend(self.asker.rows(SHOP, from).await?);
-            self.trials = trials(&self.rows);
+            self.follow().await?;
             if self.trials.iter().all(|trial| trial.admitted.is_none() || trial.settled.is_some()) {
                 return Ok(());
             }
@@ -444,6 +449,5 @@ impl Play {
 }
 
 fn now_micros() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    SystemClock.now().micros()
 }

@@ -74,11 +74,11 @@ impl Doctor {
         let levels = levels::ladder(&config).await;
         match self.format {
             Format::Json => {
-                let levels = levels.as_ref().map_err(|why| serde_json::json!({ "not_known": why }));
-                let all = match levels {
-                    Ok(levels) => serde_json::json!({ "findings": findings, "levels": levels }),
-                    Err(why) => serde_json::json!({ "findings": findings, "levels": why }),
+                let levels = match levels {
+                    Ok(levels) => serde_json::json!(levels),
+                    Err(why) => serde_json::json!({ "not_known": why }),
                 };
+                let all = serde_json::json!({ "findings": findings, "levels": levels });
                 line(&serde_json::to_string_pretty(&all)?);
             }
             Format::Table => {

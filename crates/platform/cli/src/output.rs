@@ -44,17 +44,28 @@ impl State {
         format!("{} {word}", self.shape())
     }
 
+    /// The shape.
+    pub(crate) const fn sign(self) -> &'static str {
+        match self {
+            Self::Ok => "●",
+            Self::Warn => "▲",
+            Self::Fail => "■",
+        }
+    }
+
     /// The shape, coloured on a terminal.
     pub(crate) fn shape(self) -> String {
-        match self {
-            Self::Ok => painted("●", 32),
-            Self::Warn => painted("▲", 33),
-            Self::Fail => painted("■", 31),
-        }
+        let colour = match self {
+            Self::Ok => 32,
+            Self::Warn => 33,
+            Self::Fail => 31,
+        };
+        painted(self.sign(), colour)
     }
 }
 
-fn colourful() -> bool {
+/// Whether colours may be: on a terminal, unless its user wants none.
+pub(crate) fn colourful() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 

@@ -82,8 +82,13 @@ impl Beside {
         number(file.metadata()) == number(std::fs::metadata(&self.path))
     }
 
+    /// Nobody else has it.
+    pub(super) fn is_free(&self, target: &str) -> Result<(), ActuateError> {
+        self.holder().map_or(Ok(()), |holder| Err(is_held(target, &holder, "")))
+    }
+
     /// Whoever has it, where that is somebody else.
-    pub(super) fn holder(&self) -> Option<String> {
+    fn holder(&self) -> Option<String> {
         if self.held.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
             return None;
         }

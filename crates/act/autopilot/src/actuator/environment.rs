@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use kandela_tune::Space;
 
 use super::ActuateError;
-use super::claim::{Beside, is_held};
+use super::claim::Beside;
 use super::command::Command;
 use super::config::EnvironmentConfig;
 use super::file::replace;
@@ -103,10 +103,7 @@ impl Settings for Environment {
     }
 
     async fn is_free(&self) -> Result<(), ActuateError> {
-        match self.claim.holder() {
-            None => Ok(()),
-            Some(holder) => Err(is_held(&self.target, &holder, "")),
-        }
+        self.claim.is_free(&self.target)
     }
 
     async fn write(&self, texts: &Texts) -> Result<(), ActuateError> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kandela_tune::Space;
 
-use super::claim::{Beside, is_held};
+use super::claim::Beside;
 use super::command::Command;
 use super::config::FileConfig;
 use super::health::{Health, client};
@@ -130,10 +130,7 @@ impl Settings for FileTemplate {
     }
 
     async fn is_free(&self) -> Result<(), ActuateError> {
-        match self.claim.holder() {
-            None => Ok(()),
-            Some(holder) => Err(is_held(&self.target, &holder, "")),
-        }
+        self.claim.is_free(&self.target)
     }
 
     async fn write(&self, texts: &Texts) -> Result<(), ActuateError> {

@@ -60,13 +60,8 @@ impl Show {
             return;
         }
         if let Some((state, what)) = words(&row.event) {
-            let shape = match state {
-                State::Ok => '●',
-                State::Warn => '▲',
-                State::Fail => '■',
-            };
             let mut lines = wrapped(&what, 70).into_iter();
-            self.plain(&format!("      {shape} {}", lines.next().unwrap_or_default()));
+            self.plain(&format!("      {} {}", state.shape(), lines.next().unwrap_or_default()));
             lines.for_each(|more| self.plain(&format!("          {more}")));
         }
     }

@@ -11,7 +11,7 @@ use ratatui::widgets::{Block, Borders, Paragraph};
 use super::picture::{Picture, Row, Service, System};
 use super::words::words;
 use crate::figures::spark;
-use crate::output::{State, shortened, wrapped};
+use crate::output::{State, colourful, shortened, wrapped};
 
 /// What a picture takes at least.
 const LEAST: (u16, u16) = (60, 16);
@@ -166,7 +166,7 @@ fn system_lines(system: &System, width: usize) -> Vec<Line<'static>> {
             .iter()
             .map(|change| format!("{} {} → {}", change.knob, change.from, change.to))
             .collect();
-        tell(None, &changes.join(", "), Style::new().fg(Color::Magenta));
+        tell(None, &changes.join(", "), coloured(Color::Magenta));
     }
     system.guards.iter().for_each(|guard| tell(Some(guard.state), &guard.what, plain));
     let promoted: Vec<String> = system.promoted.iter().map(ToString::to_string).collect();
@@ -200,12 +200,16 @@ fn ledger_line(row: &Row, width: usize) -> Option<Line<'static>> {
 
 /// The shape of a state; coloured, where colours may be.
 pub(crate) fn mark(state: State) -> Span<'static> {
-    let (shape, colour) = match state {
-        State::Ok => ("● ", Color::Green),
-        State::Warn => ("▲ ", Color::Yellow),
-        State::Fail => ("■ ", Color::Red),
+    let colour = match state {
+        State::Ok => Color::Green,
+        State::Warn => Color::Yellow,
+        State::Fail => Color::Red,
     };
-    Span::styled(shape, Style::new().fg(colour))
+    Span::styled(format!("{} ", state.sign()), coloured(colour))
+}
+
+fn coloured(colour: Color) -> Style {
+    if colourful() { Style::new().fg(colour) } else { Style::new() }
 }
 
 fn muted() -> Style {

@@ -1,6 +1,7 @@
 //! Rows of a ledger in words.
 
-use kandela_autopilot::machine::{Arm, Event, Scope};
+use kandela_autopilot::explain::place;
+use kandela_autopilot::machine::Event;
 use kandela_tune::Config;
 
 use crate::output::State;
@@ -55,13 +56,4 @@ pub(crate) fn words(event: &Event) -> Option<(State, String)> {
 
 fn settings(values: &Config) -> String {
     values.iter().map(|(knob, value)| format!("{knob} = {value}")).collect::<Vec<_>>().join(", ")
-}
-
-fn place(scope: Scope, arm: Arm) -> &'static str {
-    match (scope, arm) {
-        (Scope::Canary, Arm::Candidate) => "the candidate on the canary",
-        (Scope::Canary, Arm::Control) => "the good settings on the canary",
-        (Scope::All, Arm::Candidate) => "the candidate everywhere",
-        (Scope::All, Arm::Control) => "the good settings everywhere",
-    }
 }
