@@ -38,6 +38,9 @@ pub use settings::Settings;
 
 use crate::watchdog::Report;
 
+/// A call that takes longer is not waited for, unless the system's own commands may take as long.
+pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(120);
+
 /// A system, or a replica of one, whose knobs can be turned.
 ///
 /// Whoever turns a knob does so under an epoch and a lease. Where the system itself can't keep the lease (a database, a file), a
@@ -75,6 +78,11 @@ pub trait Actuator: Send + Sync {
     /// # Errors
     /// [`ActuateError`]; the leases that hold then lapse as they would have.
     async fn revert(&self, knobs: &[String], epoch: Epoch) -> Result<(), ActuateError>;
+
+    /// How long to wait for any of the above.
+    fn longest_call(&self) -> Duration {
+        LONGEST_CALL
+    }
 
     /// What its watchdogs did without being asked to and nobody has written down yet, oldest first.
     ///

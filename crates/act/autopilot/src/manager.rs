@@ -11,7 +11,7 @@ use kandela_model::{Epoch, Timestamp};
 use kandela_tune::experiment::{AccountError, Plan};
 use kandela_tune::guard::{Constraint, Objective};
 use kandela_tune::{Config, Space, SpaceError, Strategy};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use fleet::Fleet;
 pub use office::Office;
@@ -21,6 +21,9 @@ use crate::explain::Status;
 use crate::ledger::{Ledger, LedgerError};
 use crate::machine::{Mode, Order, Policy, RowError};
 use crate::observe::Measurements;
+
+/// How long a manager that is to stop may take to end its step.
+const LAST_STEP: Duration = Duration::from_secs(5);
 
 /// What time it is.
 #[async_trait]
@@ -148,7 +151,7 @@ pub enum ManagerError {
 /// A manager at work.
 pub struct Running {
     asks: mpsc::Sender<Ask>,
-    stop: oneshot::Sender<()>,
+    stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<Result<(), ManagerError>>,
 }
 
@@ -156,6 +159,29 @@ pub struct Running {
 enum Ask {
     Order(Order, oneshot::Sender<Result<(), ManagerError>>),
     Status(oneshot::Sender<Status>),
+}
+
+/// Answers who asks; looks at the system where nobody does.
+async fn answer(office: &mut Office, ask: Option<Ask>) -> Result<(), ManagerError> {
+    match ask {
+        // Whoever asked may have gone.
+        Some(Ask::Order(order, answer)) => drop(answer.send(office.order(order).await)),
+        Some(Ask::Status(answer)) => drop(answer.send(office.status())),
+        None => match office.tick().await {
+            Err(ManagerError::Ledger(LedgerError::Unavailable(what))) => {
+                tracing::warn!(what, "the ledger can't be used; nothing is done until it can");
+            }
+            other => other?,
+        },
+    }
+    Ok(())
+}
+
+/// Returns once the manager is to stop and has had time to end its step.
+async fn given_up(stopped: &mut watch::Receiver<bool>, clock: &dyn Clock) {
+    // Whoever is gone wants nothing any more.
+    let _ = stopped.wait_for(|stops| *stops).await;
+    clock.sleep(LAST_STEP).await;
 }
 
 impl Running {
@@ -179,13 +205,12 @@ impl Running {
         answered.await.map_err(|_| ManagerError::Stopped)
     }
 
-    /// Stops after the present step. Knobs that are on trial go back when their lease lapses.
+    /// Stops after the present step, which is left where it hangs. Knobs that are on trial go back when their lease lapses.
     ///
     /// # Errors
     /// Why it had stopped by itself.
     pub async fn stop(self) -> Result<(), ManagerError> {
-        // It may have stopped by itself.
-        let _ = self.stop.send(());
+        self.stop.send_replace(true);
         self.task.await.unwrap_or(Err(ManagerError::Stopped))
     }
 
@@ -210,28 +235,26 @@ impl AutonomousPerformanceManager {
         let clock = Arc::clone(&self.clock);
         let mut office = self.take_office(initial_config, target_slos, interval).await?;
         let (asks, mut asked) = mpsc::channel::<Ask>(16);
-        let (stop, mut stopped) = oneshot::channel();
+        let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             // Whoever asks, however often, puts off no look at the system.
             let mut due = clock.sleep(interval);
             loop {
+                let ask = tokio::select! {
+                    biased;
+                    _ = stopped.wait_for(|stops| *stops) => return Ok(()),
+                    () = &mut due => None,
+                    Some(ask) = asked.recv() => Some(ask),
+                };
+                let looks = ask.is_none();
                 tokio::select! {
                     biased;
-                    _ = &mut stopped => return Ok(()),
-                    () = &mut due => {
-                        match office.tick().await {
-                            Err(ManagerError::Ledger(LedgerError::Unavailable(what))) => {
-                                tracing::warn!(what, "the ledger can't be used; nothing is done until it can");
-                            }
-                            other => other?,
-                        }
-                        due = clock.sleep(interval);
-                    }
-                    Some(ask) = asked.recv() => match ask {
-                        // Whoever asked may have gone.
-                        Ask::Order(order, answer) => drop(answer.send(office.order(order).await)),
-                        Ask::Status(answer) => drop(answer.send(office.status())),
-                    },
+                    done = answer(&mut office, ask) => done?,
+                    // A step that hangs is left as a crash would leave it, which does no harm.
+                    () = given_up(&mut stopped, clock.as_ref()) => return Ok(()),
+                }
+                if looks {
+                    due = clock.sleep(interval);
                 }
                 if let Some(error) = office.over() {
                     return Err(error);

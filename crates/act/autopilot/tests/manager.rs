@@ -101,46 +101,6 @@ async fn a_canary_waits_for_its_change_to_show_and_then_no_more() {
     assert!(took[0] >= 60 + slice && took[1..].iter().all(|took| *took < 60), "{took:?}");
 }
 
-/// A system with a promotion, whose knobs then all stand at `value`.
-async fn strayed_to(value: i64) -> (System, Arc<MemoryLedger>, kandela_autopilot::manager::Office) {
-    let (system, ledger) = (System::new(2), ledger());
-    let settings = Settings { policy: Policy { per_hour: 1, ..Policy::default() }, ..settings(Mode::Auto) };
-    system.with(|world| world.advice = Advice::from([("pool".to_owned(), Way::Raise)]));
-    let mut office = office(&system, &ledger, settings).await;
-    until(&system, &mut office, 4_000, |office| {
-        office.state().promotions.len() == 1 && office.state().unsettled.is_none()
-    })
-    .await;
-    office.tick().await.expect("in office");
-    system.with(|world| world.parts.iter_mut().for_each(|part| (part.0, part.1) = (value, value)));
-    system.pass(10);
-    office.tick().await.expect("in office");
-    (system, ledger, office)
-}
-
-#[tokio::test]
-async fn what_a_restart_lost_is_brought_back() {
-    let (system, _, mut office) = strayed_to(16).await;
-    assert_eq!(system.values(), [32, 32]);
-    system.pass(10);
-    office.tick().await.expect("in office");
-    assert!(!office.state().notes.contains_key("drift"), "{:?}", office.state().notes);
-}
-
-#[tokio::test]
-async fn what_somebody_else_set_stays_and_is_told_until_a_person_resumes() {
-    let (system, _, mut office) = strayed_to(20).await;
-    let note = office.state().notes["drift"].clone();
-    assert!(note.contains("pool of ") && note.contains("stands at 20, not at 32 (and 1 more)"), "{note}");
-    for _ in 0..400 {
-        system.pass(10);
-        office.tick().await.expect("in office");
-    }
-    assert_eq!((system.values(), office.state().proposals), (vec![20, 20], 1));
-    office.order(Order::Resume { by: by() }).await.expect("followed");
-    assert_eq!(system.values(), [32, 32]);
-}
-
 #[tokio::test]
 async fn a_regression_in_the_canary_is_taken_back_and_never_reaches_the_rest() {
     let (system, ledger) = (System::new(3), ledger());
@@ -571,6 +531,21 @@ async fn the_framework_starts_it_by_its_own_name() {
     assert!(events(&ledger).await.iter().any(|event| matches!(event, Event::Paused { .. })));
 }
 
+#[tokio::test]
+async fn a_manager_that_is_to_stop_waits_for_no_system_that_hangs() {
+    let (system, ledger) = (System::new(1), ledger());
+    let manager = manager(&system, &ledger, settings(Mode::Auto));
+    let running = manager
+        .start_autonomous_management(config(16), slos(), Duration::from_secs(10))
+        .await
+        .expect("it runs");
+    system.with(|world| world.hangs = true);
+    let unanswered = tokio::time::timeout(Duration::from_millis(200), running.status()).await;
+    assert!(unanswered.is_err(), "it waits for the system");
+    let stopped = tokio::time::timeout(Duration::from_secs(5), running.stop()).await;
+    stopped.expect("at once").expect("it stops");
+}
+
 /// Has forgotten its first rows, as a ledger does that keeps them for some time.
 struct Short {
     rows: MemoryLedger,
@@ -724,7 +699,7 @@ async fn what_a_person_is_to_hear_stands_in_the_status() {
     until(&system, &mut office, 400, |office| office.state().open.is_some()).await;
     let shown = status(&ledger.read(0).await.expect("in memory")).expect("readable");
     let told = &shown.news.last().expect("something was told").what;
-    assert_eq!(told, "proposal 1 by random waits for approval: `kandela autopilot explain 1`");
+    assert_eq!(told, "proposal 1 by random asks for approval: `kandela autopilot explain 1`");
     assert!(shown.to_string().contains("Lately"));
     for round in 0..12 {
         office.order(Order::Pause { by: by(), why: format!("{round}") }).await.expect("paused");

@@ -275,7 +275,7 @@ fn take(study: &mut Study, constraints: &[Constraint], told: &Told) -> Result<()
     let outcome = match told.value {
         Some(value) => Outcome::Measured(Measured {
             value,
-            noise: told.noise,
+            noise: told.noise.filter(|noise| *noise >= 0.0),
             feasible: told.feasible && margins.iter().all(|margin| *margin >= 0.0),
             margins,
             seconds: told.seconds,

@@ -20,9 +20,10 @@ use kandela_autopilot::manager::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::ends::Ends;
 use crate::output::{Outcome, line};
 use crate::top::picture::{Asker, Objective, Picture, Row};
-use crate::top::screen::{self, Ends, Key};
+use crate::top::screen::{self, Key};
 use cost::Meter;
 use ideas::Idea;
 use report::{Customers, Known, Report};

@@ -136,7 +136,7 @@ impl Import {
             Format::Json => line(&serde_json::to_string_pretty(&summary)?),
             Format::Table => print(&summary),
         }
-        Ok(Outcome::Done)
+        Ok(if summary.interrupted { Outcome::Interrupted } else { Outcome::Done })
     }
 }
 

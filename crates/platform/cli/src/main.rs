@@ -9,6 +9,7 @@ mod config_file;
 mod config_init;
 mod demo;
 mod doctor;
+mod ends;
 mod engine;
 mod figures;
 mod import;
@@ -90,6 +91,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::CheckFailed) => ExitCode::from(1),
+        Ok(Outcome::Interrupted) => ExitCode::from(130),
         Err(error) => {
             eprintln!("error: {}", chain(&error));
             ExitCode::from(2)

@@ -12,6 +12,8 @@ pub(crate) enum Outcome {
     Done,
     /// Exit code 1: what was checked is not as it should be.
     CheckFailed,
+    /// Exit code 130, as shells have it: somebody stopped it before it was done.
+    Interrupted,
 }
 
 /// For people or for programs.

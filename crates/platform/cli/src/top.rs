@@ -14,7 +14,7 @@ use crate::client::ServerArguments;
 use crate::output::{Format, Outcome, line};
 use crate::when::parse_step;
 use picture::{Asker, Objective, Picture};
-use screen::{Ends, Key, Screen};
+use screen::{Key, Screen};
 use tokio::task::JoinHandle;
 
 /// Rows of a picture that goes somewhere else than to a terminal.

@@ -142,6 +142,11 @@ pub(crate) fn time(name: &str, seconds: f64) -> Result<Duration, String> {
 }
 
 impl Command {
+    /// How long it may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// What `/bin/sh -c` makes of `text`, within `timeout`.
     pub fn shell(text: &str, timeout: Duration) -> Command {
         Command { argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), text.to_owned()], timeout }

@@ -14,7 +14,7 @@ use super::command::Command;
 use super::config::EnvironmentConfig;
 use super::file::replace;
 use super::health::{Health, client};
-use super::settings::{Reading, Settings, Texts, parse, spec_of};
+use super::settings::{Reading, Settings, Texts, parse, spec_of, there_and_back};
 
 /// Readers of such files take these in different ways.
 const ODD: [char; 7] = ['\n', '"', '\'', '\\', '$', '`', '#'];
@@ -96,6 +96,10 @@ impl Settings for Environment {
             Ok((name.clone(), Reading { value, set }))
         };
         self.space.parameters().iter().map(reading).collect()
+    }
+
+    fn longest_change(&self) -> Duration {
+        there_and_back([self.restart.timeout(), self.health.patience()])
     }
 
     async fn claim(&self) -> Result<(), ActuateError> {

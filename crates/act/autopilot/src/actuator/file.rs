@@ -14,7 +14,7 @@ use super::claim::Beside;
 use super::command::Command;
 use super::config::FileConfig;
 use super::health::{Health, client};
-use super::settings::{Reading, Settings, Texts, parse, spec_of};
+use super::settings::{Reading, Settings, Texts, parse, spec_of, there_and_back};
 use super::template::Template;
 use super::{ActuateError, hard};
 
@@ -123,6 +123,11 @@ impl Settings for FileTemplate {
             Ok((name, Reading { value, set }))
         };
         self.texts()?.into_iter().map(reading).collect()
+    }
+
+    fn longest_change(&self) -> Duration {
+        let commands = [self.check.as_ref(), Some(&self.reload)].into_iter().flatten().map(Command::timeout);
+        there_and_back(commands.chain(self.health.as_ref().map(Health::patience)))
     }
 
     async fn claim(&self) -> Result<(), ActuateError> {

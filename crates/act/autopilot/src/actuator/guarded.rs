@@ -187,7 +187,8 @@ impl Guarded {
         }
         // Where this fails the watchdog is gone, which the end of its answers says better.
         let _ = dog.orders.write_all(line.as_bytes()).await;
-        let answer = match tokio::time::timeout(self.watch.patience, dog.answer(number)).await {
+        let patience = self.watch.patience.max(self.settings.longest_change());
+        let answer = match tokio::time::timeout(patience, dog.answer(number)).await {
             Ok(answer) => answer,
             Err(_) => {
                 dog.hung.notify_one();
@@ -217,6 +218,10 @@ impl Guarded {
 impl Actuator for Guarded {
     fn target(&self) -> &str {
         self.settings.target()
+    }
+
+    fn longest_call(&self) -> Duration {
+        self.settings.longest_change()
     }
 
     async fn seen(&self) -> Result<Epoch, ActuateError> {

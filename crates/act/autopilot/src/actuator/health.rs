@@ -47,12 +47,17 @@ impl Health {
         }
     }
 
+    /// How long it may take until it holds.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs_f64(self.timeout_s)
+    }
+
     /// Waits until it holds.
     ///
     /// # Errors
     /// What was last said, when the time is over.
     pub(crate) async fn wait(&self, client: &reqwest::Client) -> Result<(), String> {
-        let patience = Duration::from_secs_f64(self.timeout_s);
+        let patience = self.patience();
         let began = Instant::now();
         loop {
             let left = patience.saturating_sub(began.elapsed());

@@ -172,12 +172,8 @@ impl HttpKnobs {
 
     async fn revert_one(&self, process: &Url, knobs: &[String], epoch: Epoch) -> Result<(), ActuateError> {
         let leased = |state: &KnobState| state.hold.lapses_in.is_some() && knobs.contains(&state.spec.name);
-        let lapse = |state: &KnobState| {
-            change(state, KnobAction::Set((&state.value).into(), Lease::For(AT_ONCE)), epoch)
-        };
         let states = self.states(process).await?;
-        let changes: Vec<KnobChange> = states.iter().filter(|state| leased(state)).map(lapse).collect();
-        if changes.is_empty() {
+        if !states.iter().any(leased) {
             return Ok(());
         }
         if let Some(state) = states.iter().find(|state| leased(state) && epoch < state.hold.seen) {
@@ -185,7 +181,17 @@ impl HttpKnobs {
             let error = KnobError::StaleEpoch { knob, offered: epoch, seen };
             return Err(ActuateError::Refused { target: self.target.clone(), error });
         }
-        self.put(process, &changes).await.map_err(|fault| match fault {
+        let lapse = |to: fn(&KnobState) -> &KnobValue| -> Vec<KnobChange> {
+            let held = states.iter().filter(|state| leased(state));
+            held.map(|state| change(state, KnobAction::Set(to(state).into(), Lease::For(AT_ONCE)), epoch))
+                .collect()
+        };
+        let put = match self.put(process, &lapse(|state| &state.value)).await {
+            // It does not bear by now what it stands at; the value that it goes back to may be too far for one step, but is sound.
+            Err(Fault::Refused(_)) => self.put(process, &lapse(|state| &state.hold.confirmed)).await,
+            other => other,
+        };
+        put.map_err(|fault| match fault {
             Fault::Refused(refusal) => self.refusal(refusal, process),
             Fault::Unreachable(what) => ActuateError::unreachable(&self.target, what),
             Fault::Unknown(what) => ActuateError::unknown(&self.target, what),

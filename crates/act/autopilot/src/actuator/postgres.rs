@@ -20,7 +20,7 @@ use super::claim::{WATCHDOG, is_held, own_name};
 use super::command::Command;
 use super::config::{PostgresConfig, secret, timeout};
 use super::file::replace;
-use super::settings::{Reading, Settings, Texts, parse, same, spec_of};
+use super::settings::{Reading, Settings, Texts, parse, same, spec_of, there_and_back};
 use super::{ActuateError, hard};
 
 pub(crate) use self::catalogue::Row;
@@ -369,6 +369,10 @@ impl Settings for Postgres {
             }
         }
         self.confirm(texts).await.map_err(failed)
+    }
+
+    fn longest_change(&self) -> Duration {
+        there_and_back(self.restart.as_ref().map(Command::timeout))
     }
 
     async fn claim(&self) -> Result<(), ActuateError> {

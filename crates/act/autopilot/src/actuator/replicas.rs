@@ -11,7 +11,7 @@ use super::ActuateError;
 use super::command::Command;
 use super::config::ReplicasConfig;
 use super::health::{Health, client};
-use super::settings::{Reading, Settings, Texts, parse, same, spec_of};
+use super::settings::{Reading, Settings, Texts, parse, same, spec_of, there_and_back};
 
 /// A service whose replicas a command starts and stops.
 pub(crate) struct Replicas {
@@ -78,6 +78,11 @@ impl Settings for Replicas {
         let count = self.count().await?;
         let value = parse(&self.target, &self.knob, &count)?;
         Ok(BTreeMap::from([(self.knob.name.clone(), Reading { value, set: Some(count) })]))
+    }
+
+    fn longest_change(&self) -> Duration {
+        let commands = [self.read.timeout(), self.set.timeout()];
+        there_and_back(commands.into_iter().chain(self.health.as_ref().map(Health::patience)))
     }
 
     async fn write(&self, texts: &Texts) -> Result<(), ActuateError> {

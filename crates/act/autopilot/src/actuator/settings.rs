@@ -1,13 +1,14 @@
 //! Systems that hold settings but no leases.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kandela_model::{KnobSpec, KnobType, KnobValue};
 use kandela_tune::Space;
 use kandela_tune::space::Class;
 
-use super::ActuateError;
+use super::{ActuateError, LONGEST_CALL};
 
 /// What is set for each knob, as the system spells it; none where nothing is set and the system's own default holds.
 pub type Texts = BTreeMap<String, Option<String>>;
@@ -48,6 +49,11 @@ pub trait Settings: Send + Sync {
         self.write(texts).await
     }
 
+    /// How long a change may take, with the way back where it fails.
+    fn longest_change(&self) -> Duration {
+        LONGEST_CALL
+    }
+
     /// Takes the system for this process, in a way that shows there, for as long as the process lives; again where that was lost.
     ///
     /// # Errors
@@ -76,6 +82,11 @@ pub trait Settings: Send + Sync {
     fn spell(&self, _name: &str, value: &KnobValue) -> String {
         value.to_string()
     }
+}
+
+/// How long a change takes at most of which these `commands` are a part, once there and once back.
+pub(crate) fn there_and_back(commands: impl IntoIterator<Item = Duration>) -> Duration {
+    LONGEST_CALL + 2 * commands.into_iter().sum::<Duration>()
 }
 
 /// How one knob stands.

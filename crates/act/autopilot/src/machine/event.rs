@@ -521,7 +521,7 @@ impl Event {
             Event::Noted { what: Some(what), .. } => what.clone(),
             Event::Proposed { proposal, strategy, .. } if mode == Mode::Approve => {
                 format!(
-                    "proposal {proposal} by {strategy} waits for approval: `kandela autopilot explain {proposal}`"
+                    "proposal {proposal} by {strategy} asks for approval: `kandela autopilot explain {proposal}`"
                 )
             }
             Event::Dropped { why } => format!("a suggestion is not proposed: {why}"),

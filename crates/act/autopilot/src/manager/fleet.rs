@@ -12,8 +12,6 @@ use crate::machine::{Arm, Scope, Strayed, Trouble};
 use crate::proposer::step_towards;
 use crate::watchdog::Report;
 
-/// A call that takes longer is not waited for.
-const LONGEST_CALL: Duration = Duration::from_secs(120);
 /// As many capped steps lead anywhere.
 const MOST_STEPS: usize = 256;
 
@@ -90,7 +88,7 @@ impl Fleet {
     pub(super) async fn seen(&self) -> Epoch {
         let mut highest = Epoch(0);
         for actuator in self.parts(Scope::All) {
-            if let Ok(Ok(seen)) = tokio::time::timeout(LONGEST_CALL, actuator.seen()).await {
+            if let Ok(Ok(seen)) = tokio::time::timeout(actuator.longest_call(), actuator.seen()).await {
                 highest = highest.max(seen);
             }
         }
@@ -101,7 +99,8 @@ impl Fleet {
     pub(super) async fn strayed(&self, good: &Config) -> Option<Vec<Strayed>> {
         let mut strayed = Vec::new();
         for actuator in self.parts(Scope::All) {
-            let standings = tokio::time::timeout(LONGEST_CALL, actuator.state()).await.ok()?.ok()?;
+            let standings =
+                tokio::time::timeout(actuator.longest_call(), actuator.state()).await.ok()?.ok()?;
             let off = standings.into_iter().filter(|standing| {
                 good.get(&standing.spec.name).is_some_and(|good| !alike(good, &standing.confirmed))
             });
@@ -180,7 +179,8 @@ async fn settle_one(
 
 async fn limited(actuator: &dyn Actuator, call: impl Future<Output = Result<(), ActuateError>>) -> Came {
     let trouble = |refused, what| Came::Trouble(Trouble { refused, what });
-    match tokio::time::timeout(LONGEST_CALL, call).await {
+    let longest = actuator.longest_call();
+    match tokio::time::timeout(longest, call).await {
         Ok(Ok(())) => Came::Done,
         Ok(Err(ActuateError::Refused { target, error: KnobError::StaleEpoch { seen, .. } })) => {
             Came::Stale { target, seen }
@@ -197,10 +197,9 @@ async fn limited(actuator: &dyn Actuator, call: impl Future<Output = Result<(), 
             );
             trouble(refused, error.to_string())
         }
-        Err(_) => trouble(
-            false,
-            format!("{} did not answer within {} s", actuator.target(), LONGEST_CALL.as_secs()),
-        ),
+        Err(_) => {
+            trouble(false, format!("{} did not answer within {} s", actuator.target(), longest.as_secs()))
+        }
     }
 }
 

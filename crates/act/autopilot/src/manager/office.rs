@@ -285,6 +285,10 @@ impl Office {
             Command::Settle { row, values, knobs } => {
                 self.stood = false;
                 let came = fleet.settle(&values, &knobs, self.epoch).await;
+                // Whoever changes a knob from here on is noticed.
+                if matches!(came, Came::Done) {
+                    self.stood = fleet.strayed(&values).await.is_some_and(|strayed| strayed.is_empty());
+                }
                 Some(Input::Settled(row, self.heard(came)?))
             }
             Command::Measure { slice, scope, from, to } => {

@@ -31,8 +31,10 @@ pub(crate) struct World {
     pub(crate) constraint: fn(i64) -> f64,
     /// What both are multiplied with everywhere.
     pub(crate) fault: f64,
-    /// No call is answered.
+    /// Every call fails.
     pub(crate) dead: bool,
+    /// No call is ever answered.
+    pub(crate) hangs: bool,
     /// The objective gives nothing.
     pub(crate) silent: bool,
     /// The objective has no noise at all, as if it were made up.
@@ -98,6 +100,7 @@ impl System {
             constraint: |_| 50.0,
             fault: 1.0,
             dead: false,
+            hangs: false,
             silent: false,
             constant: false,
             turned: 0,
@@ -203,6 +206,9 @@ impl Actuator for Part {
     }
 
     async fn state(&self) -> Result<Vec<Standing>, ActuateError> {
+        if self.0.with(|world| world.hangs) {
+            std::future::pending::<()>().await;
+        }
         Ok(self.0.with(|world| {
             world.lapse();
             let (value, confirmed, until, _) = world.parts[self.1];

@@ -9,6 +9,7 @@ use kandela_lake::{Appended, Lake, LakeError};
 use kandela_model::{MetricBatch, SeriesIndex, Timestamp};
 use tokio::sync::mpsc;
 
+use crate::ends::Ends;
 use crate::output::grouped;
 use crate::progress::Progress;
 
@@ -61,11 +62,11 @@ impl Intake {
 
     /// Takes everything in until the source ends, or somebody asks to stop.
     pub(super) async fn run(mut self, mut parcels: mpsc::Receiver<Parcel>) -> anyhow::Result<Taken> {
-        let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
+        let mut ends = Ends::listen()?;
         loop {
             let parcel = tokio::select! {
                 parcel = parcels.recv() => parcel,
-                _ = &mut stop => {
+                () = ends.heard() => {
                     self.taken.interrupted = true;
                     None
                 }

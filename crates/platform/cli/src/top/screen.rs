@@ -10,36 +10,11 @@ use ratatui::termion::input::TermRead as _;
 use ratatui::termion::raw::{IntoRawMode as _, RawTerminal};
 use ratatui::termion::screen::{AlternateScreen, IntoAlternateScreen as _, ToMainScreen};
 use ratatui::{Frame, Terminal};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Whether there is a terminal to draw on, and one that keys come from.
 pub(crate) fn is_possible() -> bool {
     io::stdout().is_terminal() && io::stdin().is_terminal()
-}
-
-/// Signals that ask for the end: whoever draws is to give the terminal back first.
-pub(crate) struct Ends([Signal; 3]);
-
-impl Ends {
-    /// Hears them from now on.
-    ///
-    /// # Errors
-    /// Where they can't be heard.
-    pub(crate) fn listen() -> anyhow::Result<Ends> {
-        let on = |kind| signal(kind).context("listening for signals");
-        Ok(Ends([on(SignalKind::interrupt())?, on(SignalKind::terminate())?, on(SignalKind::hangup())?]))
-    }
-
-    /// Completes with the next of them.
-    pub(crate) async fn heard(&mut self) {
-        let [interrupt, terminate, hang_up] = &mut self.0;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hang_up.recv() => {}
-        }
-    }
 }
 
 /// What a person wants.

@@ -13,8 +13,10 @@ use crate::output::{Outcome, line};
 /// When the first line is not understood; later lines that are not are answered with what is wrong.
 pub(super) fn serve() -> anyhow::Result<Outcome> {
     let mut conversation = Conversation::new();
-    for heard in io::stdin().lock().lines() {
+    for heard in io::stdin().lock().split(b'\n') {
         let heard = heard?;
+        // What is no text is no JSON either, and is answered as such.
+        let heard = String::from_utf8_lossy(&heard);
         if heard.trim().is_empty() {
             continue;
         }

@@ -169,6 +169,12 @@ fn headline(plan: &Plan, done: &Done) -> String {
                 shortened(why, LAST_WORDS)
             );
         }
+        Ended::Unmet(constraint) => {
+            return format!(
+                "nobody seems able to meet {constraint}: every trial broke it, and the last ones came no nearer. \
+                 Loosen it or widen the space. The search was ended"
+            );
+        }
         Ended::Constant(value) => {
             return format!(
                 "{} is {} whatever is set: is it measured while the settings are in effect? The search was ended",

@@ -15,6 +15,7 @@ use super::progress::Live;
 use super::record::{Heading, Part, Record, Row, shown};
 use super::server::{Fault, Server};
 use super::verify::{self, Arm, Check};
+use crate::ends::Ends;
 use crate::output::Format;
 
 /// Trials that may fail before the first one that does not.
@@ -22,6 +23,9 @@ const FAILURES_AT_FIRST: usize = 5;
 /// Trials of so many different settings that may give one and the same value before nobody believes that it is measured.
 const SAME_VALUES: usize = 12;
 const SAME_POINTS: usize = 5;
+/// As many trials in a row, and more for each axis, that come no nearer to a constraint that none has met: nobody seems able to.
+const NO_NEARER: usize = 15;
+const NO_NEARER_PER_AXIS: usize = 5;
 
 /// What is searched, how, and for how long.
 pub(super) struct Plan {
@@ -80,12 +84,17 @@ pub(super) enum Ended {
     Failing(String),
     /// The objective was the same, whatever was set.
     Constant(f64),
+    /// A constraint was broken, whatever was set, and no longer by less.
+    Unmet(String),
 }
 
 impl Done {
     /// Whether there is something to recommend.
     pub(super) fn outcome(&self) -> crate::output::Outcome {
-        let sound = !matches!(self.ended, Ended::Failing(_) | Ended::Constant(_));
+        if self.ended == Ended::Interrupted {
+            return crate::output::Outcome::Interrupted;
+        }
+        let sound = !matches!(self.ended, Ended::Failing(_) | Ended::Constant(_) | Ended::Unmet(_));
         match sound && self.best.is_some() && self.doubt().is_none() {
             true => crate::output::Outcome::Done,
             false => crate::output::Outcome::CheckFailed,
@@ -191,6 +200,7 @@ pub(super) async fn run(plan: &Plan, record: &Path, format: Format) -> anyhow::R
         plan,
         study: plan.study()?,
         live: Live::new(plan.budget, plan.time, format),
+        ends: Ends::listen()?,
         file,
         rows: Vec::new(),
         began: Instant::now(),
@@ -212,6 +222,7 @@ struct Run<'a> {
     plan: &'a Plan,
     study: Study,
     live: Live,
+    ends: Ends,
     file: Record,
     rows: Vec<Row>,
     began: Instant,
@@ -266,7 +277,7 @@ impl Run<'_> {
         let began = Instant::now();
         let ran = tokio::select! {
             ran = self.plan.carry_out(config, id) => ran?,
-            _ = tokio::signal::ctrl_c() => return Ok(None),
+            () = self.ends.heard() => return Ok(None),
             never = self.live.tick() => match never {},
         };
         let seconds = began.elapsed().as_secs_f64();
@@ -315,11 +326,29 @@ impl Run<'_> {
         Ok(arms[1..].iter().filter_map(check).collect())
     }
 
+    /// The constraint that nothing tried has met, and that nothing tried lately came nearer to.
+    fn unmet(&self) -> Option<String> {
+        let measured: Vec<&[f64]> =
+            self.study.history().measured().map(|(_, measured)| measured.margins.as_slice()).collect();
+        let patience = NO_NEARER + NO_NEARER_PER_AXIS * self.plan.space.axes().len();
+        let earlier = measured.get(..measured.len().checked_sub(patience)?)?;
+        let nearest = |at: usize, trials: &[&[f64]]| {
+            trials.iter().filter_map(|margins| margins.get(at)).copied().fold(f64::NEG_INFINITY, f64::max)
+        };
+        let stuck =
+            |at: usize| nearest(at, &measured) < 0.0 && nearest(at, earlier) >= nearest(at, &measured);
+        let mut constraints = self.plan.constraints.iter().enumerate();
+        constraints.find(|(at, _)| stuck(*at)).map(|(_, constraint)| constraint.to_string())
+    }
+
     /// Why going on would find nothing, if so.
     fn hopeless(&self) -> Option<Ended> {
         let failures: Vec<&String> = self.rows.iter().map_while(|row| row.failed.as_ref()).collect();
         if failures.len() == self.rows.len() && failures.len() >= FAILURES_AT_FIRST {
             return failures.last().map(|why| Ended::Failing((*why).clone()));
+        }
+        if let Some(name) = self.unmet() {
+            return Some(Ended::Unmet(name));
         }
         let values: Vec<f64> = self.study.history().measured().map(|(_, measured)| measured.value).collect();
         let points: BTreeSet<Vec<u64>> =

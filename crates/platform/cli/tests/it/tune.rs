@@ -89,6 +89,44 @@ fn a_constraint_that_nothing_meets_is_named() {
 }
 
 #[test]
+fn a_constraint_that_nothing_comes_nearer_to_ends_the_search() {
+    let folder = folder();
+    let measure = r#"echo "{\"value\": $x, \"p99\": $((180 + x))}""#;
+    let arguments =
+        ["--space", "space.json", "--exec", measure, "--constraint", "p99<=100", "--budget", "400"];
+    let output = tune(folder.path(), &arguments);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("nobody seems able to meet p99 <= 100"), "{text}");
+    assert_eq!(output.status.code(), Some(1), "{text}");
+}
+
+#[test]
+fn a_search_that_is_told_to_end_ends_its_command_and_can_go_on() {
+    let folder = folder();
+    let measure = "echo $$ > running.new; mv running.new running; sleep 60";
+    let mut search = Command::new(env!("CARGO_BIN_EXE_kandela"))
+        .current_dir(folder.path())
+        .args(["tune", "--space", "space.json", "--exec", measure])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let file = folder.path().join("running");
+    while !file.exists() {
+        assert!(search.try_wait().unwrap().is_none(), "it runs");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid: i32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+    let search_id = rustix::process::Pid::from_child(&search);
+    rustix::process::kill_process(search_id, rustix::process::Signal::TERM).unwrap();
+    let output = search.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("stopped; run the same command again to go on"), "{text}");
+    let command = rustix::process::Pid::from_raw(pid).unwrap();
+    assert!(rustix::process::test_kill_process(command).is_err(), "the command has ended");
+}
+
+#[test]
 fn what_breaks_its_constraint_when_measured_again_is_not_recommended() {
     let folder = folder();
     // From the tenth time on nothing keeps it.

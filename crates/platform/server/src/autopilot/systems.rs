@@ -12,6 +12,7 @@ use kandela_autopilot::manager::{ManagerError, Running};
 use kandela_lake::Lake;
 use parking_lot::RwLock;
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use super::LakeLedger;
 use super::config::SystemConfig;
@@ -25,6 +26,8 @@ use crate::telemetry::Managed;
 const RETRY: Duration = Duration::from_secs(15);
 /// How long a manager may take to say how it stands.
 const ANSWER: Duration = Duration::from_secs(2);
+/// How often there is a look at whether a system is managed by now.
+const BEGINS: Duration = Duration::from_millis(50);
 /// How often there is a look at whether a manager has stopped by itself.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -40,6 +43,8 @@ pub(crate) struct System {
     /// Held while an order is followed, so that a manager is stopped after it.
     running: tokio::sync::Mutex<Option<Running>>,
     trouble: RwLock<Option<String>>,
+    /// Somebody wants it taken in hand again.
+    again: Notify,
     /// How it stood a moment ago, where somebody manages it.
     stood: RwLock<Option<Status>>,
 }
@@ -60,7 +65,8 @@ impl Systems {
         let system = |config: SystemConfig| {
             let trouble = RwLock::new(Some("not taken in hand yet".to_owned()));
             let running = tokio::sync::Mutex::default();
-            (config.name.clone(), Arc::new(System { config, running, trouble, stood: RwLock::default() }))
+            let (again, stood) = Default::default();
+            (config.name.clone(), Arc::new(System { config, running, trouble, again, stood }))
         };
         Systems { by_name: RwLock::new(configs.into_iter().map(system).collect()) }
     }
@@ -166,6 +172,9 @@ impl System {
     /// # Errors
     /// 409 where it is refused, 503 where nobody manages the system.
     pub(crate) async fn order(&self, order: Order) -> Result<(), Refusal> {
+        if matches!(order, Order::Resume { .. }) {
+            self.take_in_hand().await;
+        }
         let running = self.running.lock().await;
         let Some(running) = running.as_ref() else {
             let why = self.trouble.read().clone().unwrap_or_else(|| "the server is ending".to_owned());
@@ -181,12 +190,29 @@ impl System {
     }
 }
 
+impl System {
+    /// Where nobody manages it, has that tried now, and gives it a moment.
+    async fn take_in_hand(&self) {
+        if self.running.lock().await.is_some() {
+            return;
+        }
+        self.again.notify_waiters();
+        let managed = async {
+            while self.running.lock().await.is_none() {
+                tokio::time::sleep(BEGINS).await;
+            }
+        };
+        // Where it takes longer, what is in its way is told.
+        let _ = tokio::time::timeout(ANSWER, managed).await;
+    }
+}
+
 fn unreadable(error: &dyn std::error::Error) -> Refusal {
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }
 
 /// Manages a system until the server ends: takes it in hand as soon as that works, and again after trouble. A manager that lost its
-/// office to another stays away.
+/// office to another stays away until somebody resumes it.
 pub(crate) async fn manage(app: Arc<App>, system: Arc<System>, mut shutdown: Shutdown) {
     loop {
         let began = tokio::select! {
@@ -199,11 +225,16 @@ pub(crate) async fn manage(app: Arc<App>, system: Arc<System>, mut shutdown: Shu
                 *system.running.lock().await = Some(running);
                 let over = run(&system, &mut shutdown).await;
                 let Some(over) = over else { return };
-                *system.trouble.write() = Some(over.to_string());
                 tracing::warn!(system = system.name(), error = %over, "the autopilot has stopped");
                 if matches!(over, ManagerError::LostOffice { .. }) {
-                    return;
+                    *system.trouble.write() =
+                        Some(format!("{over}; `kandela autopilot resume` has this server manage it again"));
+                    tokio::select! {
+                        () = system.again.notified() => continue,
+                        () = shutdown.wait() => return,
+                    }
                 }
+                *system.trouble.write() = Some(over.to_string());
                 RETRY
             }
             Err(error) => {
@@ -216,6 +247,7 @@ pub(crate) async fn manage(app: Arc<App>, system: Arc<System>, mut shutdown: Shu
         };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
+            () = system.again.notified() => {}
             () = shutdown.wait() => return,
         }
     }
