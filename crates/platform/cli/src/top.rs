@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::client::ServerArguments;
+use crate::ends::Ends;
 use crate::output::{Format, Outcome, line};
 use crate::when::parse_step;
 use picture::{Asker, Objective, Picture};
