@@ -237,10 +237,10 @@ impl Play {
         Seen {
             ideas_over: suggested.len() == self.ideas.len()
                 && suggested.iter().all(|trial| trial.end.is_some()),
-            on_trial: self
-                .trials
-                .iter()
-                .any(|trial| trial.under_way().is_some_and(|slices| slices >= FIRST_SLICES)),
+            on_trial: self.trials.iter().any(|trial| {
+                trial.under_way().is_some_and(|slices| slices >= FIRST_SLICES)
+                    && !trial.mends.iter().any(|constraint| constraint == system::QUEUE)
+            }),
             ended_in_fault: fault_began.is_some_and(|from| {
                 self.trials.iter().any(|trial| trial.taken_back().is_some_and(|(at, _)| at > from))
             }),

@@ -213,6 +213,7 @@ mod tests {
             proposal,
             strategy: strategy.to_owned(),
             admitted: Some(at(admitted)),
+            mends: Vec::new(),
             slices: 9,
             measured: Some(at(end.0 - 1)),
             end: Some((at(end.0), end.1)),

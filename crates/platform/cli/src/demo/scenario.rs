@@ -47,7 +47,7 @@ pub(super) enum Act {
 pub(super) struct Seen {
     /// Both ideas were tried to their end.
     pub ideas_over: bool,
-    /// A trial is under way that had a slice at least.
+    /// A trial is under way that the fault can meet: it had some slices, and is judged by what the fault breaks.
     pub on_trial: bool,
     /// A trial was ended since the fault began.
     pub ended_in_fault: bool,

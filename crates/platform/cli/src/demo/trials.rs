@@ -12,6 +12,8 @@ pub(super) struct Trial {
     pub strategy: String,
     /// In microseconds since 1970, as all times here.
     pub admitted: Option<i64>,
+    /// Constraints that were broken before it, and that it is not judged by.
+    pub mends: Vec<String>,
     /// Slices that were measured, and when the last one was.
     pub slices: u64,
     pub measured: Option<i64>,
@@ -65,14 +67,16 @@ pub(super) fn trials(rows: &[Row]) -> Vec<Trial> {
                 proposal: *proposal,
                 strategy: strategy.clone(),
                 admitted: None,
+                mends: Vec::new(),
                 slices: 0,
                 measured: None,
                 end: None,
                 settled: None,
             }),
-            Event::Admitted { proposal, .. } => {
-                of(&mut trials, *proposal, &|trial| trial.admitted = Some(*at));
-            }
+            Event::Admitted { proposal, mends, .. } => of(&mut trials, *proposal, &|trial| {
+                trial.admitted = Some(*at);
+                trial.mends.clone_from(mends);
+            }),
             Event::Measured { .. } => {
                 for trial in trials.iter_mut().filter(|trial| trial.under_way().is_some()) {
                     trial.slices += 1;
