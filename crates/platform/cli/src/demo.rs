@@ -239,7 +239,7 @@ impl Play {
                 && suggested.iter().all(|trial| trial.end.is_some()),
             on_trial: self.trials.iter().any(|trial| {
                 trial.under_way().is_some_and(|slices| slices >= FIRST_SLICES)
-                    && !trial.mends.iter().any(|constraint| constraint == system::QUEUE)
+                    && !trial.mends.iter().any(|constraint| constraint == system::PAID)
             }),
             ended_in_fault: fault_began.is_some_and(|from| {
                 self.trials.iter().any(|trial| trial.taken_back().is_some_and(|(at, _)| at > from))

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 const OUTSIDE: [&str; 2] = ["bank", "warehouse"];
 /// How long a guard's verdict holds.
 const WINDOW: &str = "10m";
-/// What its name is, how long its verdict holds: an evening's first trial is to be judged by it, whatever noon was like.
-pub(super) const QUEUE: &str = "orders waiting";
-const QUEUE_WINDOW: &str = "20s";
-/// Orders that wait, of the twenty that the queue takes.
-const MOST_WAITING: u32 = 10;
+/// What a slow payment provider breaks, and no noon: the defaults pay three orders a second then.
+pub(super) const PAID: &str = "orders paid";
+const FEWEST_PAID: f64 = 0.5;
+/// How long its verdict holds: a trial after the fault is judged by what came after it.
+const PAID_WINDOW: &str = "30s";
 
 /// Writes `kandela.yaml` and `autopilot.yaml` into the folder.
 ///
@@ -58,11 +58,10 @@ fn described(services: &BTreeMap<String, String>, seed: u64, minutes: u32) -> an
             "window": WINDOW,
         },
         {
-            // One more than wait: a ratio of nothing to nothing says nothing.
-            "name": QUEUE,
-            "expression": "1 + max(shop_orders_queued{job=\"shop/checkout\"})",
-            "max": MOST_WAITING + 1,
-            "window": QUEUE_WINDOW,
+            "name": PAID,
+            "expression": "sum(rate(messaging_process_duration_seconds_count{job=\"shop/checkout\",error_type=\"\"}[$window]))",
+            "min": FEWEST_PAID,
+            "window": PAID_WINDOW,
         },
     ]);
     for (key, value) in [
