@@ -238,11 +238,12 @@ impl Play {
             ideas_over: suggested.len() == self.ideas.len()
                 && suggested.iter().all(|trial| trial.end.is_some()),
             on_trial: self.trials.iter().any(|trial| {
-                trial.under_way().is_some_and(|slices| slices >= FIRST_SLICES)
+                !trial.is_suggested()
+                    && trial.under_way().is_some_and(|slices| slices >= FIRST_SLICES)
                     && !trial.mends.iter().any(|constraint| constraint == system::PAID)
             }),
             ended_in_fault: fault_began.is_some_and(|from| {
-                self.trials.iter().any(|trial| trial.taken_back().is_some_and(|(at, _)| at > from))
+                self.trials.iter().any(|trial| trial.both_degraded().is_some_and(|at| at > from))
             }),
             resumed: fault_ended
                 .is_some_and(|to| self.trials.iter().any(|trial| trial.measured.is_some_and(|at| at > to))),

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use kandela_autopilot::machine::Reason;
 use serde::Serialize;
 
 use super::ideas::Idea;
@@ -130,8 +129,7 @@ pub(super) fn checks(known: &Known<'_>) -> Vec<Check> {
     let during = |at: i64| known.fault.is_some_and(|(from, to)| (from..=to).contains(&at));
     let in_fault: Vec<&Trial> =
         known.trials.iter().filter(|trial| trial.end.as_ref().is_some_and(|(at, _)| during(*at))).collect();
-    let both =
-        in_fault.iter().find(|trial| trial.taken_back().is_some_and(|(_, why)| why == Reason::BothDegraded));
+    let both = in_fault.iter().find(|trial| trial.both_degraded().is_some());
     let resumed = known.fault.and_then(|(_, to)| {
         let last = known.trials.iter().filter_map(|trial| trial.measured).max()?;
         (last > to).then(|| (last - to) as f64 / 1e6)
@@ -204,6 +202,8 @@ fn ended(tried: &Tried) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kandela_autopilot::machine::Reason;
+
     use super::super::ideas::ideas;
     use super::*;
 

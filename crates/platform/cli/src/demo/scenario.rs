@@ -49,7 +49,7 @@ pub(super) struct Seen {
     pub ideas_over: bool,
     /// A trial is under way that the fault can meet: it had some slices, and is judged by what the fault breaks.
     pub on_trial: bool,
-    /// A trial was ended since the fault began.
+    /// A trial was ended for the fault.
     pub ended_in_fault: bool,
     /// A trial was admitted since the fault was over.
     pub resumed: bool,
@@ -81,9 +81,9 @@ impl Story {
             Act::Night => lasted >= FIRST,
             Act::FirstNoon => lasted >= part(0.08),
             Act::Ideas => seen.ideas_over || late(0.56),
-            Act::Evening => (seen.on_trial && lasted >= part(0.03)) || late(0.63),
-            Act::Fault => late(0.80) || (seen.ended_in_fault && lasted >= AFTERMATH),
-            Act::Recovery => late(0.85) || (seen.resumed && late(0.75)),
+            Act::Evening => (seen.on_trial && lasted >= part(0.03)) || late(0.67),
+            Act::Fault => late(0.82) || (seen.ended_in_fault && lasted >= AFTERMATH),
+            Act::Recovery => late(0.86) || (seen.resumed && late(0.75)),
             Act::SecondNoon => now >= self.length,
             Act::Over => false,
         };
@@ -155,7 +155,7 @@ mod tests {
         let names: Vec<Act> = acts.iter().map(|(act, _)| *act).collect();
         assert!(names.is_sorted() && names.len() == 8, "{acts:?}");
         let second_noon = acts.iter().find(|(act, _)| *act == Act::SecondNoon).map(|(_, at)| *at);
-        assert_eq!(second_noon, Some(510));
+        assert_eq!(second_noon, Some(516));
         assert_eq!(acts.last(), Some(&(Act::Over, 600)));
     }
 
@@ -172,6 +172,6 @@ mod tests {
     fn the_fault_waits_for_a_trial_that_it_can_meet() {
         let acts = told(|act| Seen { ideas_over: true, on_trial: act != Act::Evening, ..Seen::default() });
         let fault = acts.iter().find(|(act, _)| *act == Act::Fault).map(|(_, at)| *at);
-        assert_eq!(fault, Some(378));
+        assert_eq!(fault, Some(402));
     }
 }

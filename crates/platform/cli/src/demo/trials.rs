@@ -46,10 +46,10 @@ impl Trial {
         (self.admitted.is_some() && self.end.is_none()).then_some(self.slices)
     }
 
-    /// When it was taken back, and why.
-    pub(super) fn taken_back(&self) -> Option<(i64, Reason)> {
+    /// When it was ended for a trouble that was not its own.
+    pub(super) fn both_degraded(&self) -> Option<i64> {
         match &self.end {
-            Some((at, End::TakenBack { why, .. })) => Some((*at, *why)),
+            Some((at, End::TakenBack { why: Reason::BothDegraded, .. })) => Some(*at),
             _ => None,
         }
     }
