@@ -238,7 +238,7 @@ impl Play {
             ideas_over: suggested.len() == self.ideas.len()
                 && suggested.iter().all(|trial| trial.end.is_some()),
             on_trial: self.trials.iter().any(|trial| {
-                !trial.is_suggested()
+                suggested.iter().all(|idea| idea.context != trial.context)
                     && trial.under_way().is_some_and(|slices| slices >= FIRST_SLICES)
                     && !trial.mends.iter().any(|constraint| constraint == system::PAID)
             }),

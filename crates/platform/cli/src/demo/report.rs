@@ -212,6 +212,7 @@ mod tests {
         Trial {
             proposal,
             strategy: strategy.to_owned(),
+            context: 0,
             admitted: Some(at(admitted)),
             mends: Vec::new(),
             slices: 9,

@@ -47,7 +47,7 @@ pub(super) enum Act {
 pub(super) struct Seen {
     /// Both ideas were tried to their end.
     pub ideas_over: bool,
-    /// A trial is under way that the fault can meet: it had some slices, and is judged by what the fault breaks.
+    /// A trial is under way that the fault can meet: one of the evening's, with some slices, judged by what the fault breaks.
     pub on_trial: bool,
     /// A trial was ended for the fault.
     pub ended_in_fault: bool,
@@ -79,7 +79,7 @@ impl Story {
         let late = |share: f64| now >= part(share);
         let over = match self.act {
             Act::Night => lasted >= FIRST,
-            Act::FirstNoon => lasted >= part(0.08),
+            Act::FirstNoon => lasted >= part(0.06),
             Act::Ideas => seen.ideas_over || late(0.56),
             Act::Evening => (seen.on_trial && lasted >= part(0.03)) || late(0.67),
             Act::Fault => late(0.82) || (seen.ended_in_fault && lasted >= AFTERMATH),

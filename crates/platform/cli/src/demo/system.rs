@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 const OUTSIDE: [&str; 2] = ["bank", "warehouse"];
 /// How long a guard's verdict holds.
 const WINDOW: &str = "10m";
-/// What a slow payment provider breaks, and no noon: the defaults pay three orders a second then.
+/// What a slow payment provider breaks, and no noon: an order a second, where the defaults pay three.
 pub(super) const PAID: &str = "orders paid";
-const FEWEST_PAID: f64 = 0.5;
+const FEWEST_PAID: f64 = 1.0;
 /// How long its verdict holds: a trial after the fault is judged by what came after it.
 const PAID_WINDOW: &str = "30s";
 

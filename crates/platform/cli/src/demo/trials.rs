@@ -10,6 +10,8 @@ use crate::top::picture::Row;
 pub(super) struct Trial {
     pub proposal: u64,
     pub strategy: String,
+    /// The workload that it is for.
+    pub context: u64,
     /// In microseconds since 1970, as all times here.
     pub admitted: Option<i64>,
     /// Constraints that were broken before it, and that it is not judged by.
@@ -63,9 +65,10 @@ pub(super) fn trials(rows: &[Row]) -> Vec<Trial> {
             trials.iter_mut().filter(|trial| trial.proposal == proposal).for_each(change);
         };
         match event {
-            Event::Proposed { proposal, strategy, .. } => trials.push(Trial {
+            Event::Proposed { proposal, strategy, context, .. } => trials.push(Trial {
                 proposal: *proposal,
                 strategy: strategy.clone(),
+                context: *context,
                 admitted: None,
                 mends: Vec::new(),
                 slices: 0,
