@@ -15,6 +15,8 @@ use crate::machine::{Arm, Judge, Judged, Phase, Scope, Slice, Trial};
 
 /// What of a broken constraint a candidate may add to it, as a factor.
 const NO_WORSE: f64 = 1.1;
+/// As many readings of the control say how it does now: one alone may be luck.
+const LATELY: usize = 4;
 
 /// What trials are judged by.
 #[derive(Clone, Debug)]
@@ -129,17 +131,19 @@ impl Evidence {
         Some(guards)
     }
 
-    /// Whether the control breaks a constraint now that it kept when the trial began.
+    /// Whether the control breaks a constraint lately, on average, that it kept when the trial began.
     fn control_breaks(&self, trial: &Trial) -> bool {
-        let Some((_, Some(control))) = with_control(&trial.slices).last() else { return false };
-        let kept = self
-            .constraints
-            .iter()
-            .enumerate()
-            .filter(|(_, constraint)| !trial.mends.contains(&constraint.name));
-        kept.filter(|(_, constraint)| constraint.of == Of::Value).any(|(place, constraint)| {
-            at(control, place).is_some_and(|value| margin(constraint.bound, value) < 0.0)
-        })
+        let kept =
+            self.constraints.iter().enumerate().filter(|(_, constraint)| {
+                constraint.of == Of::Value && !trial.mends.contains(&constraint.name)
+            });
+        let lately = |(place, constraint): (usize, &Constraint)| {
+            let values = controls(&trial.slices).rev().filter_map(|control| at(control, place));
+            let excess =
+                values.filter_map(|value| constraint.excess(Reading { treated: value, control: None }));
+            mean(excess.map(|excess| excess.clamp(-constraint.clip, constraint.clip)).take(LATELY))
+        };
+        kept.filter_map(lately).any(|excess| excess > 0.0)
     }
 
     fn margins(&self, trial: &Trial) -> Vec<f64> {
@@ -288,6 +292,15 @@ fn with_control(slices: &[Slice]) -> impl Iterator<Item = (&Slice, Option<&Vec<O
     })
 }
 
+/// The constraints' values at the control, in the order of time.
+fn controls(slices: &[Slice]) -> impl DoubleEndedIterator<Item = &Vec<Option<f64>>> {
+    slices.iter().filter_map(|slice| match (slice.arm, &slice.reading.rest) {
+        (Arm::Control, _) => Some(&slice.reading.turned.constraints),
+        (Arm::Candidate, Some(rest)) => Some(&rest.constraints),
+        (Arm::Candidate, None) => None,
+    })
+}
+
 fn at(values: &[Option<f64>], place: usize) -> Option<f64> {
     values.get(place).copied().flatten()
 }
@@ -370,5 +383,45 @@ mod tests {
         let arms: Vec<Arm> = (0..60).map(|_| run(&mut trial, Some(0.001))).collect();
         assert!(arms.windows(2).all(|pair| pair[0] != pair[1]), "{arms:?}");
         assert_eq!(judge.judge(&trial).safety, Verdict::Holds);
+    }
+
+    /// What is judged of slices by turns, candidate first, of which each gave so many errors.
+    fn judged(errors: &[f64]) -> Judged {
+        let slice = |(number, errors): (i64, &f64)| {
+            let turned = Side { objective: Some(1.0), offered: None, constraints: vec![Some(*errors)] };
+            Slice {
+                at: Timestamp::from_millis(1_000 * (number + 1)),
+                scope: Scope::All,
+                arm: if number % 2 == 0 { Arm::Candidate } else { Arm::Control },
+                reading: crate::machine::Reading { turned, rest: None },
+            }
+        };
+        evidence().judge(&Trial {
+            proposal: 1,
+            alpha: 0.01,
+            mends: Vec::new(),
+            phase: Phase::Verify,
+            slices: (0..).zip(errors).map(slice).collect(),
+            begun: errors.len() as u64,
+            current: None,
+            canary: None,
+        })
+    }
+
+    #[test]
+    fn one_good_slice_of_the_control_does_not_hide_that_both_degraded() {
+        let mut errors = vec![0.05; 21];
+        errors[19] = 0.001;
+        let judged = judged(&errors);
+        assert!(judged.safety == Verdict::Violated && judged.external);
+    }
+
+    #[test]
+    fn one_bad_slice_of_the_control_does_not_excuse_the_candidate() {
+        let by_turns = |number: usize| if number.is_multiple_of(2) { 0.05 } else { 0.001 };
+        let mut errors: Vec<f64> = (0..21).map(by_turns).collect();
+        errors[19] = 0.02;
+        let judged = judged(&errors);
+        assert!(judged.safety == Verdict::Violated && !judged.external);
     }
 }

@@ -149,6 +149,32 @@ pub struct Standing<'a> {
     pub held_until: Option<i64>,
 }
 
+impl Constraint {
+    /// What a reading says: the logarithm of its ratio to the bound, above 0 where it is broken, not yet clipped; none where it says nothing.
+    pub fn excess(&self, reading: Reading) -> Option<f64> {
+        let value = match self.of {
+            Of::Value => reading.treated,
+            Of::RatioToControl => {
+                let control = reading.control.filter(|control| control.is_finite() && *control >= 0.0)?;
+                match (self.bound, reading.treated == 0.0 && control == 0.0) {
+                    // No errors beside no errors: the least that can be, and no lack of evidence.
+                    (Bound::Max(_), true) => 0.0,
+                    (Bound::Min(_), true) => 1.0,
+                    (_, false) => reading.treated / control,
+                }
+            }
+        };
+        if value.is_nan() {
+            return None;
+        }
+        let value = libm::log(value.max(0.0));
+        Some(match self.bound {
+            Bound::Max(bound) => value - libm::log(bound),
+            Bound::Min(bound) => libm::log(bound) - value,
+        })
+    }
+}
+
 /// What a constraint still needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Missing<'a> {
@@ -294,7 +320,7 @@ impl Watched {
 
     fn tell(&mut self, at: i64, reading: Option<Reading>, level: f64) {
         self.last = Some(at);
-        let excess = reading.and_then(|reading| excess(&self.constraint, reading));
+        let excess = reading.and_then(|reading| self.constraint.excess(reading));
         self.reads = excess.is_some();
         let Some(excess) = excess else { return };
         self.watch.observe(excess);
@@ -334,28 +360,4 @@ impl Watched {
         let verdict = self.verdict(now);
         Standing { constraint: &self.constraint, verdict, mean, readings, held_until: self.held_until }
     }
-}
-
-/// The logarithm of the ratio to the bound, above 0 where it is broken; `None` where the reading says nothing.
-fn excess(constraint: &Constraint, reading: Reading) -> Option<f64> {
-    let value = match constraint.of {
-        Of::Value => reading.treated,
-        Of::RatioToControl => {
-            let control = reading.control.filter(|control| control.is_finite() && *control >= 0.0)?;
-            match (constraint.bound, reading.treated == 0.0 && control == 0.0) {
-                // No errors beside no errors: the least that can be, and no lack of evidence.
-                (Bound::Max(_), true) => 0.0,
-                (Bound::Min(_), true) => 1.0,
-                (_, false) => reading.treated / control,
-            }
-        }
-    };
-    if value.is_nan() {
-        return None;
-    }
-    let value = libm::log(value.max(0.0));
-    Some(match constraint.bound {
-        Bound::Max(bound) => value - libm::log(bound),
-        Bound::Min(bound) => libm::log(bound) - value,
-    })
 }

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 const OUTSIDE: [&str; 2] = ["bank", "warehouse"];
 /// How long a guard's verdict holds.
 const WINDOW: &str = "10m";
-/// What a slow payment provider breaks, and no noon: an order a second, where the defaults pay three.
+/// What a slow payment provider breaks, and no noon: orders paid a second, of which the defaults manage three.
 pub(super) const PAID: &str = "orders paid";
-const FEWEST_PAID: f64 = 1.0;
+const FEWEST_PAID: f64 = 1.5;
 /// How long its verdict holds: a trial after the fault is judged by what came after it.
 const PAID_WINDOW: &str = "30s";
 
