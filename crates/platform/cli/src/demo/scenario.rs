@@ -11,7 +11,7 @@ use serde::Serialize;
 /// get through, and not one in which everybody gives up.
 pub(super) const NIGHT: f64 = 12.0;
 pub(super) const EVENING: f64 = 90.0;
-pub(super) const NOON: f64 = 175.0;
+pub(super) const NOON: f64 = 168.0;
 
 /// How long the night lasts: enough for telemetry to come in.
 const FIRST: Duration = Duration::from_secs(4);
@@ -80,10 +80,10 @@ impl Story {
         let over = match self.act {
             Act::Night => lasted >= FIRST,
             Act::FirstNoon => lasted >= part(0.06),
-            Act::Ideas => seen.ideas_over || late(0.56),
-            Act::Evening => (seen.on_trial && lasted >= part(0.03)) || late(0.67),
-            Act::Fault => late(0.82) || (seen.ended_in_fault && lasted >= AFTERMATH),
-            Act::Recovery => late(0.86) || (seen.resumed && late(0.75)),
+            Act::Ideas => seen.ideas_over || late(0.52),
+            Act::Evening => (seen.on_trial && lasted >= part(0.03)) || late(0.64),
+            Act::Fault => late(0.86) || (seen.ended_in_fault && lasted >= AFTERMATH),
+            Act::Recovery => late(0.89) || (seen.resumed && late(0.75)),
             Act::SecondNoon => now >= self.length,
             Act::Over => false,
         };
@@ -155,7 +155,7 @@ mod tests {
         let names: Vec<Act> = acts.iter().map(|(act, _)| *act).collect();
         assert!(names.is_sorted() && names.len() == 8, "{acts:?}");
         let second_noon = acts.iter().find(|(act, _)| *act == Act::SecondNoon).map(|(_, at)| *at);
-        assert_eq!(second_noon, Some(516));
+        assert_eq!(second_noon, Some(534));
         assert_eq!(acts.last(), Some(&(Act::Over, 600)));
     }
 
@@ -172,6 +172,6 @@ mod tests {
     fn the_fault_waits_for_a_trial_that_it_can_meet() {
         let acts = told(|act| Seen { ideas_over: true, on_trial: act != Act::Evening, ..Seen::default() });
         let fault = acts.iter().find(|(act, _)| *act == Act::Fault).map(|(_, at)| *at);
-        assert_eq!(fault, Some(402));
+        assert_eq!(fault, Some(384));
     }
 }

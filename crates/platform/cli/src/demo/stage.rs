@@ -26,7 +26,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_secs(15);
 const BETWEEN: Duration = Duration::from_millis(30);
 /// How often the shop sends its metrics, in milliseconds: a slice is to hold some.
-const REPORTS: &str = "400";
+const REPORTS: &str = "300";
 /// How long a customer waits.
 const TIMEOUT: &str = "10s";
 

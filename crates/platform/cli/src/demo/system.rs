@@ -68,9 +68,9 @@ fn described(services: &BTreeMap<String, String>, seed: u64, minutes: u32) -> an
     for (key, value) in [
         ("seed", json!(seed)),
         ("interval", json!("250ms")),
-        ("slice", json!("1200ms")),
-        ("wash_out", json!("800ms")),
-        ("lag", json!("500ms")),
+        ("slice", json!("1s")),
+        ("wash_out", json!("700ms")),
+        ("lag", json!("400ms")),
         ("proposals", json!(8)),
         // Two ideas and three of its own; the last is under way when noon comes again.
         ("proposals_per_hour", json!(5 + (minutes - 4) / 2)),

@@ -15,8 +15,13 @@ use crate::output::{State, colourful, shortened, wrapped};
 
 /// What a picture takes at least.
 const LEAST: (u16, u16) = (60, 16);
-/// Services that are shown at most.
+/// Services that are shown at most, and for which there is room at least.
 const SERVICES: usize = 10;
+const FEWEST_SERVICES: usize = 3;
+/// Lines that services take besides: a frame and a heading.
+const AROUND_SERVICES: u16 = 3;
+/// Lines that the ledger has where services can give way, with its frame.
+const LEDGER: u16 = 7;
 /// Lines for the system under management at most, the frame not counted.
 const SYSTEM: u16 = 12;
 /// Columns of a service's row before its trail.
@@ -27,9 +32,13 @@ pub(crate) fn picture(frame: &mut Frame<'_>, title: &str, above: Vec<Line<'_>>, 
     let area = frame.area();
     let Some(area) = fits(frame, area) else { return };
     let system = picture.system.as_ref().map(|system| system_lines(system, usize::from(area.width) - 2));
-    let services = picture.services.len().clamp(1, SERVICES) as u16 + 3;
     let managed = system.as_ref().map_or(1, Vec::len).min(usize::from(SYSTEM)) as u16 + 2;
     let faults = u16::from(!picture.faults.is_empty());
+    let (fewest, all) =
+        (picture.services.len().clamp(1, FEWEST_SERVICES), picture.services.len().clamp(1, SERVICES));
+    let (fewest, all) = (fewest as u16 + AROUND_SERVICES, all as u16 + AROUND_SERVICES);
+    let left = area.height.saturating_sub(1 + above.len() as u16 + faults + managed + LEDGER);
+    let services = left.clamp(fewest, all);
     let rows = [
         Constraint::Length(1),
         Constraint::Length(above.len() as u16),
@@ -48,8 +57,7 @@ pub(crate) fn picture(frame: &mut Frame<'_>, title: &str, above: Vec<Line<'_>>, 
         ]);
         frame.render_widget(line, fault);
     }
-    frame
-        .render_widget(framed("services", service_lines(&picture.services, usize::from(top.width) - 2)), top);
+    frame.render_widget(framed("services", service_lines(&picture.services, top)), top);
     let name = picture
         .system
         .as_ref()
@@ -100,7 +108,9 @@ pub(crate) fn framed<'t>(title: &str, lines: Vec<Line<'t>>) -> Paragraph<'t> {
     Paragraph::new(lines).block(block)
 }
 
-fn service_lines(services: &[Service], width: usize) -> Vec<Line<'static>> {
+fn service_lines(services: &[Service], area: Rect) -> Vec<Line<'static>> {
+    let width = usize::from(area.width).saturating_sub(2);
+    let room = usize::from(area.height.saturating_sub(AROUND_SERVICES));
     if services.is_empty() {
         return vec![Line::from("no service reports http.server.request.duration yet")];
     }
@@ -108,10 +118,10 @@ fn service_lines(services: &[Service], width: usize) -> Vec<Line<'static>> {
     let mut lines = vec![Line::from(head).style(muted())];
     // The worst first, where not all have room.
     let mut shown: Vec<&Service> = services.iter().collect();
-    if shown.len() > SERVICES {
+    if shown.len() > room {
         shown.sort_by_key(|service| std::cmp::Reverse(service.state));
     }
-    lines.extend(shown.into_iter().take(SERVICES).map(|service| service_line(service, width)));
+    lines.extend(shown.into_iter().take(room).map(|service| service_line(service, width)));
     lines
 }
 
@@ -318,6 +328,14 @@ mod tests {
                 && all.contains("■ no server answers"),
             "{all}"
         );
+    }
+
+    #[test]
+    fn on_24_rows_services_give_way_to_the_ledger() {
+        let mut shown = full();
+        shown.services = (0..8).map(|at| service(&format!("s{at}"), State::Ok, 0.1)).collect();
+        let all = drawn(80, 24, &shown).join("\n");
+        assert!(all.matches(" resumed").count() >= 5 && all.matches("198.2").count() >= 3, "{all}");
     }
 
     #[test]
