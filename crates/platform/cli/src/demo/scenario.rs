@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// Requests a second at night, in the evening, at noon. The shop's defaults take some 155: at noon a queue grows that takes seconds to
 /// get through, and not one in which everybody gives up.
-pub(super) const NIGHT: f64 = 12.0;
+pub(super) const NIGHT: f64 = 30.0;
 pub(super) const EVENING: f64 = 90.0;
 pub(super) const NOON: f64 = 168.0;
 
