@@ -5,9 +5,10 @@ use std::time::Duration;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
+use super::play::{PROMISE, Play};
 use super::report::{Customers, Report};
 use super::scenario::Act;
-use super::{PROMISE, Play};
+use super::stage::Second;
 use crate::output::{State, line, painted, wrapped};
 use crate::top::draw;
 use crate::top::picture::{Picture, Row};
@@ -119,11 +120,11 @@ fn story(play: &Play) -> Vec<Line<'static>> {
     lines
 }
 
-fn met(second: &super::Second) -> bool {
+fn met(second: &Second) -> bool {
     second.p99_ms <= PROMISE.p99 * 1e3 && second.error_share <= PROMISE.errors
 }
 
-fn customers(second: &super::Second) -> String {
+fn customers(second: &Second) -> String {
     let share = second.within as f64 / second.requests.max(1) as f64 * 100.0;
     let kept = if met(second) { "objective met" } else { "objective missed" };
     format!(
