@@ -8,6 +8,7 @@
 //! the control does.
 
 use kandela_algebra::verdict::Verdict;
+use kandela_tune::betting::Watch;
 use kandela_tune::experiment::{self, Decision, Experiment, Plan, PlanError};
 use kandela_tune::guard::{Better, Bound, Constraint, GuardError, Guards, Objective, Of, Reading, Why};
 
@@ -131,19 +132,32 @@ impl Evidence {
         Some(guards)
     }
 
-    /// Whether the control breaks a constraint lately, on average, that it kept when the trial began.
-    fn control_breaks(&self, trial: &Trial) -> bool {
+    /// The constraints that the control kept when the trial began, and that are on values: what breaks one of them in either arm is
+    /// not the candidate.
+    fn kept<'a>(&'a self, trial: &'a Trial) -> impl Iterator<Item = (usize, &'a Constraint)> {
         let kept =
-            self.constraints.iter().enumerate().filter(|(_, constraint)| {
-                constraint.of == Of::Value && !trial.mends.contains(&constraint.name)
-            });
+            |constraint: &Constraint| constraint.of == Of::Value && !trial.mends.contains(&constraint.name);
+        self.constraints.iter().enumerate().filter(move |(_, constraint)| kept(constraint))
+    }
+
+    /// Whether the control breaks one of them lately, on average.
+    fn control_breaks(&self, trial: &Trial) -> bool {
         let lately = |(place, constraint): (usize, &Constraint)| {
             let values = controls(&trial.slices).rev().filter_map(|control| at(control, place));
-            let excess =
-                values.filter_map(|value| constraint.excess(Reading { treated: value, control: None }));
-            mean(excess.map(|excess| excess.clamp(-constraint.clip, constraint.clip)).take(LATELY))
+            mean(values.filter_map(|value| excess(constraint, value)).take(LATELY))
         };
-        kept.filter_map(lately).any(|excess| excess > 0.0)
+        self.kept(trial).filter_map(lately).any(|excess| excess > 0.0)
+    }
+
+    /// Whether one of them is broken whichever arm runs: what both give is one series then, which shows it in half the time.
+    fn all_break(&self, trial: &Trial) -> bool {
+        let level = self.error / self.constraints.len().max(1) as f64;
+        self.kept(trial).any(|(place, constraint)| {
+            let mut watch = Watch::new(constraint.clip);
+            let values = everywhere(&trial.slices).filter_map(|values| at(values, place));
+            values.filter_map(|value| excess(constraint, value)).for_each(|excess| watch.observe(excess));
+            watch.alarms(level)
+        })
     }
 
     fn margins(&self, trial: &Trial) -> Vec<f64> {
@@ -227,10 +241,13 @@ impl Judge for Evidence {
         // What was seen before looked good: what it is worth, only what came after can say.
         let confirmed = trial.slices.get(confirmation.unwrap_or(0)..).unwrap_or_default();
         let compared = self.compared(confirmed).or_else(|| self.compared(&trial.slices));
+        let benefit = experiment.as_ref().map_or(Verdict::Unknown, Experiment::verdict);
+        // Whatever would be held against the candidate is not, where the control does no better.
+        let against = safety == Verdict::Violated || benefit == Verdict::Violated || self.all_break(trial);
         Judged {
             safety,
-            benefit: experiment.as_ref().map_or(Verdict::Unknown, Experiment::verdict),
-            external: safety == Verdict::Violated && self.control_breaks(trial),
+            benefit,
+            external: against && self.control_breaks(trial),
             over: progress.as_ref().is_some_and(|progress| progress.decision == Some(Decision::Exhausted)),
             estimate: compared.map(|(estimate, _)| estimate),
             interval,
@@ -290,6 +307,18 @@ fn with_control(slices: &[Slice]) -> impl Iterator<Item = (&Slice, Option<&Vec<O
         }
         Arm::Candidate => Some((slice, slice.reading.rest.as_ref().map(|rest| &rest.constraints).or(before))),
     })
+}
+
+/// By how much a value breaks a constraint, as far as one reading counts.
+fn excess(constraint: &Constraint, value: f64) -> Option<f64> {
+    let excess = constraint.excess(Reading { treated: value, control: None })?;
+    Some(excess.clamp(-constraint.clip, constraint.clip))
+}
+
+/// The constraints' values of whatever ran, in the order of time.
+fn everywhere(slices: &[Slice]) -> impl Iterator<Item = &Vec<Option<f64>>> {
+    let both = |slice: &'_ Slice| [Some(&slice.reading.turned), slice.reading.rest.as_ref()];
+    slices.iter().flat_map(both).flatten().map(|side| &side.constraints)
 }
 
 /// The constraints' values at the control, in the order of time.
@@ -414,6 +443,16 @@ mod tests {
         errors[19] = 0.001;
         let judged = judged(&errors);
         assert!(judged.safety == Verdict::Violated && judged.external);
+    }
+
+    #[test]
+    fn what_hits_both_arms_is_shown_by_both_together() {
+        assert!(!judged(&[0.05; 8]).external);
+        let judged = judged(&[0.05; 9]);
+        assert!(
+            judged.external && judged.safety == Verdict::Unknown,
+            "the candidate's five alone show nothing"
+        );
     }
 
     #[test]
