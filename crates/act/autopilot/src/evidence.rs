@@ -317,8 +317,8 @@ fn excess(constraint: &Constraint, value: f64) -> Option<f64> {
 
 /// The constraints' values of whatever ran, in the order of time.
 fn everywhere(slices: &[Slice]) -> impl Iterator<Item = &Vec<Option<f64>>> {
-    let both = |slice: &'_ Slice| [Some(&slice.reading.turned), slice.reading.rest.as_ref()];
-    slices.iter().flat_map(both).flatten().map(|side| &side.constraints)
+    let sides = slices.iter().flat_map(|slice| [Some(&slice.reading.turned), slice.reading.rest.as_ref()]);
+    sides.flatten().map(|side| &side.constraints)
 }
 
 /// The constraints' values at the control, in the order of time.
@@ -447,11 +447,11 @@ mod tests {
 
     #[test]
     fn what_hits_both_arms_is_shown_by_both_together() {
-        assert!(!judged(&[0.05; 8]).external);
-        let judged = judged(&[0.05; 9]);
+        assert!(!judged(&[0.05; 7]).external);
+        let judged = judged(&[0.05; 8]);
         assert!(
             judged.external && judged.safety == Verdict::Unknown,
-            "the candidate's five alone show nothing"
+            "the four of the candidate alone show nothing"
         );
     }
 
