@@ -29,5 +29,5 @@ report() {
 
 # progress: 3.0 s, 1190.0 tps, lat 6.721 ms stddev 2.310, 0 failed
 pgbench "$url" -n -c "${2:-8}" -j 2 -T "${1:-600}" -P 1 2>&1 >/dev/null |
-  awk -W interactive '/^progress:/ { sum += $4; time += $4 * $7 / 1000; print sum, time }' |
+  awk '/^progress:/ { sum += $4; time += $4 * $7 / 1000; print sum, time; fflush() }' |
   while read -r transactions seconds; do report "$transactions" "$seconds"; done

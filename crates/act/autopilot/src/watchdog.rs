@@ -32,12 +32,12 @@ pub struct Watch {
     pub folder: PathBuf,
     /// Program and first arguments; the target's folder is the last one: `["/usr/bin/kandela", "autopilot", "watchdog"]`.
     pub program: Vec<OsString>,
-    /// How long one change may take, restarts included, before its watchdog counts as hung and is killed.
+    /// How long a watchdog that goes back is waited for.
     pub patience: Duration,
 }
 
 impl Watch {
-    /// Watchdogs that are `program`, with what they hold in `folder`, and ten minutes for a change.
+    /// Watchdogs that are `program`, with what they hold in `folder`, and ten minutes to go back.
     pub fn new(folder: impl Into<PathBuf>, program: Vec<OsString>) -> Watch {
         Watch { folder: folder.into(), program, patience: Duration::from_secs(600) }
     }

@@ -47,7 +47,7 @@ struct Open {
 /// What is wrong with a line. The conversation goes on as if the line had not been said.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Misunderstood(String);
+pub struct Misunderstood(pub String);
 
 /// The first line.
 #[derive(Deserialize)]
@@ -251,6 +251,9 @@ fn check(study: &Study, constraints: &[Constraint], told: &Told) -> Result<(), M
         (Some(_), _) => Ok(()),
         (None, Some(config)) => settings(study.space(), config).map(|_| ()),
     }?;
+    if let Some(noise) = told.noise.filter(|noise| !(*noise >= 0.0)) {
+        return Err(Misunderstood(format!("noise is a standard error, 0 or more; {noise} is none")));
+    }
     let declared = |name: &String| constraints.iter().any(|constraint| constraint.name == *name);
     if let Some(unknown) = told.constraints.keys().find(|name| !declared(name)) {
         return Err(Misunderstood(format!(
@@ -275,7 +278,7 @@ fn take(study: &mut Study, constraints: &[Constraint], told: &Told) -> Result<()
     let outcome = match told.value {
         Some(value) => Outcome::Measured(Measured {
             value,
-            noise: told.noise.filter(|noise| *noise >= 0.0),
+            noise: told.noise,
             feasible: told.feasible && margins.iter().all(|margin| *margin >= 0.0),
             margins,
             seconds: told.seconds,

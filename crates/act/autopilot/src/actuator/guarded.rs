@@ -20,6 +20,8 @@ use super::{ActuateError, Actuator, Standing};
 use crate::watchdog::wire::{Answer, Fault, Order, Said, What};
 use crate::watchdog::{Folder, Report, Watch, go_back_from_disk};
 
+/// How long it takes to end a watchdog that hangs, and to learn what it held.
+const RECOVERY: Duration = Duration::from_secs(30);
 /// How long a start waits for what a crash left to be taken back.
 const AT_START: Duration = Duration::from_secs(30);
 
@@ -187,8 +189,8 @@ impl Guarded {
         }
         // Where this fails the watchdog is gone, which the end of its answers says better.
         let _ = dog.orders.write_all(line.as_bytes()).await;
-        let patience = self.watch.patience.max(self.settings.longest_change());
-        let answer = match tokio::time::timeout(patience, dog.answer(number)).await {
+        // One that takes longer than the system's own commands may hangs, and is killed.
+        let answer = match tokio::time::timeout(self.settings.longest_change(), dog.answer(number)).await {
             Ok(answer) => answer,
             Err(_) => {
                 dog.hung.notify_one();
@@ -221,7 +223,7 @@ impl Actuator for Guarded {
     }
 
     fn longest_call(&self) -> Duration {
-        self.settings.longest_change()
+        self.settings.longest_change() + RECOVERY
     }
 
     async fn seen(&self) -> Result<Epoch, ActuateError> {

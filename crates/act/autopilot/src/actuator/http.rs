@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::config::{ConfigError, TargetConfig, timeout};
 use super::health::{after_secret, chain, client, has_secret};
-use super::{ActuateError, Actuator, Standing};
+use super::{ActuateError, Actuator, LONGEST_CALL, Standing};
 
 /// A lease that lapses before anybody could renew it: how a knob is told to go back now, as if its lease had lapsed.
 const AT_ONCE: Duration = Duration::from_millis(1);
@@ -187,8 +187,10 @@ impl HttpKnobs {
                 .collect()
         };
         let put = match self.put(process, &lapse(|state| &state.value)).await {
-            // It does not bear by now what it stands at; the value that it goes back to may be too far for one step, but is sound.
-            Err(Fault::Refused(_)) => self.put(process, &lapse(|state| &state.hold.confirmed)).await,
+            // It does not bear by now what it stands at. The value that it goes back to is sound, if not too far for one step.
+            Err(first @ Fault::Refused(_)) => {
+                self.put(process, &lapse(|state| &state.hold.confirmed)).await.map_err(|_| first)
+            }
             other => other,
         };
         put.map_err(|fault| match fault {
@@ -234,6 +236,11 @@ impl Actuator for HttpKnobs {
             }
         }
         Ok(standings.into_values().collect())
+    }
+
+    /// Each process is asked how it stands, told, and told again where another refuses.
+    fn longest_call(&self) -> Duration {
+        LONGEST_CALL + 3 * self.timeout * u32::try_from(self.processes.len()).unwrap_or(u32::MAX)
     }
 
     async fn seen(&self) -> Result<Epoch, ActuateError> {

@@ -23,7 +23,7 @@ use super::ActuateError;
 use super::config::{KubernetesConfig, secret, timeout};
 use super::health::chain;
 use super::http::{at, process};
-use super::settings::{Reading, Settings, Texts, parse, spec_of};
+use super::settings::{Reading, Settings, Texts, parse, spec_of, there_and_back};
 
 const MANAGER: &str = "kandela";
 const ANSWER: Duration = Duration::from_secs(10);
@@ -255,6 +255,10 @@ impl Settings for Kubernetes {
 
     fn space(&self) -> &Space {
         &self.space
+    }
+
+    fn longest_change(&self) -> Duration {
+        there_and_back([self.patience])
     }
 
     async fn read(&self) -> Result<BTreeMap<String, Reading>, ActuateError> {

@@ -7,11 +7,13 @@ use kandela_model::{Epoch, KnobError, KnobValue, Lease};
 use kandela_tune::Config;
 
 use crate::actuator::settings::alike;
-use crate::actuator::{ActuateError, Actuator};
+use crate::actuator::{ActuateError, Actuator, LONGEST_CALL};
 use crate::machine::{Arm, Scope, Strayed, Trouble};
 use crate::proposer::step_towards;
 use crate::watchdog::Report;
 
+/// To settle takes some calls: what is leased goes back, then what is good is set.
+const SETTLING: u32 = 3;
 /// As many capped steps lead anywhere.
 const MOST_STEPS: usize = 256;
 
@@ -65,7 +67,7 @@ impl Fleet {
                     Arm::Control => actuator.revert(&names, epoch).await,
                 }
             };
-            match limited(actuator.as_ref(), call).await {
+            match limited(actuator.as_ref(), actuator.longest_call(), call).await {
                 Came::Done => {}
                 other => return other,
             }
@@ -79,7 +81,8 @@ impl Fleet {
         for actuator in self.parts(Scope::All) {
             let call = settle_one(actuator.as_ref(), values, knobs, epoch);
             // Whatever comes of one, the others are brought back all the same.
-            worst = worst.and(limited(actuator.as_ref(), call).await);
+            let longest = actuator.longest_call() * SETTLING;
+            worst = worst.and(limited(actuator.as_ref(), longest, call).await);
         }
         worst
     }
@@ -88,7 +91,7 @@ impl Fleet {
     pub(super) async fn seen(&self) -> Epoch {
         let mut highest = Epoch(0);
         for actuator in self.parts(Scope::All) {
-            if let Ok(Ok(seen)) = tokio::time::timeout(actuator.longest_call(), actuator.seen()).await {
+            if let Ok(Ok(seen)) = tokio::time::timeout(LONGEST_CALL, actuator.seen()).await {
                 highest = highest.max(seen);
             }
         }
@@ -99,8 +102,7 @@ impl Fleet {
     pub(super) async fn strayed(&self, good: &Config) -> Option<Vec<Strayed>> {
         let mut strayed = Vec::new();
         for actuator in self.parts(Scope::All) {
-            let standings =
-                tokio::time::timeout(actuator.longest_call(), actuator.state()).await.ok()?.ok()?;
+            let standings = tokio::time::timeout(LONGEST_CALL, actuator.state()).await.ok()?.ok()?;
             let off = standings.into_iter().filter(|standing| {
                 good.get(&standing.spec.name).is_some_and(|good| !alike(good, &standing.confirmed))
             });
@@ -177,9 +179,12 @@ async fn settle_one(
     Err(ActuateError::Failed { target, reason: "its step caps don't lead to the good settings".to_owned() })
 }
 
-async fn limited(actuator: &dyn Actuator, call: impl Future<Output = Result<(), ActuateError>>) -> Came {
+async fn limited(
+    actuator: &dyn Actuator,
+    longest: Duration,
+    call: impl Future<Output = Result<(), ActuateError>>,
+) -> Came {
     let trouble = |refused, what| Came::Trouble(Trouble { refused, what });
-    let longest = actuator.longest_call();
     match tokio::time::timeout(longest, call).await {
         Ok(Ok(())) => Came::Done,
         Ok(Err(ActuateError::Refused { target, error: KnobError::StaleEpoch { seen, .. } })) => {

@@ -33,7 +33,7 @@ pub(crate) struct World {
     pub(crate) fault: f64,
     /// Every call fails.
     pub(crate) dead: bool,
-    /// No call is ever answered.
+    /// Whoever asks how it stands waits for ever.
     pub(crate) hangs: bool,
     /// The objective gives nothing.
     pub(crate) silent: bool,

@@ -33,7 +33,7 @@ const LAST: Duration = Duration::from_secs(13);
 /// Slices after which a trial is one that the fault may meet.
 const FIRST_SLICES: u64 = 2;
 /// How much slower the payment provider becomes.
-const FAULT_MS: u64 = 10_000;
+const FAULT_MS: u64 = 20_000;
 /// The system under management.
 const SHOP: &str = "shop";
 

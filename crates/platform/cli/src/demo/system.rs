@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 const OUTSIDE: [&str; 2] = ["bank", "warehouse"];
 /// How long a guard's verdict holds.
 const WINDOW: &str = "10m";
-/// What a slow payment provider breaks, and no noon: of the orders that customers make, the share that is paid. Over ten seconds, as
-/// workers who wait together are done together.
+/// What a slow payment provider breaks, and no noon: of the orders that customers make, the share that is paid.
 pub(super) const PAID: &str = "orders paid";
 const LEAST_PAID: f64 = 0.3;
 
@@ -59,7 +58,7 @@ fn described(services: &BTreeMap<String, String>, seed: u64, minutes: u32) -> an
         },
         {
             "name": PAID,
-            "expression": "sum(rate(messaging_process_duration_seconds_count{job=\"shop/checkout\",error_type=\"\"}[10s])) / sum(rate(http_server_request_duration_seconds_count{job=\"shop/checkout\",http_route=\"/orders\",http_request_method=\"POST\"}[10s]))",
+            "expression": "sum(rate(messaging_process_duration_seconds_count{job=\"shop/checkout\",error_type=\"\"}[$window])) / sum(rate(http_server_request_duration_seconds_count{job=\"shop/checkout\",http_route=\"/orders\",http_request_method=\"POST\"}[$window]))",
             "min": LEAST_PAID,
             "window": WINDOW,
         },

@@ -36,9 +36,9 @@ pub(crate) fn picture(frame: &mut Frame<'_>, title: &str, above: Vec<Line<'_>>, 
     let faults = u16::from(!picture.faults.is_empty());
     let (fewest, all) =
         (picture.services.len().clamp(1, FEWEST_SERVICES), picture.services.len().clamp(1, SERVICES));
-    let (fewest, all) = (fewest as u16 + AROUND_SERVICES, all as u16 + AROUND_SERVICES);
+    let (fewest_lines, all_lines) = (fewest as u16 + AROUND_SERVICES, all as u16 + AROUND_SERVICES);
     let left = area.height.saturating_sub(1 + above.len() as u16 + faults + managed + LEDGER);
-    let services = left.clamp(fewest, all);
+    let services = left.clamp(fewest_lines, all_lines);
     let rows = [
         Constraint::Length(1),
         Constraint::Length(above.len() as u16),

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead as _, Write as _};
 
 use anyhow::bail;
-use kandela_tune::ask_tell::{Conversation, error_line};
+use kandela_tune::ask_tell::{Conversation, Misunderstood, error_line};
 
 use crate::output::{Outcome, line};
 
@@ -14,9 +14,10 @@ use crate::output::{Outcome, line};
 pub(super) fn serve() -> anyhow::Result<Outcome> {
     let mut conversation = Conversation::new();
     for heard in io::stdin().lock().split(b'\n') {
-        let heard = heard?;
-        // What is no text is no JSON either, and is answered as such.
-        let heard = String::from_utf8_lossy(&heard);
+        let Ok(heard) = String::from_utf8(heard?) else {
+            say(&error_line(&Misunderstood("a line is text in UTF-8; this one is not".to_owned())));
+            continue;
+        };
         if heard.trim().is_empty() {
             continue;
         }

@@ -248,9 +248,10 @@ impl Run<'_> {
         let best = self.study.best();
         let checks = match (&ended, &best) {
             (Ended::Budget | Ended::Time, Some(best)) => self.verify(&best.config).await?,
-            _ => Vec::new(),
+            _ => Some(Vec::new()),
         };
-        Ok((ended, best, checks))
+        let ended = if checks.is_some() { ended } else { Ended::Interrupted };
+        Ok((ended, best, checks.unwrap_or_default()))
     }
 
     async fn search(&mut self) -> anyhow::Result<Ended> {
@@ -293,7 +294,8 @@ impl Run<'_> {
     }
 
     /// Measures the best again beside the defaults and what else it is compared with, in rounds of which any may come first.
-    async fn verify(&mut self, best: &Config) -> anyhow::Result<Vec<Check>> {
+    /// Nothing if somebody stopped it.
+    async fn verify(&mut self, best: &Config) -> anyhow::Result<Option<Vec<Check>>> {
         let defaults = self.plan.space.decode(&self.plan.space.start());
         let mut arms = vec![Arm { part: Part::Best, name: "the best", config: best }];
         if self.plan.space.has_start() {
@@ -307,7 +309,7 @@ impl Run<'_> {
         }));
         arms.retain(|arm| arm.part == Part::Best || arm.config != best);
         if arms.len() == 1 {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
         let rounds =
             self.plan.verify.map_or_else(|| verify::usual_rounds(&self.study), |rounds| rounds as usize);
@@ -317,13 +319,13 @@ impl Run<'_> {
             for part in verify::order(self.plan.seed, round, parts) {
                 let Some(arm) = arms.iter().find(|arm| arm.part == part) else { continue };
                 let Some(row) = self.measure(round as u64, part, arm.config).await? else {
-                    return Ok(Vec::new());
+                    return Ok(None);
                 };
                 self.rows.push(row);
             }
         }
         let check = |other: &Arm<'_>| verify::check(self.plan, &arms[0], other, &self.rows);
-        Ok(arms[1..].iter().filter_map(check).collect())
+        Ok(Some(arms[1..].iter().filter_map(check).collect()))
     }
 
     /// The constraint that nothing tried has met, and that nothing tried lately came nearer to.

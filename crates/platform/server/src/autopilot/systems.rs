@@ -26,8 +26,8 @@ use crate::telemetry::Managed;
 const RETRY: Duration = Duration::from_secs(15);
 /// How long a manager may take to say how it stands.
 const ANSWER: Duration = Duration::from_secs(2);
-/// How often there is a look at whether a system is managed by now.
-const BEGINS: Duration = Duration::from_millis(50);
+/// How long a system may take to be managed again before what is in its way is told.
+const BEGINS: Duration = Duration::from_secs(10);
 /// How often there is a look at whether a manager has stopped by itself.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -65,7 +65,7 @@ impl Systems {
         let system = |config: SystemConfig| {
             let trouble = RwLock::new(Some("not taken in hand yet".to_owned()));
             let running = tokio::sync::Mutex::default();
-            let (again, stood) = Default::default();
+            let (again, stood) = (Notify::new(), RwLock::default());
             (config.name.clone(), Arc::new(System { config, running, trouble, again, stood }))
         };
         Systems { by_name: RwLock::new(configs.into_iter().map(system).collect()) }
@@ -173,7 +173,8 @@ impl System {
     /// 409 where it is refused, 503 where nobody manages the system.
     pub(crate) async fn order(&self, order: Order) -> Result<(), Refusal> {
         if matches!(order, Order::Resume { .. }) {
-            self.take_in_hand().await;
+            // Where it takes longer, or does not work, what is in its way is told.
+            let _ = tokio::time::timeout(BEGINS, self.taken_in_hand()).await;
         }
         let running = self.running.lock().await;
         let Some(running) = running.as_ref() else {
@@ -188,22 +189,13 @@ impl System {
             other => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, other.to_string()),
         })
     }
-}
 
-impl System {
-    /// Where nobody manages it, has that tried now, and gives it a moment.
-    async fn take_in_hand(&self) {
-        if self.running.lock().await.is_some() {
-            return;
+    /// Has it taken in hand where nobody manages it, and returns when somebody does.
+    async fn taken_in_hand(&self) {
+        while self.running.lock().await.as_ref().is_none_or(Running::is_over) {
+            self.again.notify_waiters();
+            tokio::time::sleep(LOOK / 2).await;
         }
-        self.again.notify_waiters();
-        let managed = async {
-            while self.running.lock().await.is_none() {
-                tokio::time::sleep(BEGINS).await;
-            }
-        };
-        // Where it takes longer, what is in its way is told.
-        let _ = tokio::time::timeout(ANSWER, managed).await;
     }
 }
 
