@@ -251,7 +251,7 @@ fn check(study: &Study, constraints: &[Constraint], told: &Told) -> Result<(), M
         (Some(_), _) => Ok(()),
         (None, Some(config)) => settings(study.space(), config).map(|_| ()),
     }?;
-    if let Some(noise) = told.noise.filter(|noise| !(*noise >= 0.0)) {
+    if let Some(noise) = told.noise.filter(|noise| *noise < 0.0) {
         return Err(Misunderstood(format!("noise is a standard error, 0 or more; {noise} is none")));
     }
     let declared = |name: &String| constraints.iter().any(|constraint| constraint.name == *name);
