@@ -60,7 +60,7 @@ up)
   mkdir -p "$folder/www"
   chmod 755 "$folder" "$folder/www"
   head -c 16384 /dev/zero >"$folder/www/file"
-  port=$(free_port 58080)
+  port=$(free_port 18080)
   trial=none
   configure
   nginx_with

@@ -52,7 +52,7 @@ up)
   mkdir -p "$folder"
   [ "$(id -u)" != 0 ] || chown 65534:65534 "$folder"
   as_user initdb -A trust -U kandela -D "$data" >/dev/null
-  port=$(free_port 55432)
+  port=$(free_port 15432)
   as_user tee -a "$data/postgresql.conf" >/dev/null <<CONF
 port = $port
 listen_addresses = '127.0.0.1'

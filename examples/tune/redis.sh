@@ -28,7 +28,7 @@ case ${1:-} in
 up)
   [ ! -e "$folder/port" ] || { echo "$folder holds a server already; run: $0 down" >&2; exit 1; }
   mkdir -p "$folder"
-  port=$(free_port 56379)
+  port=$(free_port 16379)
   redis-server --port "$port" --bind 127.0.0.1 --save "" --dir "$folder" --daemonize yes --logfile "$folder/log" >/dev/null
   until redis-cli -p "$port" ping >/dev/null 2>&1; do sleep 0.1; done
   echo "$port" >"$folder/port"
