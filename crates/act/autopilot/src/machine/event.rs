@@ -395,6 +395,10 @@ impl fmt::Display for Seen {
         match self.margin {
             None => f.write_str("no reading"),
             Some(margin) if margin < 0.0 => write!(f, "{:.4} beyond its bound", -margin),
+            // What was shown lately outlasts the reading.
+            Some(margin) if self.verdict == Verdict::Violated => {
+                write!(f, "{margin:.4} within its bound by now")
+            }
             Some(margin) => write!(f, "{margin:.4} within its bound"),
         }
     }
