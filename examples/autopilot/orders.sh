@@ -27,7 +27,15 @@ report() {
     echo "nobody takes the report at $endpoint" >&2
 }
 
+transactions=0
+seconds=0
 # progress: 3.0 s, 1190.0 tps, lat 6.721 ms stddev 2.310, 0 failed
 pgbench "$url" -n -c "${2:-8}" -j 2 -T "${1:-600}" -P 1 2>&1 >/dev/null |
-  awk '/^progress:/ { sum += $4; time += $4 * $7 / 1000; print sum, time; fflush() }' |
-  while read -r transactions seconds; do report "$transactions" "$seconds"; done
+  while read -r progress _ _ tps _ _ milliseconds _; do
+    [ "$progress" = progress: ] || continue
+    read -r transactions seconds < <(
+      awk -v n="$transactions" -v s="$seconds" -v tps="$tps" -v ms="$milliseconds" \
+        'BEGIN { printf "%.3f %.6f\n", n + tps, s + tps * ms / 1000 }'
+    )
+    report "$transactions" "$seconds"
+  done
