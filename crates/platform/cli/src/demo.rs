@@ -99,10 +99,10 @@ impl Demo {
         let path = folder.join("report.json");
         let text = serde_json::to_string_pretty(report)?;
         std::fs::write(&path, &text).with_context(|| format!("writing {}", path.display()))?;
+        show::summary(report).iter().for_each(|text| line(text));
         if self.headless {
             line(&text);
         } else {
-            show::summary(report).iter().for_each(|text| line(text));
             line(&format!("\ndata, logs and report: {}", folder.display()));
         }
         Ok(if report.closed { Outcome::Done } else { Outcome::CheckFailed })

@@ -47,6 +47,8 @@ pub(super) struct Play {
     /// The share of the usual load that this machine takes.
     strength: f64,
     ideas: [Idea; 2],
+    /// Which of them each suggestion was.
+    offers: Vec<usize>,
     rows: Vec<Row>,
     trials: Vec<Trial>,
     pub(super) first_noon: Customers,
@@ -79,6 +81,7 @@ impl Play {
             story: Story::new(length),
             strength,
             ideas: ideas::ideas(demo.seed),
+            offers: Vec::new(),
             rows: Vec::new(),
             trials: Vec::new(),
             first_noon: Customers::default(),
@@ -143,8 +146,8 @@ impl Play {
         let fault_ended = self.fault.and_then(|(_, to)| to);
         let suggested: Vec<&Trial> = self.trials.iter().filter(|trial| trial.is_suggested()).collect();
         Seen {
-            ideas_over: suggested.len() == self.ideas.len()
-                && suggested.iter().all(|trial| trial.end.is_some()),
+            ideas_over: (0..self.ideas.len())
+                .all(|number| self.of_idea(number).last().is_some_and(Trial::is_judged)),
             on_trial: self.trials.iter().any(|trial| {
                 suggested.iter().all(|idea| idea.context != trial.context)
                     && trial.under_way().is_some_and(|slices| slices >= FIRST_SLICES)
@@ -160,6 +163,9 @@ impl Play {
 
     async fn go_on(&mut self, show: &mut Show) -> anyhow::Result<()> {
         let before = self.story.act;
+        if before == Act::Ideas {
+            self.suggest_again().await?;
+        }
         self.story = self.story.at(self.began.elapsed(), self.seen());
         if self.story.act == before {
             return Ok(());
@@ -179,8 +185,8 @@ impl Play {
         match act {
             Act::Ideas => {
                 self.set_mode("auto").await?;
-                for idea in &self.ideas {
-                    self.order(&json!({"order": "suggest", "by": "somebody", "values": idea.values})).await?;
+                for number in 0..self.ideas.len() {
+                    self.suggest(number).await?;
                 }
             }
             Act::Fault => {
@@ -189,6 +195,29 @@ impl Play {
                 self.fault = Some((now_micros(), None));
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn of_idea(&self, number: usize) -> impl Iterator<Item = &Trial> {
+        report::of_idea(number, &self.offers, &self.trials)
+    }
+
+    async fn suggest(&mut self, number: usize) -> anyhow::Result<()> {
+        let values = &self.ideas[number].values;
+        self.order(&json!({"order": "suggest", "by": "somebody", "values": values})).await?;
+        self.offers.push(number);
+        Ok(())
+    }
+
+    /// Suggests again what was taken back for something that says nothing of it.
+    async fn suggest_again(&mut self) -> anyhow::Result<()> {
+        for number in 0..self.ideas.len() {
+            let offers = self.offers.iter().filter(|offer| **offer == number).count();
+            let ended = self.of_idea(number).filter(|trial| trial.end.is_some()).count();
+            if offers == ended && !self.of_idea(number).last().is_some_and(Trial::is_judged) {
+                self.suggest(number).await?;
+            }
         }
         Ok(())
     }
@@ -282,6 +311,7 @@ impl Play {
         let fault = self.fault.and_then(|(from, to)| Some((from, to?)));
         let known = Known {
             ideas: &self.ideas,
+            offers: &self.offers,
             trials: &self.trials,
             first_noon: self.first_noon,
             second_noon: self.second_noon,
@@ -305,7 +335,7 @@ impl Play {
             checks,
             first_noon: self.first_noon,
             second_noon: self.second_noon,
-            ideas: report::tried(&self.ideas, &self.trials),
+            ideas: report::tried(&self.ideas, &self.offers, &self.trials),
             fault: fault.map(|(from, to)| (seconds(from), seconds(to))),
             trials: self.trials.clone(),
             settings: system.good,

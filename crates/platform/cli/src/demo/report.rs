@@ -91,6 +91,8 @@ pub(super) struct Cost {
 /// What is known at the end.
 pub(super) struct Known<'k> {
     pub ideas: &'k [Idea],
+    /// Which idea each suggestion was.
+    pub offers: &'k [usize],
     pub trials: &'k [Trial],
     pub first_noon: Customers,
     pub second_noon: Customers,
@@ -102,28 +104,39 @@ pub(super) struct Known<'k> {
     pub untold: Vec<u64>,
 }
 
-/// What came of each idea: suggestions are proposed in the order in which they were made.
-pub(super) fn tried(ideas: &[Idea], trials: &[Trial]) -> Vec<Tried> {
-    let mut suggested = trials.iter().filter(|trial| trial.is_suggested());
-    let one = |idea: &Idea| {
-        let trial = suggested.next();
+/// The trials of the idea of that number: suggestions are proposed in the order in which they were made, which `offers` has.
+pub(super) fn of_idea<'t>(
+    number: usize,
+    offers: &'t [usize],
+    trials: &'t [Trial],
+) -> impl Iterator<Item = &'t Trial> {
+    let suggested = trials.iter().filter(|trial| trial.is_suggested());
+    suggested.zip(offers).filter(move |(_, offer)| **offer == number).map(|(trial, _)| trial)
+}
+
+/// What came of each idea, of the last trial that it had.
+pub(super) fn tried(ideas: &[Idea], offers: &[usize], trials: &[Trial]) -> Vec<Tried> {
+    let one = |(number, idea): (usize, &Idea)| {
+        let trial = of_idea(number, offers, trials).last();
         let end = trial.and_then(|trial| trial.end.clone());
         let seconds = trial.and_then(|trial| Some((trial.end.as_ref()?.0 - trial.admitted?) as f64 / 1e6));
         let proposal = trial.map(|trial| trial.proposal);
         Tried { idea: idea.clone(), proposal, seconds, end: end.map(|(_, end)| end) }
     };
-    ideas.iter().map(one).collect()
+    ideas.iter().enumerate().map(one).collect()
 }
 
 /// Whether the loop closed, point by point.
 pub(super) fn checks(known: &Known<'_>) -> Vec<Check> {
     let check = |what, passed, seen: String| Check { passed, what, seen };
     let share = |customers: Customers| customers.share();
-    let tried = tried(known.ideas, known.trials);
+    let tried = tried(known.ideas, known.offers, known.trials);
     let of = |good: bool| tried.iter().find(|tried| tried.idea.good == good);
     let told = |tried: Option<&Tried>| tried.map_or("it was not tried".to_owned(), ended);
     let quick = |tried: &Tried| {
-        matches!(tried.end, Some(End::TakenBack { .. })) && tried.seconds.is_some_and(|s| s <= SOON)
+        let judged =
+            tried.end.as_ref().is_some_and(|end| end.is_judgement() && !matches!(end, End::Promoted { .. }));
+        judged && tried.seconds.is_some_and(|s| s <= SOON)
     };
     let promoted = |tried: &Tried| matches!(tried.end, Some(End::Promoted { .. }));
     let during = |at: i64| known.fault.is_some_and(|(from, to)| (from..=to).contains(&at));
@@ -253,6 +266,7 @@ mod tests {
         let kept = trials.clone();
         let mut known = Known {
             ideas: &ideas,
+            offers: &[0, 1],
             trials: &kept,
             first_noon: Customers { requests: 1_000, within: 200 },
             second_noon: Customers { requests: 1_000, within: 999 },
@@ -284,6 +298,8 @@ mod tests {
         one(failed(|_, trials| trials[2].settled = None), "in flight");
         let bad = usize::from(ideas(1)[0].good);
         one(failed(|_, trials| trials[bad].admitted = Some(0)), "bad idea");
+        let unjudged = (90_000_000, back(Reason::WorkloadChanged));
+        one(failed(|_, trials| trials[bad].end = Some(unjudged)), "bad idea");
         one(
             failed(|_, trials| trials[1 - bad].end = Some((90_000_000, back(Reason::NotBetter)))),
             "good idea",

@@ -45,7 +45,7 @@ pub(super) enum Act {
 /// What the ledger has shown so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// Both ideas were tried to their end.
+    /// Both ideas were judged.
     pub ideas_over: bool,
     /// A trial is under way that the fault can meet: one of the evening's, with some slices, judged by what the fault breaks.
     pub on_trial: bool,

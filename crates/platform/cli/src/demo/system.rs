@@ -70,12 +70,12 @@ fn described(services: &BTreeMap<String, String>, seed: u64, minutes: u32) -> an
         ("wash_out", json!("700ms")),
         ("lag", json!("400ms")),
         ("proposals", json!(8)),
-        // Two ideas and three of its own; the last is under way when noon comes again.
-        ("proposals_per_hour", json!(5 + (minutes - 4) / 2)),
-        // More than any evening has, and less than the defaults answer at noon.
+        // Two ideas and some of its own, as trials may end for what is not theirs.
+        ("proposals_per_hour", json!(8 + minutes)),
+        // More than any evening has, and less than the defaults answer at noon; where they answer less, as all is busy, many wait.
         (
             "workload",
-            json!({"busy": "sum(rate(http_server_request_duration_seconds_count{job=\"shop/gateway\"}[$window])) > bool 105"}),
+            json!({"busy": "clamp_max((sum(rate(http_server_request_duration_seconds_count{job=\"shop/gateway\"}[$window])) > bool 105) + (sum(http_server_active_requests{job=\"shop/gateway\"}) > bool 40), 1)"}),
         ),
     ] {
         system[key] = value;

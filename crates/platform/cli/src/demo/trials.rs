@@ -48,11 +48,27 @@ impl Trial {
         (self.admitted.is_some() && self.end.is_none()).then_some(self.slices)
     }
 
+    /// Whether its end says what it is worth.
+    pub(super) fn is_judged(&self) -> bool {
+        self.end.as_ref().is_some_and(|(_, end)| end.is_judgement())
+    }
+
     /// When it was ended for a trouble that was not its own.
     pub(super) fn both_degraded(&self) -> Option<i64> {
         match &self.end {
             Some((at, End::TakenBack { why: Reason::BothDegraded, .. })) => Some(*at),
             _ => None,
+        }
+    }
+}
+
+impl End {
+    /// Whether it says what the proposal is worth.
+    pub(super) fn is_judgement(&self) -> bool {
+        match self {
+            End::Promoted { .. } => true,
+            End::TakenBack { why, .. } => why.tells_of_the_candidate(),
+            End::NotTried { .. } => false,
         }
     }
 }
