@@ -144,12 +144,13 @@ impl Play {
     fn seen(&self) -> Seen {
         let fault_began = self.fault.map(|(from, _)| from);
         let fault_ended = self.fault.and_then(|(_, to)| to);
-        let suggested: Vec<&Trial> = self.trials.iter().filter(|trial| trial.is_suggested()).collect();
+        let noon = self.trials.iter().find(|trial| trial.is_suggested()).map(|trial| trial.context);
         Seen {
             ideas_over: (0..self.ideas.len())
                 .all(|number| self.of_idea(number).last().is_some_and(Trial::is_judged)),
             on_trial: self.trials.iter().any(|trial| {
-                suggested.iter().all(|idea| idea.context != trial.context)
+                !trial.is_suggested()
+                    && noon != Some(trial.context)
                     && trial.under_way().is_some_and(|slices| slices >= FIRST_SLICES)
                     && !trial.mends.iter().any(|constraint| constraint == system::PAID)
             }),

@@ -134,8 +134,7 @@ pub(super) fn checks(known: &Known<'_>) -> Vec<Check> {
     let of = |good: bool| tried.iter().find(|tried| tried.idea.good == good);
     let told = |tried: Option<&Tried>| tried.map_or("it was not tried".to_owned(), ended);
     let quick = |tried: &Tried| {
-        let judged =
-            tried.end.as_ref().is_some_and(|end| end.is_judgement() && !matches!(end, End::Promoted { .. }));
+        let judged = matches!(&tried.end, Some(End::TakenBack { why, .. }) if why.tells_of_the_candidate());
         judged && tried.seconds.is_some_and(|s| s <= SOON)
     };
     let promoted = |tried: &Tried| matches!(tried.end, Some(End::Promoted { .. }));

@@ -50,7 +50,11 @@ impl Trial {
 
     /// Whether its end says what it is worth.
     pub(super) fn is_judged(&self) -> bool {
-        self.end.as_ref().is_some_and(|(_, end)| end.is_judgement())
+        match &self.end {
+            Some((_, End::Promoted { .. })) => true,
+            Some((_, End::TakenBack { why, .. })) => why.tells_of_the_candidate(),
+            _ => false,
+        }
     }
 
     /// When it was ended for a trouble that was not its own.
@@ -58,17 +62,6 @@ impl Trial {
         match &self.end {
             Some((at, End::TakenBack { why: Reason::BothDegraded, .. })) => Some(*at),
             _ => None,
-        }
-    }
-}
-
-impl End {
-    /// Whether it says what the proposal is worth.
-    pub(super) fn is_judgement(&self) -> bool {
-        match self {
-            End::Promoted { .. } => true,
-            End::TakenBack { why, .. } => why.tells_of_the_candidate(),
-            End::NotTried { .. } => false,
         }
     }
 }
