@@ -132,8 +132,7 @@ impl Evidence {
         Some(guards)
     }
 
-    /// The constraints that the control kept when the trial began, and that are on values: what breaks one of them in either arm is
-    /// not the candidate.
+    /// The constraints on values that were kept when the trial began, each with its place.
     fn kept<'a>(&'a self, trial: &'a Trial) -> impl Iterator<Item = (usize, &'a Constraint)> {
         let kept =
             |constraint: &Constraint| constraint.of == Of::Value && !trial.mends.contains(&constraint.name);
@@ -169,7 +168,7 @@ impl Evidence {
                     Of::RatioToControl => value / control.and_then(|control| at(control, place))?,
                 })
             });
-            mean(values).map(|value| margin(constraint.bound, value)).filter(|margin| margin.is_finite())
+            mean(values).map(|value| constraint.bound.margin(value)).filter(|margin| margin.is_finite())
         };
         let margins: Option<Vec<f64>> = self.constraints.iter().enumerate().map(margin).collect();
         margins.unwrap_or_default()
@@ -332,13 +331,6 @@ fn controls(slices: &[Slice]) -> impl DoubleEndedIterator<Item = &Vec<Option<f64
 
 fn at(values: &[Option<f64>], place: usize) -> Option<f64> {
     values.get(place).copied().flatten()
-}
-
-fn margin(bound: Bound, value: f64) -> f64 {
-    match bound {
-        Bound::Max(bound) => bound - value,
-        Bound::Min(bound) => value - bound,
-    }
 }
 
 /// The square of the standard error of a mean; none of fewer than two values.

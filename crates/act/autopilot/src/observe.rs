@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use async_trait::async_trait;
 use kandela_algebra::verdict::Verdict;
 use kandela_model::Timestamp;
-use kandela_tune::guard::{Bound, Constraint, Guards, Of, Reading as GuardReading};
+use kandela_tune::guard::{Constraint, Guards, Of, Reading as GuardReading};
 
 use crate::machine::{Observation, Reading, Scope, Seen};
 use crate::runbook::Advice;
@@ -116,10 +116,7 @@ impl Watch {
                 verdict: guards.map_or(Verdict::Unknown, |guards| guards.verdict(now)),
                 margin: last.map(|value| {
                     let value = if constraint.of == Of::Value { value } else { 1.0 };
-                    match constraint.bound {
-                        Bound::Max(bound) => bound - value,
-                        Bound::Min(bound) => value - bound,
-                    }
+                    constraint.bound.margin(value)
                 }),
             }
         };

@@ -17,6 +17,7 @@ use kandela_algebra::verdict::{self, Stages, Truth, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::betting::{Bets, EVEN, Watch};
+pub use crate::safe::Bound;
 
 /// Which way an objective is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -48,7 +49,7 @@ pub struct Constraint {
     pub name: String,
     /// A PromQL expression with one value, 0 or more, for a slice.
     pub expression: String,
-    /// The bound that it is held to.
+    /// The bound that it is held to, above 0.
     pub bound: Bound,
     /// What the bound is on.
     #[serde(default)]
@@ -63,16 +64,6 @@ pub struct Constraint {
 /// Twice or half the bound, about.
 fn default_clip() -> f64 {
     0.7
-}
-
-/// A bound, above 0.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Bound {
-    /// At most this.
-    Max(f64),
-    /// At least this.
-    Min(f64),
 }
 
 /// What a bound is on.

@@ -16,6 +16,8 @@ pub(crate) mod surface;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 pub use search::Safe;
 
 /// A measured quantity that must stay within a bound.
@@ -57,7 +59,8 @@ impl Constraint {
 }
 
 /// On which side of a number a quantity must stay.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Bound {
     /// At this or below.
     Max(f64),
