@@ -43,13 +43,18 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)))
 }
 
-/// One that has scraped itself for some seconds.
+/// How many samples fill what is asked over, 10 s, and the windows before it, 5 s.
+const FULL: usize = 18;
+
+/// One that has scraped itself for some seconds, and what it says of being asked too: Prometheus 3.5 lets a native
+/// histogram that has just begun grow from below zero, and Kandela does not.
 async fn prometheus(folder: &Path, name: &str, config: &str) -> Option<Prometheus> {
     let prometheus = Prometheus::start(folder, name, config).await?;
     let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
     until("waited for samples", async || {
-        let found = prometheus.samples("go_goroutines[1m]", now()).await;
-        found.values().any(|points| points.len() >= 15).then_some(())
+        let asked = r#"prometheus_http_request_duration_seconds{handler="/api/v1/query"}[1m]"#;
+        let found = prometheus.samples(asked, now()).await;
+        found.values().any(|points| points.len() >= FULL).then_some(())
     })
     .await;
     Some(prometheus)
