@@ -42,6 +42,8 @@ struct Row {
     /// Of one core, and megabytes.
     cpu_share: f64,
     memory_mb: f64,
+    /// Cores that others had.
+    others_cores: f64,
 }
 
 /// Runs those that are missing, and prints all.
@@ -98,6 +100,7 @@ fn row(report: &Value) -> anyhow::Result<Row> {
         second_noon: share(&report["second_noon"]),
         cpu_share: report["cost"]["cpu_share"].as_f64().unwrap_or(f64::NAN),
         memory_mb: report["cost"]["memory_mb"].as_f64().unwrap_or(f64::NAN),
+        others_cores: report["cost"]["others_cores"].as_f64().unwrap_or(f64::NAN),
     })
 }
 
@@ -120,10 +123,10 @@ fn append(file: &Path, row: &Row) -> anyhow::Result<()> {
 }
 
 fn told(row: &Row) -> String {
-    let Row { seed, closed, failed, first_noon, second_noon, cpu_share, memory_mb, .. } = row;
+    let Row { seed, closed, failed, first_noon, second_noon, cpu_share, memory_mb, others_cores, .. } = row;
     let closed = if *closed { "closed" } else { "open" };
     format!(
-        "{seed:>4}  {closed:<6}  first noon {:5.1} %  second {:5.1} %  {:4.1} % of a core  {memory_mb:4.0} MB  {}",
+        "{seed:>4}  {closed:<6}  first noon {:5.1} %  second {:5.1} %  {:4.1} % of a core  {memory_mb:4.0} MB  others {others_cores:.1} cores  {}",
         first_noon * 100.0,
         second_noon * 100.0,
         cpu_share * 100.0,
@@ -149,7 +152,7 @@ mod tests {
             "seed": seed, "minutes": 4, "closed": passed,
             "checks": [{"passed": passed, "what": "the good idea was promoted"}, {"passed": true, "what": "other"}],
             "first_noon": {"requests": 1000, "within": 120}, "second_noon": {"requests": 1000, "within": 998},
-            "cost": {"cpu_share": 0.05, "memory_mb": 220.0}
+            "cost": {"cpu_share": 0.05, "memory_mb": 220.0, "others_cores": 0.1}
         })
     }
 

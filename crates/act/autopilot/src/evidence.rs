@@ -13,6 +13,7 @@ use kandela_tune::experiment::{self, Decision, Experiment, Plan, PlanError};
 use kandela_tune::guard::{Better, Bound, Constraint, GuardError, Guards, Objective, Of, Reading, Why};
 
 use crate::machine::{Arm, Judge, Judged, Phase, Scope, Slice, Trial};
+use crate::observe::wanted;
 
 /// What of a broken constraint a candidate may add to it, as a factor.
 const NO_WORSE: f64 = 1.1;
@@ -86,15 +87,7 @@ impl Evidence {
         };
         let objective = format!("{way} {}: {}", self.objective.name, self.objective.expression);
         let constraint = |constraint: &Constraint| {
-            let (side, bound) = match constraint.bound {
-                Bound::Max(bound) => ("at most", bound),
-                Bound::Min(bound) => ("at least", bound),
-            };
-            let of = match constraint.of {
-                Of::Value => "",
-                Of::RatioToControl => " times the control",
-            };
-            format!("keep {} {side} {bound}{of}: {}", constraint.name, constraint.expression)
+            format!("keep {} {}: {}", constraint.name, wanted(constraint), constraint.expression)
         };
         std::iter::once(objective).chain(self.constraints.iter().map(constraint)).collect()
     }

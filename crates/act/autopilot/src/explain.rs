@@ -4,12 +4,14 @@ mod text;
 
 use std::collections::BTreeMap;
 
+use kandela_algebra::verdict::Verdict;
 use kandela_model::Timestamp;
 use serde::Serialize;
 
 use crate::ledger::Entry;
 use crate::machine::{
-    Arm, Event, Judged, Observation, Reading, RowError, SUGGESTED, Scope, State, Suggestion, since_it_began,
+    Arm, Event, Judged, Observation, Reading, RowError, SUGGESTED, Scope, Seen, State, Suggestion,
+    since_it_began,
 };
 
 /// Why there is no story.
@@ -83,6 +85,8 @@ pub struct Told {
 pub fn explain(rows: &[Entry], proposal: u64) -> Result<Story, ExplainError> {
     let mut state = State::default();
     let mut tried = 0;
+    // What the settling that comes next is of.
+    let mut ended: Vec<u64> = Vec::new();
     let mut story: Option<Story> = None;
     let mut judged_last: Option<Judged> = None;
     for row in since_it_began(rows) {
@@ -121,10 +125,15 @@ pub fn explain(rows: &[Entry], proposal: u64) -> Result<Story, ExplainError> {
             }
         }
         let open = state.open.as_ref().is_some_and(|open| open.proposal == proposal);
-        let settling = state.unsettled.is_some();
+        match &event {
+            Event::Ended { proposal, .. } | Event::Promoted { proposal, .. } => ended = vec![*proposal],
+            Event::RolledBack { undone, .. } => ended.clone_from(undone),
+            Event::Office { .. } => ended.clear(),
+            _ => {}
+        }
         if let Some(story) = &mut story {
             let of_trial = matches!(event, Event::WentBack { .. }) && tried == proposal;
-            let settled = settling && matches!(event, Event::Settled);
+            let settled = matches!(event, Event::Settled) && ended.contains(&proposal);
             let concerns = open || concerns(&event, proposal) || settled || of_trial;
             let over = story.needed.is_some() && !concerns;
             if concerns && !over {
@@ -165,7 +174,7 @@ fn tell(story: &mut Story, row: &Entry, event: &Event, state: &State, last: &mut
                 .trial()
                 .and_then(|trial| trial.current.as_ref())
                 .map_or((Scope::All, Arm::Control), |current| (current.scope, current.arm));
-            format!("slice {slice}, {}: {}", place(scope, arm), shown(reading))
+            format!("slice {slice}, {}: {}", place(scope, arm), shown(reading, &story.seen.constraints))
         }
         Event::Verifying { .. } if state.trial().is_some_and(|trial| trial.slices.is_empty()) => {
             "the system has one part: it runs either settings by turns, guarded from the first slice on"
@@ -211,12 +220,13 @@ pub fn place(scope: Scope, arm: Arm) -> &'static str {
     }
 }
 
-fn shown(reading: &Reading) -> String {
+/// A reading in words; `constraints` has their names, in the order of the readings.
+fn shown(reading: &Reading, constraints: &[Seen]) -> String {
     let number = |value: Option<f64>| value.map_or("nothing".to_owned(), |value| format!("{value:.4}"));
-    let constraints: Vec<String> = reading.turned.constraints.iter().map(|value| number(*value)).collect();
     let mut text = format!("objective {}", number(reading.turned.objective));
-    if !constraints.is_empty() {
-        text.push_str(&format!(", constraints {}", constraints.join(", ")));
+    for (place, value) in reading.turned.constraints.iter().enumerate() {
+        let name = constraints.get(place).map_or("a constraint", |seen| seen.name.as_str());
+        text.push_str(&format!(", {name} {}", number(*value)));
     }
     if let Some(rest) = &reading.rest {
         text.push_str(&format!("; the rest {}", number(rest.objective)));
@@ -268,7 +278,7 @@ pub struct Status {
     /// Why nothing is proposed now; only a manager that runs knows.
     pub waits_for: Option<String>,
     /// Where the guards stand and what they are missing; only a manager that runs knows.
-    pub guards: Vec<String>,
+    pub guards: Vec<Guard>,
     /// The good settings.
     pub good: BTreeMap<String, String>,
     /// How many times as good the objective is with the good settings as with the initial ones.
@@ -285,6 +295,16 @@ pub struct Status {
     pub alpha_account: Vec<kandela_tune::experiment::Row>,
     /// What each strategy earned.
     pub strategies: BTreeMap<String, Earnings>,
+}
+
+/// Where a guard stands, or a piece of evidence that a trial is missing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Guard {
+    /// Whether it is kept.
+    #[serde(with = "crate::machine::wire::verdict")]
+    pub verdict: Verdict,
+    /// How it stands, in words.
+    pub what: String,
 }
 
 /// What a strategy earned.

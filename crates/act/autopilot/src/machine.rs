@@ -12,7 +12,7 @@ mod decide;
 mod event;
 mod gate;
 mod state;
-mod wire;
+pub(crate) mod wire;
 
 use std::time::Duration;
 

@@ -35,6 +35,15 @@ pub struct Observed {
     pub advice: Advice,
 }
 
+/// What is wanted of a constraint: `at least 0.7 times the control`.
+pub(crate) fn wanted(constraint: &Constraint) -> String {
+    let of = match constraint.of {
+        Of::Value => "",
+        Of::RatioToControl => " times the control",
+    };
+    format!("{}{of}", constraint.bound)
+}
+
 /// As many equal values in a row are no measurements.
 const EQUAL: u32 = 10;
 /// How many readings are kept at most.
@@ -118,6 +127,8 @@ impl Watch {
                     let value = if constraint.of == Of::Value { value } else { 1.0 };
                     constraint.bound.margin(value)
                 }),
+                value: last,
+                wanted: wanted(constraint),
             }
         };
         self.constraints.iter().enumerate().map(one).collect()

@@ -55,7 +55,13 @@ fn office() -> Input {
 fn seen(load: f64, verdict: Verdict) -> Observation {
     Observation {
         objective: Some(2.0),
-        constraints: vec![Seen { name: "errors".to_owned(), verdict, margin: Some(0.5) }],
+        constraints: vec![Seen {
+            name: "errors".to_owned(),
+            verdict,
+            margin: Some(0.5),
+            value: None,
+            wanted: String::new(),
+        }],
         workload: [("load".to_owned(), load)].into(),
         ..Observation::default()
     }

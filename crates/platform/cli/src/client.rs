@@ -101,13 +101,15 @@ pub(crate) fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), Stri
 /// # Errors
 /// When its status is no success.
 pub(crate) async fn successful(answer: Response) -> anyhow::Result<Response> {
-    let status = answer.status();
+    let (status, url) = (answer.status(), answer.url().clone());
     if status.is_success() {
         return Ok(answer);
     }
     let text = answer.text().await.unwrap_or_default();
     let document: Option<Value> = serde_json::from_str(&text).ok();
     let told = document.as_ref().and_then(|document| document["error"].as_str()).unwrap_or(text.trim());
+    // A page is for browsers, and who sends one is somebody else.
+    anyhow::ensure!(!told.starts_with('<'), "{url} answers {status} with a page: that is no Kandela");
     anyhow::bail!("the server says {status}: {told}")
 }
 

@@ -53,6 +53,7 @@ pub(crate) struct Demo {
 impl Demo {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         let folder = self.data.join(jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%S").to_string());
+        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let live = !self.headless && screen::is_possible();
         let mut incidents = Vec::new();
         let mut say = |what: &str| {

@@ -31,6 +31,8 @@ pub(crate) enum Format {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
     Ok,
+    /// Not known yet.
+    Open,
     Warn,
     Fail,
 }
@@ -40,6 +42,7 @@ impl State {
     pub(crate) fn marked(self) -> String {
         let word = match self {
             Self::Ok => "ok  ",
+            Self::Open => "open",
             Self::Warn => "warn",
             Self::Fail => "fail",
         };
@@ -50,6 +53,7 @@ impl State {
     pub(crate) const fn sign(self) -> &'static str {
         match self {
             Self::Ok => "●",
+            Self::Open => "○",
             Self::Warn => "▲",
             Self::Fail => "■",
         }
@@ -59,6 +63,7 @@ impl State {
     pub(crate) fn shape(self) -> String {
         let colour = match self {
             Self::Ok => 32,
+            Self::Open => 36,
             Self::Warn => 33,
             Self::Fail => 31,
         };

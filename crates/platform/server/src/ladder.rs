@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Deployment {
     /// Whether a server runs.
     pub runs: bool,
+    /// Whether it keeps this machine's own metrics.
+    pub host: bool,
     /// How many others than the server and its machine sent samples.
     pub samplers: usize,
     /// How many spans came in.
@@ -53,12 +55,15 @@ pub fn ladder(deployment: &Deployment) -> Vec<Level> {
         next: next.map(str::to_owned),
     };
     let on = |is: bool| if is { Standing::On } else { Standing::Off };
-    let Deployment { runs, samplers, spans, systems } = deployment;
+    let Deployment { runs, host, samplers, spans, systems } = deployment;
     let start = "start a server: `kandela up`";
     let monitoring = match (runs, samplers) {
         (false, _) => ("no server runs here".to_owned(), Some(start)),
         (true, 0) => (
-            "nothing sends metrics yet".to_owned(),
+            match host {
+                true => "this machine's own metrics are kept; nothing else sends any yet".to_owned(),
+                false => "nothing sends metrics yet".to_owned(),
+            },
             Some(
                 "point a Prometheus' remote_write or an OpenTelemetry SDK at the server, or name targets in scrape_configs",
             ),
@@ -113,7 +118,7 @@ pub fn ladder(deployment: &Deployment) -> Vec<Level> {
             Some("cargo add kandela-runtime --features profiler; the sampling profiler is not built yet"),
         ),
         level(2, "benchmarking", Standing::NotBuilt, "not built yet".to_owned(), None),
-        level(3, "monitoring", on(*samplers > 0), monitoring.0, monitoring.1),
+        level(3, "monitoring", on(*host || *samplers > 0), monitoring.0, monitoring.1),
         level(4, "distributed tracing", on(*spans > 0), tracing.0, tracing.1),
         level(5, "platform", on(*runs), platform.0, platform.1),
         level(6, "prediction", Standing::NotBuilt, "not built yet".to_owned(), None),
@@ -155,7 +160,11 @@ mod tests {
         use Standing::{NotBuilt, Off, On};
         assert_eq!(standings(&Deployment::default()), [Off, NotBuilt, Off, Off, Off, NotBuilt, Off]);
         let systems = vec![("shop".to_owned(), Some("auto".to_owned())), ("db".to_owned(), None)];
-        let used = Deployment { runs: true, samplers: 2, spans: 7, systems };
+        let host = Deployment { runs: true, host: true, ..Deployment::default() };
+        assert_eq!(standings(&host), [Off, NotBuilt, On, Off, On, NotBuilt, Off]);
+        let third = ladder(&host).remove(2);
+        assert!(third.found.starts_with("this machine's own") && third.next.is_some(), "{third:?}");
+        let used = Deployment { runs: true, host: true, samplers: 2, spans: 7, systems };
         assert_eq!(standings(&used), [Off, NotBuilt, On, On, On, NotBuilt, On]);
         assert_eq!(ladder(&used)[6].found, "the autopilot has shop (auto), db (nobody manages it)");
         let unmanaged = Deployment { systems: vec![("db".to_owned(), None)], ..used };

@@ -61,7 +61,7 @@ impl fmt::Display for Status {
         }
         if !self.guards.is_empty() {
             section(f, "Guards")?;
-            self.guards.iter().try_for_each(|guard| wrapped(f, "  ", guard))?;
+            self.guards.iter().try_for_each(|guard| wrapped(f, "  ", &guard.what))?;
         }
         if !self.news.is_empty() {
             section(f, "Lately")?;

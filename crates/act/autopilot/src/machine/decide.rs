@@ -218,7 +218,8 @@ impl<J: Judge> Deciding<'_, J> {
         let nearest =
             distances.min_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, distance)| *distance <= radius);
         if self.state.trial().is_some() {
-            self.end(Reason::WorkloadChanged, "it left the context that the trial began in".to_owned());
+            let detail = self.context().map(|context| farthest(&context.measures, &seen.workload));
+            self.end(Reason::WorkloadChanged, detail.unwrap_or_default());
         }
         let new = nearest.is_none();
         let context = nearest.map_or(self.state.contexts.len() as u64, |(at, _)| at);
@@ -616,6 +617,16 @@ fn distance(a: &BTreeMap<String, f64>, b: &BTreeMap<String, f64>) -> f64 {
     let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
     let at = |measures: &BTreeMap<String, f64>, name| measures.get(name).copied().unwrap_or(0.0);
     names.into_iter().map(|name| (at(a, name) - at(b, name)).abs()).fold(0.0, f64::max)
+}
+
+/// Which measure of a workload is farthest from what it was.
+fn farthest(then: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>) -> String {
+    let at = |measures: &BTreeMap<String, f64>, name| measures.get(name).copied().unwrap_or(0.0);
+    let moved = then.keys().chain(now.keys()).map(|name| (name, at(then, name), at(now, name)));
+    let most = moved.max_by(|a, b| (a.1 - a.2).abs().total_cmp(&(b.1 - b.2).abs()));
+    most.map_or_else(String::new, |(name, then, now)| {
+        format!("{name} is {now:.3}, and was {then:.3} in the context that the trial began in")
+    })
 }
 
 fn micros(time: Duration) -> i64 {

@@ -387,15 +387,26 @@ pub struct Seen {
     pub verdict: Verdict,
     /// How far within its bound, in its own unit; none where it gives nothing.
     pub margin: Option<f64>,
+    /// What it gave last.
+    #[serde(default)]
+    pub value: Option<f64>,
+    /// What is wanted of it, in words: `at most 0.04`. Rows of before 2026-11-29 don't say it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub wanted: String,
 }
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}, ", self.name, self.verdict)?;
+        if let (Some(value), false) = (self.value, self.wanted.is_empty()) {
+            // What was shown lately outlasts the reading.
+            let by_now = self.verdict == Verdict::Violated && self.margin.is_some_and(|margin| margin >= 0.0);
+            let by_now = if by_now { " by now" } else { "" };
+            return write!(f, "{value:.4}{by_now}; wanted: {}", self.wanted);
+        }
         match self.margin {
             None => f.write_str("no reading"),
             Some(margin) if margin < 0.0 => write!(f, "{:.4} beyond its bound", -margin),
-            // What was shown lately outlasts the reading.
             Some(margin) if self.verdict == Verdict::Violated => {
                 write!(f, "{margin:.4} within its bound by now")
             }

@@ -34,20 +34,15 @@ pub(super) mod config {
     }
 }
 
-pub(super) mod verdict {
+pub(crate) mod verdict {
     use kandela_algebra::verdict::Verdict;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(in crate::machine) fn serialize<S: Serializer>(
-        verdict: &Verdict,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(verdict: &Verdict, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(verdict.as_str())
     }
 
-    pub(in crate::machine) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Verdict, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Verdict, D::Error> {
         let word = String::deserialize(deserializer)?;
         let known = [Verdict::Holds, Verdict::Violated, Verdict::Unknown];
         let found = known.into_iter().find(|verdict| verdict.as_str() == word);

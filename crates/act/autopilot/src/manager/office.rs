@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use kandela_algebra::verdict::Verdict;
 use kandela_model::{Epoch, Timestamp};
 use kandela_tune::Config;
 use kandela_tune::experiment::Account;
@@ -10,7 +11,7 @@ use kandela_tune::experiment::Account;
 use super::fleet::Came;
 use super::{AutonomousPerformanceManager, ManagerError, TargetSlos};
 use crate::evidence::Evidence;
-use crate::explain::{Status, status_of};
+use crate::explain::{Guard, Status, status_of};
 use crate::ledger::{Entry, LedgerError};
 use crate::machine::{
     Command, Event, Input, Judge, Machine, Observation, Order, Policy, State, since_it_began,
@@ -91,10 +92,13 @@ impl Office {
 
     /// Where things stand, with the guards and what they are missing.
     pub fn status(&self) -> Status {
-        let between = self.seen.constraints.iter().map(ToString::to_string);
+        let between =
+            self.seen.constraints.iter().map(|seen| Guard { verdict: seen.verdict, what: seen.to_string() });
         let trial = self.state.trial().filter(|trial| !trial.slices.is_empty());
         let missing = trial.map(|trial| self.machine.judge.judge(trial).missing).unwrap_or_default();
-        let missing = missing.into_iter().map(|what| format!("the trial: {what}"));
+        let missing = missing
+            .into_iter()
+            .map(|what| Guard { verdict: Verdict::Unknown, what: format!("the trial: {what}") });
         let waits_for = if self.state.open.is_none() { self.waits_for() } else { None };
         Status { waits_for, guards: between.chain(missing).collect(), ..status_of(&self.state) }
     }

@@ -45,7 +45,7 @@ fn status(answer: &Value) -> Vec<String> {
         .into_iter()
         .flatten()
         .for_each(|(name, note)| tell("note", format!("{name}: {}", word(note))));
-    status["guards"].as_array().into_iter().flatten().for_each(|guard| tell("guard", word(guard)));
+    status["guards"].as_array().into_iter().flatten().for_each(|guard| tell("guard", word(&guard["what"])));
     let news = status["news"].as_array().into_iter().flatten();
     news.for_each(|told| tell("lately", format!("{} {}", word(&told["at"]), word(&told["what"]))));
     let times = status["times_as_good"].as_f64().unwrap_or(1.0);

@@ -1,4 +1,4 @@
-//! What the platform itself takes of the machine.
+//! What is taken of the machine: by the platform, and by what is no part of the demo.
 
 use std::time::Instant;
 
@@ -14,12 +14,18 @@ pub(super) struct Meter {
     first: f64,
     last: f64,
     memory_mb: f64,
+    /// Seconds of CPU that the machine and the demo's other processes had taken at first.
+    machine: f64,
+    others: f64,
 }
 
 impl Meter {
-    pub(super) fn of(process: Option<u32>) -> Meter {
+    /// Of the platform, beside `others` of the demo.
+    pub(super) fn of(process: Option<u32>, others: &[u32]) -> Meter {
         let first = process.and_then(cpu_seconds).unwrap_or(0.0);
-        Meter { began: Instant::now(), process, before: 0.0, first, last: first, memory_mb: 0.0 }
+        let (machine, others) = (machine_seconds().unwrap_or(0.0), sum(others));
+        let memory_mb = 0.0;
+        Meter { began: Instant::now(), process, before: 0.0, first, last: first, memory_mb, machine, others }
     }
 
     pub(super) fn look(&mut self, process: Option<u32>) {
@@ -32,10 +38,19 @@ impl Meter {
         self.memory_mb = self.memory_mb.max(memory_mb(process).unwrap_or(0.0));
     }
 
-    pub(super) fn cost(&self) -> Cost {
-        let seconds = self.before + self.last - self.first;
-        Cost { cpu_share: seconds / self.began.elapsed().as_secs_f64().max(1e-3), memory_mb: self.memory_mb }
+    /// Until now; `others` are those that there were at first.
+    pub(super) fn cost(&self, others: &[u32]) -> Cost {
+        let platform = self.before + self.last - self.first;
+        let all = machine_seconds().map_or(0.0, |now| now - self.machine);
+        let strangers = (all - platform - (sum(others) - self.others)).max(0.0);
+        let long = self.began.elapsed().as_secs_f64().max(1e-3);
+        let (cpu_share, others_cores) = (platform / long, strangers / long);
+        Cost { cpu_share, memory_mb: self.memory_mb, others_cores }
     }
+}
+
+fn sum(processes: &[u32]) -> f64 {
+    processes.iter().filter_map(|process| cpu_seconds(*process)).sum()
 }
 
 /// User's and system's time.
@@ -45,6 +60,17 @@ fn cpu_seconds(process: u32) -> Option<f64> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let mut ticks = || fields.next()?.parse::<f64>().ok();
     Some((ticks()? + ticks()?) / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// All cores' time of all processes, and what was stolen by other machines on the same hardware.
+fn machine_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    let ticks: Vec<f64> = fields.map(str::parse).collect::<Result<_, _>>().ok()?;
+    // user nice system, not idle and iowait, then irq softirq steal; guests' are in user's and nice's.
+    let busy: f64 =
+        ticks.iter().take(8).enumerate().filter(|(at, _)| ![3, 4].contains(at)).map(|(_, t)| t).sum();
+    Some(busy / rustix::param::clock_ticks_per_second() as f64)
 }
 
 fn memory_mb(process: u32) -> Option<f64> {
@@ -61,19 +87,31 @@ mod tests {
     #[test]
     fn this_process_takes_time_and_memory() {
         let own = Some(std::process::id());
-        let mut meter = Meter::of(own);
+        let mut meter = Meter::of(own, &[]);
         let mut sum = 0_u64;
         while meter.began.elapsed().as_millis() < 200 {
             sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(7));
         }
         meter.look(own);
-        let cost = meter.cost();
+        let cost = meter.cost(&[]);
         assert!(cost.cpu_share > 0.1 && cost.memory_mb > 1.0, "{cost:?}");
     }
 
     #[test]
+    fn what_is_no_part_of_the_demo_is_told_apart() {
+        let own = std::process::id();
+        let (alone, beside) = (Meter::of(None, &[]), Meter::of(None, &[own]));
+        let mut sum = 0_u64;
+        while alone.began.elapsed().as_millis() < 400 {
+            sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(7));
+        }
+        let (all, without) = (alone.cost(&[]).others_cores, beside.cost(&[own]).others_cores);
+        assert!(all > 0.3 && all - without > 0.3, "{all} and {without}");
+    }
+
+    #[test]
     fn what_a_process_took_before_it_was_replaced_counts() {
-        let mut meter = Meter::of(None);
+        let mut meter = Meter::of(None, &[]);
         (meter.process, meter.last) = (Some(0), 3.0);
         meter.look(Some(std::process::id()));
         assert!(meter.before >= 3.0);

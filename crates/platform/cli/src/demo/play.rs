@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Rates are over so long.
 const WINDOW: Duration = Duration::from_secs(10);
 /// What the shop promises.
-pub(super) const PROMISE: Objective = Objective { p99: 0.3, errors: 0.01 };
+const PROMISE: Objective = Objective { p99: 0.3, errors: 0.01 };
 /// How long the autopilot may take to bring all knobs to the good settings at the end.
 const SETTLED: Duration = Duration::from_secs(20);
 /// How long the last customers are waited for: longer than they wait themselves.
@@ -59,7 +59,7 @@ pub(super) struct Play {
     /// In microseconds since 1970.
     fault: Option<(i64, Option<i64>)>,
     meter: Meter,
-    incidents: Vec<String>,
+    pub(super) incidents: Vec<String>,
 }
 
 impl Play {
@@ -72,7 +72,7 @@ impl Play {
         let asker = Asker::new(stage.server(), Some(SHOP.to_owned()), WINDOW, PROMISE)?;
         let seconds = stage.admit_customers(demo.seed)?;
         let length = Duration::from_secs(60 * u64::from(demo.minutes));
-        let meter = Meter::of(stage.platform());
+        let meter = Meter::of(stage.platform(), &stage.others());
         Ok(Play {
             stage,
             asker,
@@ -341,7 +341,7 @@ impl Play {
             trials: self.trials.clone(),
             settings: system.good,
             times_as_good: system.times_as_good,
-            cost: self.meter.cost(),
+            cost: self.meter.cost(&self.stage.others()),
             incidents: self.incidents.clone(),
         }
     }

@@ -10,7 +10,7 @@ use super::trials::{End, Trial};
 /// Within how many seconds what is bad is to be rolled back.
 const SOON: f64 = 60.0;
 /// The share of requests that an objective of 99 of 100 asks for.
-const OBJECTIVE: f64 = 0.99;
+pub(super) const OBJECTIVE: f64 = 0.99;
 
 /// All of it. Times are in seconds since the demo began.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -64,9 +64,14 @@ impl Customers {
 
     fn told(self) -> String {
         self.share().map_or("nobody came".to_owned(), |share| {
-            format!("{:.1} % of {} requests answered well within 300 ms", share * 100.0, self.requests)
+            format!("{} of {} requests answered well within 300 ms", percent(share), self.requests)
         })
     }
+}
+
+/// A share, rounded down: what is not reached is not shown as if it were.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1} %", (share * 1e3).floor() / 10.0)
 }
 
 /// What came of an idea.
@@ -79,13 +84,15 @@ pub(super) struct Tried {
     pub end: Option<End>,
 }
 
-/// What the platform itself took.
+/// What was taken of the machine, by the platform and by others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Cost {
     /// Of one core.
     pub cpu_share: f64,
     /// At most, in megabytes.
     pub memory_mb: f64,
+    /// Cores that neither the platform nor the shop and its customers had meanwhile.
+    pub others_cores: f64,
 }
 
 /// What is known at the end.

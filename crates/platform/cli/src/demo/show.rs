@@ -5,8 +5,8 @@ use std::time::Duration;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::play::{PROMISE, Play};
-use super::report::{Customers, Report};
+use super::play::Play;
+use super::report::{Customers, OBJECTIVE, Report, percent};
 use super::scenario::Act;
 use super::stage::Second;
 use crate::output::{State, line, painted, wrapped};
@@ -17,6 +17,9 @@ use crate::top::words::words;
 
 /// How often customers are told of in plain lines, in seconds.
 const EACH: u64 = 10;
+
+/// Cores that others may take unmentioned.
+const MUCH: f64 = 0.3;
 
 /// Where a demo is shown.
 pub(super) struct Show {
@@ -113,29 +116,32 @@ fn story(play: &Play) -> Vec<Line<'static>> {
     }
     let noons = [("first noon", play.first_noon), ("second noon", play.second_noon)];
     let told: Vec<String> =
-        noons.iter().filter_map(|(name, noon)| Some(format!("{name} {}", percent(*noon)?))).collect();
+        noons.iter().filter_map(|(name, noon)| Some(format!("{name} {}", percent(noon.share()?)))).collect();
     if !told.is_empty() {
         lines.push(Line::from(format!("  answered well within 300 ms: {}; promised: 99 %", told.join(", "))));
+    }
+    if let Some(last) = play.incidents.last() {
+        lines.push(Line::from(vec![draw::mark(State::Warn), Span::raw(last.clone())]));
     }
     lines
 }
 
+fn of(second: &Second) -> Customers {
+    Customers { requests: second.requests, within: second.within }
+}
+
 fn met(second: &Second) -> bool {
-    second.p99_ms <= PROMISE.p99 * 1e3 && second.error_share <= PROMISE.errors
+    of(second).share().is_none_or(|share| share >= OBJECTIVE)
 }
 
 fn customers(second: &Second) -> String {
-    let share = second.within as f64 / second.requests.max(1) as f64 * 100.0;
     let kept = if met(second) { "objective met" } else { "objective missed" };
     format!(
-        "{} a second, {share:.0} % answered well within 300 ms, p99 {}: {kept}",
+        "{} a second, {} answered well within 300 ms, p99 {}: {kept}",
         second.requests,
+        of(second).share().map_or("none".to_owned(), percent),
         draw::duration(second.p99_ms / 1e3)
     )
-}
-
-fn percent(customers: Customers) -> Option<String> {
-    customers.share().map(|share| format!("{:.1} %", share * 100.0))
 }
 
 fn clock(at: Duration) -> String {
@@ -166,6 +172,13 @@ pub(super) fn summary(report: &Report) -> Vec<String> {
         report.cost.cpu_share * 100.0,
         report.cost.memory_mb
     ));
+    if report.cost.others_cores >= MUCH {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        lines.push(format!(
+            "Other work took {:.1} of this machine's {cores} cores meanwhile; leave the demo two to itself.",
+            report.cost.others_cores
+        ));
+    }
     lines.extend(report.incidents.iter().map(|what| format!("▲ {what}")));
     lines
 }

@@ -68,7 +68,6 @@ pub(super) struct Second {
     pub requests: u64,
     /// Those that were answered well, in time.
     pub within: u64,
-    pub error_share: f64,
     pub p99_ms: f64,
 }
 
@@ -84,7 +83,6 @@ impl Stage {
         keep: bool,
         say: &mut impl FnMut(&str),
     ) -> anyhow::Result<Stage> {
-        std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         let mut ports = Ports::find(say)?;
         let mut shop = start_shop(folder, &ports, keep)?;
         let services = addresses(folder, &mut shop).await?;
@@ -113,6 +111,12 @@ impl Stage {
     /// The number of the platform's process.
     pub(super) fn platform(&self) -> Option<u32> {
         self.platform.id()
+    }
+
+    /// The numbers of the demo's other processes, this one with them.
+    pub(super) fn others(&self) -> Vec<u32> {
+        let customers = self.customers.as_ref().and_then(|(customers, _)| customers.id());
+        [Some(std::process::id()), self.shop.id(), customers].into_iter().flatten().collect()
     }
 
     async fn until_ready(&mut self) -> anyhow::Result<()> {

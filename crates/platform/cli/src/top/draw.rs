@@ -57,7 +57,8 @@ pub(crate) fn picture(frame: &mut Frame<'_>, title: &str, above: Vec<Line<'_>>, 
         ]);
         frame.render_widget(line, fault);
     }
-    frame.render_widget(framed("services", service_lines(&picture.services, top)), top);
+    let room = usize::from(top.height.saturating_sub(AROUND_SERVICES));
+    frame.render_widget(framed(&services_title(picture, room), service_lines(picture, room, top)), top);
     let name = picture
         .system
         .as_ref()
@@ -108,11 +109,25 @@ pub(crate) fn framed<'t>(title: &str, lines: Vec<Line<'t>>) -> Paragraph<'t> {
     Paragraph::new(lines).block(block)
 }
 
-fn service_lines(services: &[Service], area: Rect) -> Vec<Line<'static>> {
+/// Which services are shown, and when one is well.
+fn services_title(picture: &Picture, room: usize) -> String {
+    let Picture { services, window, objective, .. } = picture;
+    let which = match services.len() {
+        all if all > room => format!("the worst {room} of {all} services"),
+        _ => "services".to_owned(),
+    };
+    let (p99, failed) = (duration(objective.p99), objective.errors * 100.0);
+    format!("{which}, last {}; well: p99 up to {p99}, {failed} % failed", duration(*window))
+}
+
+fn service_lines(picture: &Picture, room: usize, area: Rect) -> Vec<Line<'static>> {
     let width = usize::from(area.width).saturating_sub(2);
-    let room = usize::from(area.height.saturating_sub(AROUND_SERVICES));
+    let services = &picture.services;
     if services.is_empty() {
-        return vec![Line::from("no service reports http.server.request.duration yet")];
+        let window = duration(picture.window);
+        return vec![Line::from(format!(
+            "no service reported http.server.request.duration in the last {window}"
+        ))];
     }
     let head = format!("  {:<18} {:>8} {:>8} {:>8} {:>8}", "", "req/s", "failed", "p50", "p99");
     let mut lines = vec![Line::from(head).style(muted())];
@@ -144,6 +159,7 @@ pub(crate) fn duration(seconds: f64) -> String {
     match seconds {
         ..0.001 => format!("{:.0} µs", seconds * 1e6),
         ..1.0 => format!("{:.0} ms", seconds * 1e3),
+        _ if seconds.fract() == 0.0 => format!("{seconds} s"),
         _ => format!("{seconds:.1} s"),
     }
 }
@@ -212,6 +228,7 @@ fn ledger_line(row: &Row, width: usize) -> Option<Line<'static>> {
 pub(crate) fn mark(state: State) -> Span<'static> {
     let colour = match state {
         State::Ok => Color::Green,
+        State::Open => Color::Cyan,
         State::Warn => Color::Yellow,
         State::Fail => Color::Red,
     };
@@ -230,7 +247,7 @@ fn muted() -> Style {
 mod tests {
     use kandela_autopilot::machine::Event;
 
-    use super::super::picture::{Change, Guard, Proposal};
+    use super::super::picture::{Change, Guard, Objective, Proposal};
     use super::*;
 
     fn service(name: &str, state: State, p99: f64) -> Service {
@@ -255,8 +272,8 @@ mod tests {
             changes: vec![change("gateway.catalogue.pool.size"), change("catalogue.stock.pool.size")],
         };
         let guards = vec![
-            Guard { state: State::Ok, what: "refused: holds, 0.0400 within its bound".to_owned() },
-            Guard { state: State::Warn, what: "the trial: the gain needs 8 to 40 more slices".to_owned() },
+            Guard { state: State::Ok, what: "refused: holds, 0.0021; wanted: at most 0.04".to_owned() },
+            Guard { state: State::Open, what: "the trial: the gain needs 8 to 40 more slices".to_owned() },
         ];
         let row = |seq: i64, event| Row { seq: seq.cast_unsigned(), at_micros: seq * 1_000_000, event };
         let system = System {
@@ -272,6 +289,8 @@ mod tests {
         };
         Picture {
             at: 3_600,
+            window: 30.0,
+            objective: Objective { p99: 1.0, errors: 0.01 },
             services: vec![service("shop/gateway", State::Fail, 9.8), service("shop/stock", State::Ok, 0.05)],
             system: Some(system),
             ..Picture::default()
@@ -290,13 +309,14 @@ mod tests {
             "kandela top",
             "01:00:00 UTC",
             "a story",
+            "services, last 30 s; well: p99 up to 1 s, 1 % failed",
             "■ shop/gateway          198.2    1.2 %    30 ms    9.8 s",
             "● shop/stock",
             "autopilot: shop",
             "proposal 3 is on trial",
             "gateway.catalogue.pool.size 5 → 10",
             "● refused: holds",
-            "▲ the trial: the gain needs",
+            "○ the trial: the gain needs",
             "promoted: 1; the objective is 2.00 times as good",
             "ann59 resumed",
         ] {
@@ -319,10 +339,13 @@ mod tests {
 
     #[test]
     fn a_server_without_services_and_systems_says_what_to_do() {
-        let all =
-            drawn(80, 24, &Picture { faults: vec!["no server answers".to_owned()], ..Picture::default() })
-                .join("\n");
-        assert!(all.contains("no service reports http.server.request.duration yet"), "{all}");
+        let all = drawn(
+            80,
+            24,
+            &Picture { faults: vec!["no server answers".to_owned()], window: 30.0, ..Picture::default() },
+        )
+        .join("\n");
+        assert!(all.contains("no service reported http.server.request.duration in the last 30 s"), "{all}");
         assert!(
             all.contains("name a file of systems in kandela.autopilot")
                 && all.contains("■ no server answers"),
@@ -344,6 +367,7 @@ mod tests {
         shown.services = (0..30)
             .map(|at| service(&format!("s{at}"), if at == 29 { State::Fail } else { State::Ok }, 0.1))
             .collect();
-        assert!(drawn(80, 40, &shown).join("\n").contains("■ s29"));
+        let all = drawn(80, 40, &shown).join("\n");
+        assert!(all.contains("■ s29") && all.contains("the worst 10 of 30 services"), "{all}");
     }
 }

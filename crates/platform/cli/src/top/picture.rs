@@ -25,6 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) struct Picture {
     /// When, in seconds since 1970.
     pub at: i64,
+    /// Over how many seconds rates and percentiles are.
+    pub window: f64,
+    /// What each service is to keep.
+    pub objective: Objective,
     /// Those that answer requests, by name.
     pub services: Vec<Service>,
     /// The system that the autopilot manages.
@@ -36,7 +40,7 @@ pub(crate) struct Picture {
 }
 
 /// What a service is to keep.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Objective {
     /// The most that 99 of 100 requests may take, in seconds.
     pub p99: f64,
@@ -160,7 +164,12 @@ impl Asker {
     /// # Errors
     /// Where the server does not answer. What it can't tell is noted in the picture.
     pub(crate) async fn ask(&self) -> anyhow::Result<Picture> {
-        let mut picture = Picture { at: now().millis() / 1_000, ..Picture::default() };
+        let mut picture = Picture {
+            at: now().millis() / 1_000,
+            window: self.window.as_secs_f64(),
+            objective: self.objective,
+            ..Picture::default()
+        };
         let systems = self.get("/api/kandela/v1/autopilot", &[]).await?;
         match self.services(picture.at).await {
             Ok(services) => picture.services = services,
@@ -256,11 +265,10 @@ impl Asker {
     async fn managed(&self, listed: &Value, faults: &mut Vec<String>) -> System {
         let status = &listed["status"];
         let name = text(&listed["name"]);
-        let strings = |value: &Value| value.as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
         let notes = status["notes"].as_object().into_iter().flatten();
         let notes =
             notes.map(|(about, what)| Guard { state: State::Warn, what: format!("{about}: {}", text(what)) });
-        let guards = strings(&status["guards"]).into_iter().map(guard).chain(notes).collect();
+        let guards = status["guards"].as_array().into_iter().flatten().map(guard).chain(notes).collect();
         let proposal = match status["proposal"].as_u64() {
             Some(number) => told(self.proposal(&name, number).await, "the proposal", faults).flatten(),
             None => None,
@@ -354,14 +362,13 @@ fn is_here(url: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// A line of a status, which says in a word how the guard stands.
-fn guard(what: String) -> Guard {
-    let state = match &what {
-        what if what.contains("violated") => State::Fail,
-        what if what.contains(": holds") => State::Ok,
-        _ => State::Warn,
+fn guard(guard: &Value) -> Guard {
+    let state = match guard["verdict"].as_str() {
+        Some("holds") => State::Ok,
+        Some("violated") => State::Fail,
+        _ => State::Open,
     };
-    Guard { state, what }
+    Guard { state, what: text(&guard["what"]) }
 }
 
 fn text(value: &Value) -> String {

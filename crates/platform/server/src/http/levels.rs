@@ -15,6 +15,7 @@ pub(super) async fn levels(State(app): State<Arc<App>>) -> Json<Vec<Level>> {
     let others = || sources.iter().filter(|source| !["self", "host"].contains(&source.protocol));
     Json(ladder(&Deployment {
         runs: true,
+        host: sources.iter().any(|source| source.protocol == "host" && source.samples > 0),
         samplers: others().filter(|source| source.samples > 0).count(),
         spans: others().map(|source| source.spans).sum(),
         systems: app.autopilot.modes(),
