@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::ledger::Entry;
 use crate::machine::{
-    Arm, Event, Judged, Observation, Reading, RowError, SUGGESTED, Scope, Seen, State, Suggestion,
+    Arm, Event, Judged, Observation, Reading, RowError, SUGGESTED, Scope, Seen, State, Suggestion, short,
     since_it_began,
 };
 
@@ -222,7 +222,7 @@ pub fn place(scope: Scope, arm: Arm) -> &'static str {
 
 /// A reading in words; `constraints` has their names, in the order of the readings.
 fn shown(reading: &Reading, constraints: &[Seen]) -> String {
-    let number = |value: Option<f64>| value.map_or("nothing".to_owned(), |value| format!("{value:.4}"));
+    let number = |value: Option<f64>| value.map_or("nothing".to_owned(), short);
     let mut text = format!("objective {}", number(reading.turned.objective));
     for (place, value) in reading.turned.constraints.iter().enumerate() {
         let name = constraints.get(place).map_or("a constraint", |seen| seen.name.as_str());

@@ -22,7 +22,7 @@ use kandela_tune::Config;
 
 pub use event::{
     Arm, Event, Export, Judged, Learnt, Mode, Observation, Reading, Reason, RowError, Scope, Seen, Side,
-    VERSION, since_it_began,
+    VERSION, short, since_it_began,
 };
 pub use gate::Gate;
 pub use state::{

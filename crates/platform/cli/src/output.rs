@@ -30,9 +30,9 @@ pub(crate) enum Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
-    Ok,
-    /// Not known yet.
+    /// Not known yet, or nothing is wanted of it.
     Open,
+    Ok,
     Warn,
     Fail,
 }

@@ -53,7 +53,7 @@ pub(crate) struct Top {
 
 impl Top {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        let objective = Objective { p99: self.p99.as_secs_f64(), errors: self.errors / 100.0 };
+        let objective = Objective { p99: self.p99.as_secs_f64(), errors: self.errors / 100.0, of: None };
         let asker = Asker::new(self.server.clone(), self.system.clone(), self.window, objective)?;
         let title = format!("kandela top  {}", self.server.shown());
         // Before the screen is taken: what is wrong at the start is to be read afterwards.

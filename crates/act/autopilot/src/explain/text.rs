@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Status, Story};
+use crate::machine::short;
 
 const WIDTH: usize = 80;
 
@@ -16,7 +17,7 @@ impl fmt::Display for Story {
         section(f, "Goals")?;
         self.goals.iter().try_for_each(|goal| wrapped(f, "  ", goal))?;
         section(f, "Seen")?;
-        let objective = self.seen.objective.map_or("nothing".to_owned(), |value| format!("{value:.4}"));
+        let objective = self.seen.objective.map_or("nothing".to_owned(), short);
         wrapped(f, "  ", &format!("objective {objective}"))?;
         for seen in &self.seen.constraints {
             wrapped(f, "  ", &seen.to_string())?;

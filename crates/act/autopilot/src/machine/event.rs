@@ -395,6 +395,13 @@ pub struct Seen {
     pub wanted: String,
 }
 
+/// Four digits that count, of a number that was measured.
+pub fn short(value: f64) -> String {
+    let whole = value.abs().max(1e-300).log10().floor();
+    let places = (3.0 - whole).clamp(0.0, 4.0) as usize;
+    format!("{value:.places$}")
+}
+
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}, ", self.name, self.verdict)?;
@@ -402,7 +409,7 @@ impl fmt::Display for Seen {
             // What was shown lately outlasts the reading.
             let by_now = self.verdict == Verdict::Violated && self.margin.is_some_and(|margin| margin >= 0.0);
             let by_now = if by_now { " by now" } else { "" };
-            return write!(f, "{value:.4}{by_now}; wanted: {}", self.wanted);
+            return write!(f, "{}{by_now}; wanted: {}", short(value), self.wanted);
         }
         match self.margin {
             None => f.write_str("no reading"),

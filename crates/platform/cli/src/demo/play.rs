@@ -24,8 +24,8 @@ use crate::top::screen::Key;
 const LOOK: Duration = Duration::from_millis(500);
 /// Rates are over so long.
 const WINDOW: Duration = Duration::from_secs(10);
-/// What the shop promises.
-const PROMISE: Objective = Objective { p99: 0.3, errors: 0.01 };
+/// What the shop promises its customers.
+const PROMISE: Objective = Objective { p99: 0.3, errors: 0.01, of: Some("shop/gateway") };
 /// How long the autopilot may take to bring all knobs to the good settings at the end.
 const SETTLED: Duration = Duration::from_secs(20);
 /// How long the last customers are waited for: longer than they wait themselves.

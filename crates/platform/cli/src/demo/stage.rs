@@ -35,6 +35,8 @@ pub(super) struct Stage {
     pub(super) folder: PathBuf,
     /// Where services listen, by name.
     pub(super) services: BTreeMap<String, String>,
+    /// The numbers of their processes.
+    serving: Vec<u32>,
     ports: Ports,
     platform: Child,
     shop: Child,
@@ -57,6 +59,7 @@ struct Ports {
 struct Listening {
     service: String,
     url: String,
+    pid: Option<u32>,
 }
 
 /// How a second of the customers' went.
@@ -85,14 +88,17 @@ impl Stage {
     ) -> anyhow::Result<Stage> {
         let mut ports = Ports::find(say)?;
         let mut shop = start_shop(folder, &ports, keep)?;
-        let services = addresses(folder, &mut shop).await?;
+        let listening = listening(folder, &mut shop).await?;
+        let serving = listening.iter().filter_map(|one| one.pid).collect();
+        let services: BTreeMap<String, String> =
+            listening.into_iter().map(|one| (one.service, one.url)).collect();
         system::write(folder, &services, seed, minutes)?;
         ports.held.clear();
         let platform = start_platform(folder, &ports, keep)?;
         // Nothing here goes through a proxy.
         let client = Client::builder().no_proxy().timeout(ANSWER).build().context("making a client")?;
         let (folder, customers) = (folder.to_owned(), None);
-        let mut stage = Stage { folder, services, ports, platform, shop, customers, keep, client };
+        let mut stage = Stage { folder, services, serving, ports, platform, shop, customers, keep, client };
         stage.until_ready().await?;
         Ok(stage)
     }
@@ -116,7 +122,8 @@ impl Stage {
     /// The numbers of the demo's other processes, this one with them.
     pub(super) fn others(&self) -> Vec<u32> {
         let customers = self.customers.as_ref().and_then(|(customers, _)| customers.id());
-        [Some(std::process::id()), self.shop.id(), customers].into_iter().flatten().collect()
+        let own = [Some(std::process::id()), self.shop.id(), customers].into_iter().flatten();
+        own.chain(self.serving.iter().copied()).collect()
     }
 
     async fn until_ready(&mut self) -> anyhow::Result<()> {
@@ -301,13 +308,12 @@ fn start_shop(folder: &Path, ports: &Ports, keep: bool) -> anyhow::Result<Child>
     command.spawn().context("starting the shop")
 }
 
-/// Where the shop's services listen, once all of them answer.
-async fn addresses(folder: &Path, shop: &mut Child) -> anyhow::Result<BTreeMap<String, String>> {
+/// The shop's services, once all of them answer.
+async fn listening(folder: &Path, shop: &mut Child) -> anyhow::Result<Vec<Listening>> {
     let began = Instant::now();
     loop {
         if let Ok(text) = std::fs::read_to_string(folder.join("shop/shop.json")) {
-            let listening: Vec<Listening> = serde_json::from_str(&text).context("reading shop.json")?;
-            return Ok(listening.into_iter().map(|one| (one.service, one.url)).collect());
+            return serde_json::from_str(&text).context("reading shop.json");
         }
         ended("the shop", shop, &folder.join("shop.log"))?;
         anyhow::ensure!(

@@ -117,7 +117,8 @@ fn services_title(picture: &Picture, room: usize) -> String {
         _ => "services".to_owned(),
     };
     let (p99, failed) = (duration(objective.p99), objective.errors * 100.0);
-    format!("{which}, last {}; well: p99 up to {p99}, {failed} % failed", duration(*window))
+    let of = objective.of.map(|of| format!("{of} ")).unwrap_or_default();
+    format!("{which}, last {}; well: {of}p99 up to {p99}, {failed} % failed", duration(*window))
 }
 
 fn service_lines(picture: &Picture, room: usize, area: Rect) -> Vec<Line<'static>> {
@@ -178,6 +179,17 @@ fn system_lines(system: &System, width: usize) -> Vec<Line<'static>> {
         &format!("{} (mode {})", system.doing, system.mode),
         Style::new().add_modifier(Modifier::BOLD),
     );
+    let promoted: Vec<String> = system.promoted.iter().map(ToString::to_string).collect();
+    let promoted = if promoted.is_empty() {
+        "nothing is promoted".to_owned()
+    } else {
+        format!("promoted: {}", promoted.join(", "))
+    };
+    tell(
+        None,
+        &format!("{promoted}; the objective is {:.2} times as good as at first", system.times_as_good),
+        plain,
+    );
     if let Some(waits) = &system.waits_for {
         tell(Some(State::Warn), &format!("waits: {waits}"), plain);
     }
@@ -195,17 +207,6 @@ fn system_lines(system: &System, width: usize) -> Vec<Line<'static>> {
         tell(None, &changes.join(", "), coloured(Color::Magenta));
     }
     system.guards.iter().for_each(|guard| tell(Some(guard.state), &guard.what, plain));
-    let promoted: Vec<String> = system.promoted.iter().map(ToString::to_string).collect();
-    let promoted = if promoted.is_empty() {
-        "nothing is promoted".to_owned()
-    } else {
-        format!("promoted: {}", promoted.join(", "))
-    };
-    tell(
-        None,
-        &format!("{promoted}; the objective is {:.2} times as good as at first", system.times_as_good),
-        plain,
-    );
     lines
 }
 
@@ -290,7 +291,7 @@ mod tests {
         Picture {
             at: 3_600,
             window: 30.0,
-            objective: Objective { p99: 1.0, errors: 0.01 },
+            objective: Objective { p99: 1.0, errors: 0.01, of: None },
             services: vec![service("shop/gateway", State::Fail, 9.8), service("shop/stock", State::Ok, 0.05)],
             system: Some(system),
             ..Picture::default()

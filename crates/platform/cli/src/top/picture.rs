@@ -46,6 +46,8 @@ pub(crate) struct Objective {
     pub p99: f64,
     /// The largest share of requests that may fail or be turned away.
     pub errors: f64,
+    /// The one service that is to keep it; none where all are.
+    pub of: Option<&'static str>,
 }
 
 /// How a service does.
@@ -214,7 +216,11 @@ impl Asker {
                 |values: &BTreeMap<String, f64>| values.get(&job).copied().filter(|value| value.is_finite());
             let (p50, p99) = (number(&p50), number(&p99));
             let slow = p99.is_some_and(|p99| p99 > self.objective.p99);
-            let state = if slow || errors > self.objective.errors { State::Fail } else { State::Ok };
+            let state = match self.objective.of {
+                Some(of) if of != job => State::Open,
+                _ if slow || errors > self.objective.errors => State::Fail,
+                _ => State::Ok,
+            };
             Service {
                 state,
                 rate,

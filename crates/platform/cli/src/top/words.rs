@@ -1,7 +1,7 @@
 //! Rows of a ledger in words.
 
 use kandela_autopilot::explain::place;
-use kandela_autopilot::machine::Event;
+use kandela_autopilot::machine::{Event, short};
 use kandela_tune::Config;
 
 use crate::output::State;
@@ -34,7 +34,7 @@ pub(crate) fn words(event: &Event) -> Option<(State, String)> {
         Event::Measured { slice, reading } => {
             let objective = reading.turned.objective;
             let objective =
-                objective.map_or("no objective".to_owned(), |value| format!("objective {value:.4}"));
+                objective.map_or("no objective".to_owned(), |value| format!("objective {}", short(value)));
             (ok, format!("  slice {slice} gave {objective}"))
         }
         Event::Verifying { proposal, .. } => {
