@@ -146,8 +146,12 @@ impl App {
 
     async fn try_reload(&self) -> Result<Vec<&'static str>, String> {
         let Some(source) = self.source.clone() else { return Ok(Vec::new()) };
-        let read = tokio::task::spawn_blocking(move || source());
-        let options = read.await.map_err(|error| error.to_string())??;
+        let read = tokio::task::spawn_blocking(move || {
+            let options = source()?;
+            let systems = options.systems().map_err(|error| error.to_string())?;
+            Ok::<_, String>((options, systems))
+        });
+        let (options, systems) = read.await.map_err(|error| error.to_string())??;
         if let Some(address) = options.unguarded() {
             return Err(format!("without kandela.users {address} would be open to everybody"));
         }
@@ -162,6 +166,11 @@ impl App {
         if let Some(scrapes) = self.scrapes.get() {
             scrapes.apply(&options.config.scrape_configs).await;
         }
-        Ok(options.waiting_since(&self.options))
+        let mut waiting = options.waiting_since(&self.options);
+        // The file may say something else, and still have its name.
+        if !waiting.contains(&"kandela.autopilot") && !self.autopilot.are(&systems) {
+            waiting.push("kandela.autopilot");
+        }
+        Ok(waiting)
     }
 }

@@ -102,7 +102,7 @@ impl Options {
     }
 
     /// The systems under management.
-    fn systems(&self) -> Result<Vec<autopilot::SystemConfig>, autopilot::ConfigError> {
+    pub(crate) fn systems(&self) -> Result<Vec<autopilot::SystemConfig>, autopilot::ConfigError> {
         self.kandela().autopilot.as_deref().map_or_else(|| Ok(Vec::new()), autopilot::read)
     }
 }

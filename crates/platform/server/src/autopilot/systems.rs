@@ -71,6 +71,13 @@ impl Systems {
         Systems { by_name: RwLock::new(configs.into_iter().map(system).collect()) }
     }
 
+    /// Whether these are the descriptions that it has.
+    pub(crate) fn are(&self, configs: &[SystemConfig]) -> bool {
+        let systems = self.by_name.read();
+        let has = |config: &SystemConfig| systems.get(&config.name).is_some_and(|one| one.config == *config);
+        systems.len() == configs.len() && configs.iter().all(has)
+    }
+
     /// How each stood a moment ago.
     pub(crate) fn stood(&self) -> Vec<Managed> {
         let one = |(name, system): (&String, &Arc<System>)| (name.clone(), system.stood.read().clone());

@@ -203,3 +203,32 @@ async fn a_reload_names_what_waits_for_a_restart() {
     let told = answer.text().await.unwrap();
     assert_eq!(told, "configuration reloaded; restart for kandela.retention, kandela.limits.body_size\n");
 }
+
+#[tokio::test]
+async fn a_reload_tells_of_systems_that_changed_and_refuses_those_that_can_not_be_read() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("autopilot.yaml");
+    let describe = |max: &str| {
+        let text = include_str!("../../../../../demo/shop/autopilot.yaml").replace("max: 0.04", max);
+        std::fs::write(&file, text).unwrap();
+    };
+    describe("max: 0.04");
+    let mut options = quiet(&folder);
+    options.config.kandela.autopilot = Some(file.clone());
+    let next = options.clone();
+    let server = Server::start(options, Some(Arc::new(move || Ok(next.clone())))).await.unwrap();
+    let url = format!("http://{}/-/reload", server.addresses().http);
+    let reload = async || {
+        let answer = reqwest::Client::new().post(&url).send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    };
+    assert_eq!(reload().await, (StatusCode::OK, "configuration reloaded\n".to_owned()));
+    describe("max: 0.05");
+    assert_eq!(reload().await.1, "configuration reloaded; restart for kandela.autopilot\n");
+    describe("max: -1");
+    let (status, told) = reload().await;
+    assert!(
+        status == StatusCode::INTERNAL_SERVER_ERROR && told.contains("autopilot.yaml") && told.contains("shop"),
+        "{status} {told}"
+    );
+}
