@@ -42,8 +42,9 @@ struct Row {
     /// Of one core, and megabytes.
     cpu_share: f64,
     memory_mb: f64,
-    /// Cores that others had.
-    others_cores: f64,
+    /// Cores that others had, where that could be told.
+    #[serde(default)]
+    others_cores: Option<f64>,
 }
 
 /// Runs those that are missing, and prints all.
@@ -98,9 +99,9 @@ fn row(report: &Value) -> anyhow::Result<Row> {
         failed: failed.map(|check| check["what"].as_str().unwrap_or_default().to_owned()).collect(),
         first_noon: share(&report["first_noon"]),
         second_noon: share(&report["second_noon"]),
-        cpu_share: report["cost"]["cpu_share"].as_f64().unwrap_or(f64::NAN),
-        memory_mb: report["cost"]["memory_mb"].as_f64().unwrap_or(f64::NAN),
-        others_cores: report["cost"]["others_cores"].as_f64().unwrap_or(f64::NAN),
+        cpu_share: report["cost"]["cpu_share"].as_f64().context("the report has no cost")?,
+        memory_mb: report["cost"]["memory_mb"].as_f64().context("the report has no cost")?,
+        others_cores: report["cost"]["others_cores"].as_f64(),
     })
 }
 
@@ -125,8 +126,9 @@ fn append(file: &Path, row: &Row) -> anyhow::Result<()> {
 fn told(row: &Row) -> String {
     let Row { seed, closed, failed, first_noon, second_noon, cpu_share, memory_mb, others_cores, .. } = row;
     let closed = if *closed { "closed" } else { "open" };
+    let others = others_cores.map_or(String::new(), |cores| format!("  others {cores:.1} cores"));
     format!(
-        "{seed:>4}  {closed:<6}  first noon {:5.1} %  second {:5.1} %  {:4.1} % of a core  {memory_mb:4.0} MB  others {others_cores:.1} cores  {}",
+        "{seed:>4}  {closed:<6}  first noon {:5.1} %  second {:5.1} %  {:4.1} % of a core  {memory_mb:4.0} MB{others}  {}",
         first_noon * 100.0,
         second_noon * 100.0,
         cpu_share * 100.0,

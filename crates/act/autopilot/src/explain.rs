@@ -128,7 +128,6 @@ pub fn explain(rows: &[Entry], proposal: u64) -> Result<Story, ExplainError> {
         match &event {
             Event::Ended { proposal, .. } | Event::Promoted { proposal, .. } => ended = vec![*proposal],
             Event::RolledBack { undone, .. } => ended.clone_from(undone),
-            Event::Office { .. } => ended.clear(),
             _ => {}
         }
         if let Some(story) = &mut story {
@@ -139,6 +138,9 @@ pub fn explain(rows: &[Entry], proposal: u64) -> Result<Story, ExplainError> {
             if concerns && !over {
                 tell(story, row, &event, &state, &mut judged_last);
             }
+        }
+        if matches!(event, Event::Settled) {
+            ended.clear();
         }
         state.apply(row.at, row.epoch, &event);
     }
@@ -254,7 +256,7 @@ fn time(at: Timestamp) -> String {
     jiff::Timestamp::from_microsecond(at.micros()).map_or_else(|_| "-".to_owned(), |at| format!("{at:.0}"))
 }
 
-/// Where things stand. Shown, it is text of 80 columns; serialised, JSON.
+/// Where things stand.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Status {
     /// What the manager does, in words.
@@ -387,12 +389,16 @@ fn suggestion(Suggestion { values, by }: &Suggestion) -> String {
     format!("{}, by {by}", values.join(", "))
 }
 
+fn paused_by(by: &str, why: &str) -> String {
+    if why.is_empty() { format!("paused by {by}") } else { format!("paused by {by}: {why}") }
+}
+
 fn doing(state: &State) -> String {
     if !state.began {
         return "nothing has begun".to_owned();
     }
     if let Some((by, why)) = &state.paused {
-        return format!("paused by {by}: {why}");
+        return paused_by(by, why);
     }
     if let Some(unsettled) = &state.unsettled {
         return format!("bringing the knobs to the good settings, try {}", unsettled.attempts);

@@ -51,11 +51,7 @@ async fn what_helps_is_promoted_everywhere_and_its_story_is_told() {
     assert!(story.lines().all(|line| line.chars().count() <= 80), "{story}");
     let shown = status(&rows).expect("readable");
     assert_eq!(shown.promoted, [promotion.proposal]);
-    assert!(
-        shown.strategies["random"].cut > 0.0
-            && shown.to_string().lines().all(|line| line.chars().count() <= 80)
-    );
-    println!("{story}\n{shown}");
+    assert!(shown.strategies["random"].cut > 0.0, "{shown:?}");
 }
 
 #[tokio::test]
@@ -703,7 +699,6 @@ async fn what_a_person_is_to_hear_stands_in_the_status() {
     let shown = status(&ledger.read(0).await.expect("in memory")).expect("readable");
     let told = &shown.news.last().expect("something was told").what;
     assert_eq!(told, "proposal 1 by random asks for approval: `kandela autopilot explain 1`");
-    assert!(shown.to_string().contains("Lately"));
     for round in 0..12 {
         office.order(Order::Pause { by: by(), why: format!("{round}") }).await.expect("paused");
         office.order(Order::RollBack { proposal: None, by: by() }).await.expect("back");

@@ -53,8 +53,7 @@ async fn a_guard_is_told_with_its_value_and_what_is_wanted() {
     let (system, ledger) = (System::new(2), Arc::new(MemoryLedger::default()));
     system.with(|world| world.constraint = |_| 61.5);
     let mut office = office(&system, &ledger, settings(Mode::Observe)).await;
-    let holds =
-        |office: &Office| office.status().guards.iter().any(|guard| guard.verdict == Verdict::Holds);
+    let holds = |office: &Office| office.status().guards.iter().any(|guard| guard.verdict == Verdict::Holds);
     until(&system, &mut office, 400, holds).await;
     let guards = office.status().guards;
     assert_eq!(guards.len(), 1);

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use clap::Args;
 use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
 /// Which server, and as whom.
@@ -35,7 +35,7 @@ impl ServerArguments {
         request.send().await.with_context(|| {
             format!(
                 "no server answers at {}; start one with `kandela up`, or read a folder with --data",
-                self.server
+                self.shown()
             )
         })
     }
@@ -110,7 +110,15 @@ pub(crate) async fn successful(answer: Response) -> anyhow::Result<Response> {
     let told = document.as_ref().and_then(|document| document["error"].as_str()).unwrap_or(text.trim());
     // A page is for browsers, and who sends one is somebody else.
     anyhow::ensure!(!told.starts_with('<'), "{url} answers {status} with a page: that is no Kandela");
-    anyhow::bail!("the server says {status}: {told}")
+    Err(Refused { status, told: told.to_owned() }.into())
+}
+
+/// A server that answers and does not do what it is asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the server says {status}: {told}")]
+pub(crate) struct Refused {
+    pub status: StatusCode,
+    pub told: String,
 }
 
 /// A server's URL; one without a scheme is of HTTP.

@@ -77,7 +77,13 @@ impl Demo {
         drop(show);
         let report = match played {
             Ok(true) => Some(play.report(&self).await),
-            Ok(false) => None,
+            Ok(false) => {
+                // Where the stage is kept, what was done to it is not.
+                if let Err(error) = play.end_fault().await {
+                    line(&format!("{error:#}"));
+                }
+                None
+            }
             Err(error) => {
                 if let Some(left) = play.stage.close().await {
                     line(&left);

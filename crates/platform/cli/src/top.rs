@@ -96,6 +96,8 @@ impl Top {
                 answer = answered(&mut asked) => {
                     asked = None;
                     match answer {
+                        // What was under way when the picture was held is not shown.
+                        _ if held => {}
                         Ok(new) => picture = new,
                         Err(error) => picture.faults = vec![format!("{error:#}")],
                     }

@@ -115,7 +115,9 @@ pub fn ladder(deployment: &Deployment) -> Vec<Level> {
             "manual profiling",
             Standing::Off,
             "in your own Rust program: the library's profiler".to_owned(),
-            Some("cargo add kandela-runtime --features profiler; the sampling profiler is not built yet"),
+            Some(
+                "link the crate kandela-runtime (docs/runtime-profiler.md); the sampling profiler is not built yet",
+            ),
         ),
         level(2, "benchmarking", Standing::NotBuilt, "not built yet".to_owned(), None),
         level(3, "monitoring", on(*host || *samplers > 0), monitoring.0, monitoring.1),

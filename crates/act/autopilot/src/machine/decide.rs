@@ -219,7 +219,8 @@ impl<J: Judge> Deciding<'_, J> {
             distances.min_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, distance)| *distance <= radius);
         if self.state.trial().is_some() {
             let detail = self.context().map(|context| farthest(&context.measures, &seen.workload));
-            self.end(Reason::WorkloadChanged, detail.unwrap_or_default());
+            let detail = detail.unwrap_or_else(|| "nothing was known of it when the trial began".to_owned());
+            self.end(Reason::WorkloadChanged, detail);
         }
         let new = nearest.is_none();
         let context = nearest.map_or(self.state.contexts.len() as u64, |(at, _)| at);

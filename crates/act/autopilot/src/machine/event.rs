@@ -397,8 +397,10 @@ pub struct Seen {
 
 /// Four digits that count, of a number that was measured.
 pub fn short(value: f64) -> String {
-    let whole = value.abs().max(1e-300).log10().floor();
-    let places = (3.0 - whole).clamp(0.0, 4.0) as usize;
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value}");
+    }
+    let places = (3.0 - value.abs().log10().floor()).clamp(0.0, 12.0) as usize;
     format!("{value:.places$}")
 }
 

@@ -34,7 +34,8 @@ impl<J: Judge> Machine<J> {
     pub(super) fn closed(&self, state: &State, seen: &Observation, now: Timestamp) -> Option<Gate> {
         let gate = |about, what: String| Some(Gate { about, what });
         if let Some((by, why)) = &state.paused {
-            return gate("pause", format!("paused by {by}: {why}; it needs `resume`"));
+            let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+            return gate("pause", format!("paused by {by}{why}; it needs `resume`"));
         }
         if let Some(window) = self.policy.freeze.frozen(now) {
             return gate("freeze", format!("a freeze window is open ({window}); it needs its end"));

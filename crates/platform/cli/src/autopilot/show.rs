@@ -45,11 +45,16 @@ fn status(answer: &Value) -> Vec<String> {
         .into_iter()
         .flatten()
         .for_each(|(name, note)| tell("note", format!("{name}: {}", word(note))));
+    let suggested = status["suggested"].as_array().into_iter().flatten();
+    suggested.for_each(|values| tell("suggested", word(values)));
     status["guards"].as_array().into_iter().flatten().for_each(|guard| tell("guard", word(&guard["what"])));
     let news = status["news"].as_array().into_iter().flatten();
     news.for_each(|told| tell("lately", format!("{} {}", word(&told["at"]), word(&told["what"]))));
     let times = status["times_as_good"].as_f64().unwrap_or(1.0);
     tell("objective", format!("{times:.3} times as good as where it began"));
+    let promoted = status["promoted"].as_array().into_iter().flatten();
+    let promoted: Vec<String> = promoted.map(ToString::to_string).collect();
+    tell("promoted", if promoted.is_empty() { "nothing".to_owned() } else { promoted.join(", ") });
     let settings = status["good"].as_object().into_iter().flatten();
     let settings: Vec<String> = settings.map(|(name, value)| format!("{name}={}", word(value))).collect();
     tell("settings", settings.join(" "));

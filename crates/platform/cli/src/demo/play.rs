@@ -1,5 +1,6 @@
 //! A demo under way: what the story asks for is done, and what comes of it is seen.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -16,6 +17,7 @@ use super::show::Show;
 use super::stage::{Second, Stage};
 use super::system;
 use super::trials::{Trial, trials};
+use crate::client::Refused;
 use crate::ends::Ends;
 use crate::top::picture::{Asker, Objective, Picture, Row};
 use crate::top::screen::Key;
@@ -47,10 +49,10 @@ pub(super) struct Play {
     /// The share of the usual load that this machine takes.
     strength: f64,
     ideas: [Idea; 2],
-    /// Which of them each suggestion was.
-    offers: Vec<usize>,
     rows: Vec<Row>,
     trials: Vec<Trial>,
+    /// Whose suggestions wait to be proposed.
+    waiting: VecDeque<String>,
     pub(super) first_noon: Customers,
     pub(super) second_noon: Customers,
     pub(super) latest: Option<Second>,
@@ -59,7 +61,9 @@ pub(super) struct Play {
     /// In microseconds since 1970.
     fault: Option<(i64, Option<i64>)>,
     meter: Meter,
+    /// What nobody planned, and how much of it was told.
     pub(super) incidents: Vec<String>,
+    told: usize,
 }
 
 impl Play {
@@ -81,15 +85,16 @@ impl Play {
             story: Story::new(length),
             strength,
             ideas: ideas::ideas(demo.seed),
-            offers: Vec::new(),
             rows: Vec::new(),
             trials: Vec::new(),
+            waiting: VecDeque::new(),
             first_noon: Customers::default(),
             second_noon: Customers::default(),
             latest: None,
             acts: Vec::new(),
             fault: None,
             meter,
+            told: incidents.len(),
             incidents,
         })
     }
@@ -106,14 +111,13 @@ impl Play {
         while self.story.act != Act::Over {
             tokio::select! {
                 _ = look.tick() => {
-                    if let Some(how) = self.stage.look_after().await? {
-                        self.incident(show, &format!("the platform ended ({how}) and was started again"));
-                    }
+                    self.look_after().await?;
                     match self.look(show).await {
                         Ok(seen) => picture = seen,
                         Err(error) => picture.faults = vec![format!("{error:#}")],
                     }
                     self.go_on(show).await?;
+                    self.tell_incidents(show);
                     self.meter.look(self.stage.platform());
                     show.picture(self, &picture)?;
                 }
@@ -137,7 +141,7 @@ impl Play {
     async fn follow(&mut self) -> anyhow::Result<()> {
         let from = self.rows.last().map_or(0, |row| row.seq + 1);
         self.rows.extend(self.asker.rows(SHOP, from).await?);
-        self.trials = trials(&self.rows);
+        (self.trials, self.waiting) = trials(&self.rows);
         Ok(())
     }
 
@@ -146,8 +150,7 @@ impl Play {
         let fault_ended = self.fault.and_then(|(_, to)| to);
         let noon = self.trials.iter().find(|trial| trial.is_suggested()).map(|trial| trial.context);
         Seen {
-            ideas_over: (0..self.ideas.len())
-                .all(|number| self.of_idea(number).last().is_some_and(Trial::is_judged)),
+            ideas_over: self.ideas.iter().all(|idea| self.is_judged(idea)),
             on_trial: self.trials.iter().any(|trial| {
                 !trial.is_suggested()
                     && noon != Some(trial.context)
@@ -200,23 +203,26 @@ impl Play {
         Ok(())
     }
 
-    fn of_idea(&self, number: usize) -> impl Iterator<Item = &Trial> {
-        report::of_idea(number, &self.offers, &self.trials)
+    fn is_judged(&self, idea: &Idea) -> bool {
+        report::of_idea(idea, &self.trials).next_back().is_some_and(Trial::is_judged)
     }
 
     async fn suggest(&mut self, number: usize) -> anyhow::Result<()> {
-        let values = &self.ideas[number].values;
-        self.order(&json!({"order": "suggest", "by": "somebody", "values": values})).await?;
-        self.offers.push(number);
+        let idea = &self.ideas[number];
+        let (by, values) = (idea.by, idea.within_a_step(&self.asker.good(SHOP).await?));
+        self.order(&json!({"order": "suggest", "by": by, "values": values})).await?;
+        // Until the ledger is read again.
+        self.waiting.push_back(by.to_owned());
         Ok(())
     }
 
     /// Suggests again what was taken back for something that says nothing of it.
     async fn suggest_again(&mut self) -> anyhow::Result<()> {
         for number in 0..self.ideas.len() {
-            let offers = self.offers.iter().filter(|offer| **offer == number).count();
-            let ended = self.of_idea(number).filter(|trial| trial.end.is_some()).count();
-            if offers == ended && !self.of_idea(number).last().is_some_and(Trial::is_judged) {
+            let idea = &self.ideas[number];
+            let waits = self.waiting.iter().any(|by| by == idea.by);
+            let tried = report::of_idea(idea, &self.trials).any(|trial| trial.end.is_none());
+            if !waits && !tried && !self.is_judged(idea) {
                 self.suggest(number).await?;
             }
         }
@@ -224,25 +230,38 @@ impl Play {
     }
 
     /// Says how far the autopilot may go.
-    async fn set_mode(&self, mode: &str) -> anyhow::Result<()> {
+    async fn set_mode(&mut self, mode: &str) -> anyhow::Result<()> {
         self.order(&json!({"order": "set_mode", "mode": mode, "by": "the demo"})).await
     }
 
-    /// Has the autopilot follow an order, as soon as it is there to hear one.
-    async fn order(&self, order: &Value) -> anyhow::Result<()> {
+    /// Has the autopilot follow an order, as soon as it is there to hear one: a platform that has ended is started again.
+    async fn order(&mut self, order: &Value) -> anyhow::Result<()> {
         let began = Instant::now();
         loop {
-            match self.asker.order(order.clone()).await {
-                Err(error) if began.elapsed() >= SETTLED => {
-                    return Err(error.context(format!("the autopilot does not follow {order}")));
-                }
-                Err(_) => tokio::time::sleep(LOOK / 5).await,
-                Ok(()) => return Ok(()),
+            let Err(error) = self.asker.order(order.clone()).await else { return Ok(()) };
+            let refused =
+                error.downcast_ref::<Refused>().is_some_and(|refused| refused.status.is_client_error());
+            if refused || began.elapsed() >= SETTLED {
+                return Err(error.context(format!("the autopilot does not follow {order}")));
             }
+            self.look_after().await?;
+            tokio::time::sleep(LOOK / 5).await;
         }
     }
 
-    async fn end_fault(&mut self) -> anyhow::Result<()> {
+    /// Starts the platform again, if it has ended.
+    async fn look_after(&mut self) -> anyhow::Result<()> {
+        if let Some(how) = self.stage.look_after().await? {
+            self.incidents.push(format!("the platform ended ({how}) and was started again"));
+        }
+        Ok(())
+    }
+
+    /// Has the payment provider be as it was; nothing, where it is.
+    pub(super) async fn end_fault(&mut self) -> anyhow::Result<()> {
+        if !matches!(self.fault, Some((_, None))) {
+            return Ok(());
+        }
         self.put_fault(&json!([])).await?;
         if let Some((_, to)) = &mut self.fault {
             *to = Some(now_micros());
@@ -286,9 +305,9 @@ impl Play {
         }
     }
 
-    fn incident(&mut self, show: &mut Show, what: &str) {
-        show.said(what);
-        self.incidents.push(what.to_owned());
+    fn tell_incidents(&mut self, show: &mut Show) {
+        self.incidents.iter().skip(self.told).for_each(|what| show.said(what));
+        self.told = self.incidents.len();
     }
 
     /// What it all showed; nothing is tried any more.
@@ -298,9 +317,12 @@ impl Play {
         if let Err(error) = self.settle().await {
             meanwhile.push(format!("{error:#}"));
         }
-        let picture = self.asker.ask().await.unwrap_or_default();
-        let system = picture.system.unwrap_or_default();
-        let astray = self.astray(&system.good).await;
+        let system = self.asker.ask().await.ok().and_then(|picture| picture.system);
+        let astray = match &system {
+            Some(system) => self.astray(&system.good).await,
+            None => None,
+        };
+        let system = system.unwrap_or_default();
         let mut untold = Vec::new();
         for trial in &self.trials {
             let path = format!("/api/kandela/v1/autopilot/explain/{}", trial.proposal);
@@ -312,7 +334,6 @@ impl Play {
         let fault = self.fault.and_then(|(from, to)| Some((from, to?)));
         let known = Known {
             ideas: &self.ideas,
-            offers: &self.offers,
             trials: &self.trials,
             first_noon: self.first_noon,
             second_noon: self.second_noon,
@@ -321,6 +342,8 @@ impl Play {
             untold,
         };
         let checks = report::checks(&known);
+        self.meter.look(self.stage.platform());
+        let cost = self.meter.cost(&self.stage.others());
         let since = now_micros() - i64::try_from(self.began.elapsed().as_micros()).unwrap_or_default();
         let seconds = |at: i64| (at - since) as f64 / 1e6;
         if demo.keep
@@ -336,19 +359,19 @@ impl Play {
             checks,
             first_noon: self.first_noon,
             second_noon: self.second_noon,
-            ideas: report::tried(&self.ideas, &self.offers, &self.trials),
+            ideas: report::tried(&self.ideas, &self.trials),
             fault: fault.map(|(from, to)| (seconds(from), seconds(to))),
             trials: self.trials.clone(),
             settings: system.good,
             times_as_good: system.times_as_good,
-            cost: self.meter.cost(&self.stage.others()),
+            cost,
             incidents: self.incidents.clone(),
         }
     }
 
     /// Has the autopilot try nothing any more, and waits until all knobs are where they belong.
     async fn settle(&mut self) -> anyhow::Result<()> {
-        self.asker.order(json!({"order": "pause", "by": "the demo", "why": "it is over"})).await?;
+        self.order(&json!({"order": "pause", "by": "the demo", "why": "it is over"})).await?;
         let began = Instant::now();
         loop {
             self.follow().await?;

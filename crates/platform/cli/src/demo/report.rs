@@ -91,15 +91,13 @@ pub(super) struct Cost {
     pub cpu_share: f64,
     /// At most, in megabytes.
     pub memory_mb: f64,
-    /// Cores that neither the platform nor the shop and its customers had meanwhile.
-    pub others_cores: f64,
+    /// Cores that neither the platform nor the shop and its customers had meanwhile; none where that can't be told.
+    pub others_cores: Option<f64>,
 }
 
 /// What is known at the end.
 pub(super) struct Known<'k> {
     pub ideas: &'k [Idea],
-    /// Which idea each suggestion was.
-    pub offers: &'k [usize],
     pub trials: &'k [Trial],
     pub first_noon: Customers,
     pub second_noon: Customers,
@@ -111,33 +109,29 @@ pub(super) struct Known<'k> {
     pub untold: Vec<u64>,
 }
 
-/// The trials of the idea of that number: suggestions are proposed in the order in which they were made, which `offers` has.
-pub(super) fn of_idea<'t>(
-    number: usize,
-    offers: &'t [usize],
-    trials: &'t [Trial],
-) -> impl Iterator<Item = &'t Trial> {
-    let suggested = trials.iter().filter(|trial| trial.is_suggested());
-    suggested.zip(offers).filter(move |(_, offer)| **offer == number).map(|(trial, _)| trial)
+/// The trials that an idea had.
+pub(super) fn of_idea<'t>(idea: &Idea, trials: &'t [Trial]) -> impl DoubleEndedIterator<Item = &'t Trial> {
+    let by = idea.by;
+    trials.iter().filter(move |trial| trial.by.as_deref() == Some(by))
 }
 
 /// What came of each idea, of the last trial that it had.
-pub(super) fn tried(ideas: &[Idea], offers: &[usize], trials: &[Trial]) -> Vec<Tried> {
-    let one = |(number, idea): (usize, &Idea)| {
-        let trial = of_idea(number, offers, trials).last();
+pub(super) fn tried(ideas: &[Idea], trials: &[Trial]) -> Vec<Tried> {
+    let one = |idea: &Idea| {
+        let trial = of_idea(idea, trials).next_back();
         let end = trial.and_then(|trial| trial.end.clone());
         let seconds = trial.and_then(|trial| Some((trial.end.as_ref()?.0 - trial.admitted?) as f64 / 1e6));
         let proposal = trial.map(|trial| trial.proposal);
         Tried { idea: idea.clone(), proposal, seconds, end: end.map(|(_, end)| end) }
     };
-    ideas.iter().enumerate().map(one).collect()
+    ideas.iter().map(one).collect()
 }
 
 /// Whether the loop closed, point by point.
 pub(super) fn checks(known: &Known<'_>) -> Vec<Check> {
     let check = |what, passed, seen: String| Check { passed, what, seen };
     let share = |customers: Customers| customers.share();
-    let tried = tried(known.ideas, known.offers, known.trials);
+    let tried = tried(known.ideas, known.trials);
     let of = |good: bool| tried.iter().find(|tried| tried.idea.good == good);
     let told = |tried: Option<&Tried>| tried.map_or("it was not tried".to_owned(), ended);
     let quick = |tried: &Tried| {
@@ -231,6 +225,7 @@ mod tests {
         Trial {
             proposal,
             strategy: strategy.to_owned(),
+            by: (strategy == "suggested").then(|| if proposal == 1 { "ann" } else { "ben" }.to_owned()),
             context: 0,
             admitted: Some(at(admitted)),
             mends: Vec::new(),
@@ -272,7 +267,6 @@ mod tests {
         let kept = trials.clone();
         let mut known = Known {
             ideas: &ideas,
-            offers: &[0, 1],
             trials: &kept,
             first_noon: Customers { requests: 1_000, within: 200 },
             second_noon: Customers { requests: 1_000, within: 999 },

@@ -51,7 +51,7 @@ pub(super) struct Seen {
     pub on_trial: bool,
     /// A trial was ended for the fault.
     pub ended_in_fault: bool,
-    /// A trial was admitted since the fault was over.
+    /// A slice was measured since the fault was over.
     pub resumed: bool,
 }
 

@@ -162,9 +162,9 @@ pub(super) fn summary(report: &Report) -> Vec<String> {
         lines.extend(wrapped(&check.seen, 74).into_iter().map(|text| format!("    {text}")));
     }
     lines.push(String::new());
+    let own = report.trials.iter().filter(|trial| !trial.is_suggested()).count();
     lines.push(format!(
-        "The autopilot made {} proposals; the objective is {:.2} times as good as at first.",
-        report.trials.len(),
+        "The autopilot made {own} proposals of its own; the objective is {:.2} times as good as at first.",
         report.times_as_good
     ));
     lines.push(format!(
@@ -172,12 +172,8 @@ pub(super) fn summary(report: &Report) -> Vec<String> {
         report.cost.cpu_share * 100.0,
         report.cost.memory_mb
     ));
-    if report.cost.others_cores >= MUCH {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        lines.push(format!(
-            "Other work took {:.1} of this machine's {cores} cores meanwhile; leave the demo two to itself.",
-            report.cost.others_cores
-        ));
+    if let Some(others) = report.cost.others_cores.filter(|cores| *cores >= MUCH) {
+        lines.push(format!("Other work took {others:.1} cores meanwhile; leave the demo two to itself."));
     }
     lines.extend(report.incidents.iter().map(|what| format!("▲ {what}")));
     lines

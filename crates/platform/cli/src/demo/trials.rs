@@ -1,5 +1,7 @@
 //! What a ledger has of each proposal.
 
+use std::collections::VecDeque;
+
 use kandela_autopilot::machine::{Event, Reason, SUGGESTED};
 use serde::Serialize;
 
@@ -10,6 +12,8 @@ use crate::top::picture::Row;
 pub(super) struct Trial {
     pub proposal: u64,
     pub strategy: String,
+    /// Who suggested it, where somebody did.
+    pub by: Option<String>,
     /// The workload that it is for.
     pub context: u64,
     /// In microseconds since 1970, as all times here.
@@ -36,7 +40,7 @@ pub(super) enum End {
 impl Trial {
     /// Whether somebody suggested it.
     pub(super) fn is_suggested(&self) -> bool {
-        self.strategy == SUGGESTED
+        self.by.is_some()
     }
 
     pub(super) fn is_promoted(&self) -> bool {
@@ -66,17 +70,22 @@ impl Trial {
     }
 }
 
-/// All proposals of a ledger, in order.
-pub(super) fn trials(rows: &[Row]) -> Vec<Trial> {
+/// All proposals of a ledger, in order, and who waits for a suggestion to be proposed.
+pub(super) fn trials(rows: &[Row]) -> (Vec<Trial>, VecDeque<String>) {
     let mut trials: Vec<Trial> = Vec::new();
+    let mut waiting: VecDeque<String> = VecDeque::new();
     for Row { at_micros: at, event, .. } in rows {
         let of = |trials: &mut Vec<Trial>, proposal: u64, change: &dyn Fn(&mut Trial)| {
             trials.iter_mut().filter(|trial| trial.proposal == proposal).for_each(change);
         };
         match event {
+            // The one that waits longest is the next.
+            Event::Suggested { by, .. } => waiting.push_back(by.clone()),
+            Event::Dropped { .. } => drop(waiting.pop_front()),
             Event::Proposed { proposal, strategy, context, .. } => trials.push(Trial {
                 proposal: *proposal,
                 strategy: strategy.clone(),
+                by: if strategy == SUGGESTED { waiting.pop_front() } else { None },
                 context: *context,
                 admitted: None,
                 mends: Vec::new(),
@@ -114,5 +123,5 @@ pub(super) fn trials(rows: &[Row]) -> Vec<Trial> {
             _ => {}
         }
     }
-    trials
+    (trials, waiting)
 }

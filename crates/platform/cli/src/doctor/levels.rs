@@ -5,6 +5,7 @@ use std::time::Duration;
 use kandela_config::Config;
 use kandela_server::{Deployment, Level, Standing};
 
+use super::surroundings::here;
 use crate::output::{line, painted, width, wrapped};
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -13,7 +14,7 @@ const INDENT: usize = 24;
 
 /// The ladder of the server that the config describes, or why that could not be asked; as without a server, where none listens there.
 pub(super) async fn ladder(config: &Config) -> Result<Vec<Level>, String> {
-    let at = config.kandela.listen.http;
+    let at = here(config.kandela.listen.http);
     let tls = config.kandela.tls.is_some();
     let url = format!("{}://{at}/api/kandela/v1/levels", if tls { "https" } else { "http" });
     // A token goes to nobody who can't show a certificate, and over no network in the clear.

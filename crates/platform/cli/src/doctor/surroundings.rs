@@ -1,7 +1,7 @@
 //! Ports here, and the machines that the config names.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use kandela_config::Config;
@@ -35,14 +35,23 @@ pub(super) async fn ports(config: &Config) -> Vec<Finding> {
     findings
 }
 
+/// Where a server that listens at `address` answers on this machine: a server that listens everywhere is asked by loopback.
+pub(super) fn here(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
 async fn is_kandela(address: SocketAddr, tls: bool) -> bool {
     let scheme = if tls { "https" } else { "http" };
-    let Ok(client) =
-        reqwest::Client::builder().timeout(PATIENCE).tls_danger_accept_invalid_certs(true).build()
-    else {
-        return false;
-    };
-    let Ok(answer) = client.get(format!("{scheme}://{address}/-/healthy")).send().await else { return false };
+    let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy();
+    let Ok(client) = client.tls_danger_accept_invalid_certs(true).build() else { return false };
+    let url = format!("{scheme}://{}/-/healthy", here(address));
+    let Ok(answer) = client.get(url).send().await else { return false };
     // A server with users asks who we are, in its own name.
     let asks = answer
         .headers()

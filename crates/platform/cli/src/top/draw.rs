@@ -8,9 +8,9 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph};
 
-use super::picture::{Picture, Row, Service, System};
+use super::picture::{Guard, Picture, Row, Service, System};
 use super::words::words;
-use crate::figures::spark;
+use crate::figures::{short, spark};
 use crate::output::{State, colourful, shortened, wrapped};
 
 /// What a picture takes at least.
@@ -65,7 +65,8 @@ pub(crate) fn picture(frame: &mut Frame<'_>, title: &str, above: Vec<Line<'_>>, 
         .map_or("autopilot".to_owned(), |system| format!("autopilot: {}", system.name));
     let none =
         || vec![Line::from("no system is under management: name a file of systems in kandela.autopilot")];
-    frame.render_widget(framed(&name, system.unwrap_or_else(none)), middle);
+    let lines = as_many_as_fit(system.unwrap_or_else(none), usize::from(middle.height.saturating_sub(2)));
+    frame.render_widget(framed(&name, lines), middle);
     let ledger = picture.system.as_ref().map(|system| system.ledger.as_slice()).unwrap_or_default();
     frame.render_widget(framed("ledger", ledger_lines(ledger, rest)), rest);
 }
@@ -113,12 +114,12 @@ pub(crate) fn framed<'t>(title: &str, lines: Vec<Line<'t>>) -> Paragraph<'t> {
 fn services_title(picture: &Picture, room: usize) -> String {
     let Picture { services, window, objective, .. } = picture;
     let which = match services.len() {
-        all if all > room => format!("the worst {room} of {all} services"),
+        all if all > room => format!("worst {room} of {all}"),
         _ => "services".to_owned(),
     };
-    let (p99, failed) = (duration(objective.p99), objective.errors * 100.0);
     let of = objective.of.map(|of| format!("{of} ")).unwrap_or_default();
-    format!("{which}, last {}; well: {of}p99 up to {p99}, {failed} % failed", duration(*window))
+    let (p99, failed) = (duration(objective.p99), short(objective.errors * 100.0));
+    format!("{which}, last {}; {of}well: p99 ≤ {p99}, failed ≤ {failed} %", duration(*window))
 }
 
 fn service_lines(picture: &Picture, room: usize, area: Rect) -> Vec<Line<'static>> {
@@ -193,6 +194,10 @@ fn system_lines(system: &System, width: usize) -> Vec<Line<'static>> {
     if let Some(waits) = &system.waits_for {
         tell(Some(State::Warn), &format!("waits: {waits}"), plain);
     }
+    // Where not all has room, what is wrong does.
+    let (wrong, rest): (Vec<&Guard>, Vec<&Guard>) =
+        system.guards.iter().partition(|guard| guard.state >= State::Warn);
+    wrong.iter().for_each(|guard| tell(Some(guard.state), &guard.what, plain));
     if let Some(proposal) = &system.proposal {
         tell(
             None,
@@ -206,7 +211,18 @@ fn system_lines(system: &System, width: usize) -> Vec<Line<'static>> {
             .collect();
         tell(None, &changes.join(", "), coloured(Color::Magenta));
     }
-    system.guards.iter().for_each(|guard| tell(Some(guard.state), &guard.what, plain));
+    rest.iter().for_each(|guard| tell(Some(guard.state), &guard.what, plain));
+    lines
+}
+
+/// The first lines that have room, and how many more there are.
+fn as_many_as_fit(mut lines: Vec<Line<'static>>, room: usize) -> Vec<Line<'static>> {
+    if lines.len() > room {
+        let shown = room.saturating_sub(1);
+        let more = lines.len() - shown;
+        lines.truncate(shown);
+        lines.push(Line::from(format!("  … {more} lines more")).style(muted()));
+    }
     lines
 }
 
@@ -248,7 +264,7 @@ fn muted() -> Style {
 mod tests {
     use kandela_autopilot::machine::Event;
 
-    use super::super::picture::{Change, Guard, Objective, Proposal};
+    use super::super::picture::{Change, Objective, Proposal};
     use super::*;
 
     fn service(name: &str, state: State, p99: f64) -> Service {
@@ -310,7 +326,7 @@ mod tests {
             "kandela top",
             "01:00:00 UTC",
             "a story",
-            "services, last 30 s; well: p99 up to 1 s, 1 % failed",
+            "services, last 30 s; well: p99 ≤ 1 s, failed ≤ 1 %",
             "■ shop/gateway          198.2    1.2 %    30 ms    9.8 s",
             "● shop/stock",
             "autopilot: shop",
@@ -363,12 +379,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_comes_before_what_is_well_and_what_has_no_room_is_counted() {
+        let mut shown = full();
+        let system = shown.system.as_mut().unwrap();
+        let guard = |state, what: &str| Guard { state, what: what.to_owned() };
+        system.guards = (0..9).map(|at| guard(State::Ok, &format!("fine{at}"))).collect();
+        system.guards.push(guard(State::Fail, "paid: violated"));
+        system.guards.push(guard(State::Warn, "drift: somebody turned a knob"));
+        let all = drawn(80, 40, &shown).join("\n");
+        let place = |part: &str| all.find(part);
+        assert!(place("■ paid: violated") < place("proposal 3 by runbook"), "{all}");
+        assert!(
+            place("▲ drift").is_some() && place("lines more").is_some() && place("fine8").is_none(),
+            "{all}"
+        );
+    }
+
+    #[test]
     fn where_not_all_services_have_room_the_bad_ones_do() {
         let mut shown = full();
         shown.services = (0..30)
             .map(|at| service(&format!("s{at}"), if at == 29 { State::Fail } else { State::Ok }, 0.1))
             .collect();
         let all = drawn(80, 40, &shown).join("\n");
-        assert!(all.contains("■ s29") && all.contains("the worst 10 of 30 services"), "{all}");
+        assert!(all.contains("■ s29") && all.contains("worst 10 of 30, last 30 s"), "{all}");
     }
 }

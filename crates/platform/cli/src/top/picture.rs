@@ -193,8 +193,13 @@ impl Asker {
     async fn services(&self, at: i64) -> anyhow::Result<Vec<Service>> {
         const REQUESTS: &str = "http_server_request_duration_seconds";
         let window = format!("{}ms", self.window.as_millis());
-        let rate = |matchers: &str| format!("sum by (job) (rate({REQUESTS}_count{{{matchers}}}[{window}]))");
         // Buckets, or a native histogram: whatever the service sends.
+        let rate = |matchers: &str| {
+            format!(
+                "sum by (job) (rate({REQUESTS}_count{{{matchers}}}[{window}])) \
+                 or histogram_count(sum by (job) (rate({REQUESTS}{{{matchers}}}[{window}])))"
+            )
+        };
         let quantile = |q: f64| {
             format!(
                 "histogram_quantile({q}, sum by (job, le) (rate({REQUESTS}_bucket[{window}]))) \
@@ -276,20 +281,20 @@ impl Asker {
             notes.map(|(about, what)| Guard { state: State::Warn, what: format!("{about}: {}", text(what)) });
         let guards = status["guards"].as_array().into_iter().flatten().map(guard).chain(notes).collect();
         let proposal = match status["proposal"].as_u64() {
+            // One that is over by now is none any more.
             Some(number) => told(self.proposal(&name, number).await, "the proposal", faults).flatten(),
             None => None,
         };
         let from = status["rows"].as_u64().unwrap_or(0).saturating_sub(ROWS);
         let ledger = told(self.rows(&name, from).await, "the ledger", faults).unwrap_or_default();
         let news = |told: &Value| Told { at: text(&told["at"]), what: text(&told["what"]) };
-        let good = status["good"].as_object().into_iter().flatten();
         System {
             doing: text(&status["state"]),
             mode: text(&status["mode"]),
             waits_for: listed["trouble"].as_str().or(status["waits_for"].as_str()).map(str::to_owned),
             guards,
             proposal,
-            good: good.map(|(knob, value)| (knob.clone(), text(value))).collect(),
+            good: settings(&status["good"]),
             promoted: status["promoted"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect(),
             times_as_good: status["times_as_good"].as_f64().unwrap_or(1.0),
             alpha_left: status["alpha_left"].as_f64().unwrap_or(0.0),
@@ -303,6 +308,9 @@ impl Asker {
         let path = format!("/api/kandela/v1/autopilot/explain/{number}");
         let answer = self.get(&path, &[("system", system.to_owned())]).await?;
         let story = &answer["story"];
+        if story.is_null() {
+            return Ok(None);
+        }
         let mut why = story["steps"].as_array().into_iter().flatten().map(|step| text(&step["what"]));
         let change = |change: &Value| Change {
             knob: text(&change["knob"]),
@@ -330,6 +338,15 @@ impl Asker {
             Some(Row { seq: row["seq"].as_u64()?, at_micros: row["at_micros"].as_i64()?, event })
         };
         Ok(answer["rows"].as_array().into_iter().flatten().filter_map(row).collect())
+    }
+
+    /// The good settings of a system.
+    ///
+    /// # Errors
+    /// Where the server can't tell them.
+    pub(crate) async fn good(&self, system: &str) -> anyhow::Result<BTreeMap<String, String>> {
+        let answer = self.get("/api/kandela/v1/autopilot/status", &[("system", system.to_owned())]).await?;
+        Ok(settings(&answer["status"]["good"]))
     }
 
     /// What the server answers to a question.
@@ -375,6 +392,11 @@ fn guard(guard: &Value) -> Guard {
         _ => State::Open,
     };
     Guard { state, what: text(&guard["what"]) }
+}
+
+fn settings(values: &Value) -> BTreeMap<String, String> {
+    let values = values.as_object().into_iter().flatten();
+    values.map(|(knob, value)| (knob.clone(), text(value))).collect()
 }
 
 fn text(value: &Value) -> String {

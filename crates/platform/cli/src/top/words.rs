@@ -14,7 +14,10 @@ pub(crate) fn words(event: &Event) -> Option<(State, String)> {
         Event::Declared { .. } => (ok, "other goals were declared".to_owned()),
         Event::WentBack { report } => (fail, report.to_string()),
         Event::Office { holder, .. } => (ok, format!("{holder} took office")),
-        Event::ModeSet { mode, by } => (ok, format!("{by} set the mode {mode:?}").to_lowercase()),
+        Event::ModeSet { mode, by } => {
+            (ok, format!("{by} set the mode {}", format!("{mode:?}").to_lowercase()))
+        }
+        Event::Paused { by, why } if why.is_empty() => (warn, format!("{by} paused")),
         Event::Paused { by, why } => (warn, format!("{by} paused: {why}")),
         Event::Resumed { by } => (ok, format!("{by} resumed")),
         Event::Noted { what: Some(what), .. } => (warn, what.clone()),

@@ -76,10 +76,9 @@ struct Row {
 
 pub(super) async fn systems(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
     let lake = app.lake(&TenantId::default()).await?;
-    let mut systems = Vec::new();
-    for system in app.autopilot.all() {
-        systems.push(system.listed(&lake).await?);
-    }
+    // One whose manager hangs keeps nobody else waiting.
+    let all = app.autopilot.all();
+    let systems = futures::future::try_join_all(all.iter().map(|system| system.listed(&lake))).await?;
     Ok(Json(json!({ "systems": systems })).into_response())
 }
 

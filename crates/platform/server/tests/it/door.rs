@@ -228,7 +228,9 @@ async fn a_reload_tells_of_systems_that_changed_and_refuses_those_that_can_not_b
     describe("max: -1");
     let (status, told) = reload().await;
     assert!(
-        status == StatusCode::INTERNAL_SERVER_ERROR && told.contains("autopilot.yaml") && told.contains("shop"),
+        status == StatusCode::INTERNAL_SERVER_ERROR
+            && told.contains("autopilot.yaml")
+            && told.contains("shop"),
         "{status} {told}"
     );
 }
