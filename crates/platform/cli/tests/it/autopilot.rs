@@ -108,7 +108,7 @@ async fn a_server_is_seen_live_and_says_how_far_up_the_ladder_it_is() {
         picture.contains("1 proposed by runbook").then_some(picture)
     })
     .await;
-    for part in ["kandela top", "no service reports", "autopilot: shop", "(mode advise)", "not tried: "] {
+    for part in ["kandela top", "no service reported", "autopilot: shop", "(mode advise)", "not tried: "] {
         assert!(picture.contains(part), "{part} is missing in\n{picture}");
     }
     assert!(picture.lines().all(|line| line.chars().count() <= 80), "{picture}");
