@@ -109,7 +109,11 @@ pub(crate) async fn successful(answer: Response) -> anyhow::Result<Response> {
     let document: Option<Value> = serde_json::from_str(&text).ok();
     let told = document.as_ref().and_then(|document| document["error"].as_str()).unwrap_or(text.trim());
     // A page is for browsers, and who sends one is somebody else.
-    anyhow::ensure!(!told.starts_with('<'), "{url} answers {status} with a page: that is no Kandela");
+    anyhow::ensure!(
+        !told.starts_with('<'),
+        "{} answers {status} with a page: that is no Kandela",
+        url.origin().ascii_serialization()
+    );
     Err(Refused { status, told: told.to_owned() }.into())
 }
 

@@ -390,7 +390,7 @@ pub struct Seen {
     /// What it gave last.
     #[serde(default)]
     pub value: Option<f64>,
-    /// What is wanted of it, in words: `at most 0.04`. Rows of before 2026-11-29 don't say it.
+    /// What is wanted of it, in words: `at most 0.04`; empty in rows of older versions.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub wanted: String,
 }

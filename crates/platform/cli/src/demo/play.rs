@@ -208,8 +208,9 @@ impl Play {
     }
 
     async fn suggest(&mut self, number: usize) -> anyhow::Result<()> {
+        let good = self.patiently(async |asker| asker.good(SHOP).await).await?;
         let idea = &self.ideas[number];
-        let (by, values) = (idea.by, idea.within_a_step(&self.asker.good(SHOP).await?));
+        let (by, values) = (idea.by, idea.within_a_step(&good));
         self.order(&json!({"order": "suggest", "by": by, "values": values})).await?;
         // Until the ledger is read again.
         self.waiting.push_back(by.to_owned());
@@ -234,15 +235,24 @@ impl Play {
         self.order(&json!({"order": "set_mode", "mode": mode, "by": "the demo"})).await
     }
 
-    /// Has the autopilot follow an order, as soon as it is there to hear one: a platform that has ended is started again.
+    /// Has the autopilot follow an order.
     async fn order(&mut self, order: &Value) -> anyhow::Result<()> {
+        let asked = self.patiently(async |asker| asker.order(order.clone()).await).await;
+        asked.with_context(|| format!("the autopilot does not follow {order}"))
+    }
+
+    /// Asks the platform, as soon as it is there to answer: one that has ended is started again.
+    async fn patiently<T>(&mut self, ask: impl AsyncFn(&Asker) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let began = Instant::now();
         loop {
-            let Err(error) = self.asker.order(order.clone()).await else { return Ok(()) };
+            let error = match ask(&self.asker).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
             let refused =
                 error.downcast_ref::<Refused>().is_some_and(|refused| refused.status.is_client_error());
             if refused || began.elapsed() >= SETTLED {
-                return Err(error.context(format!("the autopilot does not follow {order}")));
+                return Err(error);
             }
             self.look_after().await?;
             tokio::time::sleep(LOOK / 5).await;
