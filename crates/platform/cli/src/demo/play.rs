@@ -1,6 +1,6 @@
 //! A demo under way: what the story asks for is done, and what comes of it is seen.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -208,7 +208,7 @@ impl Play {
     }
 
     async fn suggest(&mut self, number: usize) -> anyhow::Result<()> {
-        let good = self.patiently(async |asker| asker.good(SHOP).await).await?;
+        let good = self.good().await?;
         let idea = &self.ideas[number];
         let (by, values) = (idea.by, idea.within_a_step(&good));
         self.order(&json!({"order": "suggest", "by": by, "values": values})).await?;
@@ -235,28 +235,39 @@ impl Play {
         self.order(&json!({"order": "set_mode", "mode": mode, "by": "the demo"})).await
     }
 
-    /// Has the autopilot follow an order.
+    /// Has the autopilot follow an order, as soon as it is there to hear one.
     async fn order(&mut self, order: &Value) -> anyhow::Result<()> {
-        let asked = self.patiently(async |asker| asker.order(order.clone()).await).await;
-        asked.with_context(|| format!("the autopilot does not follow {order}"))
+        let began = Instant::now();
+        while let Err(error) = self.asker.order(order.clone()).await {
+            let error = error.context(format!("the autopilot does not follow {order}"));
+            self.wait_after(error, began).await?;
+        }
+        Ok(())
     }
 
-    /// Asks the platform, as soon as it is there to answer: one that has ended is started again.
-    async fn patiently<T>(&mut self, ask: impl AsyncFn(&Asker) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    /// The good settings, as soon as the autopilot is there to tell them.
+    async fn good(&mut self) -> anyhow::Result<BTreeMap<String, String>> {
         let began = Instant::now();
         loop {
-            let error = match ask(&self.asker).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            let refused =
-                error.downcast_ref::<Refused>().is_some_and(|refused| refused.status.is_client_error());
-            if refused || began.elapsed() >= SETTLED {
-                return Err(error);
+            match self.asker.good(SHOP).await {
+                Ok(good) => return Ok(good),
+                Err(error) => self.wait_after(error, began).await?,
             }
-            self.look_after().await?;
-            tokio::time::sleep(LOOK / 5).await;
         }
+    }
+
+    /// Waits for a platform that did not answer, and starts one again that has ended.
+    ///
+    /// # Errors
+    /// The one that there was, where the platform refused, or does not answer for long.
+    async fn wait_after(&mut self, error: anyhow::Error, began: Instant) -> anyhow::Result<()> {
+        let refused = error.downcast_ref::<Refused>().is_some_and(|refused| refused.status.is_client_error());
+        if refused || began.elapsed() >= SETTLED {
+            return Err(error);
+        }
+        self.look_after().await?;
+        tokio::time::sleep(LOOK / 5).await;
+        Ok(())
     }
 
     /// Starts the platform again, if it has ended.
@@ -397,7 +408,7 @@ impl Play {
     }
 
     /// Knobs that stand elsewhere than the ledger says.
-    async fn astray(&self, good: &std::collections::BTreeMap<String, String>) -> Option<Vec<String>> {
+    async fn astray(&self, good: &BTreeMap<String, String>) -> Option<Vec<String>> {
         let mut astray: Vec<String> = good.keys().cloned().collect();
         for url in self.stage.services.values() {
             // The world outside has none.
