@@ -110,8 +110,8 @@ const PAGE: usize = 1 << 17;
 /// Zstandard's level where speed counts, or where a higher one saves nothing.
 const FAST: i32 = 1;
 
-/// Bytes in a page of a table with many columns: each has a compressor of its own, whose tables grow with its pages. At level 9 they
-/// are 12 MiB for pages of a mebibyte, and a quarter of that for these; what is kept is as small.
+/// Bytes in a page of a table with many columns: each has a compressor of its own, whose tables grow with its pages up to a mebibyte
+/// and beyond. What is kept is as small.
 const WIDE_PAGE: usize = 256 << 10;
 
 /// What is drawn at random or packed already: no dictionary has it twice, and level 1 takes the half that hex digits waste.
