@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use crate::ledger::Entry;
 use crate::machine::{
-    Arm, Event, Judged, Observation, Reading, RowError, SUGGESTED, Scope, Seen, State, Suggestion, short,
-    since_it_began,
+    Arm, Event, Judged, Observation, Reading, RowError, SUGGESTED, Scope, Seen, State, Suggestion, paused_by,
+    short, since_it_began,
 };
 
 /// Why there is no story.
@@ -387,10 +387,6 @@ pub fn status_of(state: &State) -> Status {
 fn suggestion(Suggestion { values, by }: &Suggestion) -> String {
     let values: Vec<String> = values.iter().map(|(knob, value)| format!("{knob} = {value}")).collect();
     format!("{}, by {by}", values.join(", "))
-}
-
-fn paused_by(by: &str, why: &str) -> String {
-    if why.is_empty() { format!("paused by {by}") } else { format!("paused by {by}: {why}") }
 }
 
 fn doing(state: &State) -> String {

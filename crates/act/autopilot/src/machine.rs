@@ -25,6 +25,7 @@ pub use event::{
     VERSION, short, since_it_began,
 };
 pub use gate::Gate;
+pub(crate) use gate::paused_by;
 pub use state::{
     Context, Current, Earned, MEMORY, News, Office, Open, Phase, Promotion, SUGGESTED, Slice, State,
     Suggestion, Trial, Unsettled,

@@ -101,10 +101,11 @@ pub(crate) fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), Stri
 /// # Errors
 /// When its status is no success.
 pub(crate) async fn successful(answer: Response) -> anyhow::Result<Response> {
-    let (status, url) = (answer.status(), answer.url().clone());
+    let status = answer.status();
     if status.is_success() {
         return Ok(answer);
     }
+    let url = answer.url().clone();
     let text = answer.text().await.unwrap_or_default();
     let document: Option<Value> = serde_json::from_str(&text).ok();
     let told = document.as_ref().and_then(|document| document["error"].as_str()).unwrap_or(text.trim());

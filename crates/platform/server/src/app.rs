@@ -167,8 +167,7 @@ impl App {
             scrapes.apply(&options.config.scrape_configs).await;
         }
         let mut waiting = options.waiting_since(&self.options);
-        // The file may say something else, and still have its name.
-        if !waiting.contains(&"kandela.autopilot") && !self.autopilot.are(&systems) {
+        if !self.autopilot.are(&systems) {
             waiting.push("kandela.autopilot");
         }
         Ok(waiting)

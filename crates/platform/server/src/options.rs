@@ -79,7 +79,6 @@ impl Options {
             ("kandela.limits.query", limits.query != old_limits.query),
             ("kandela.host_metrics", new.host_metrics != old.host_metrics),
             ("kandela.own_telemetry", new.own_telemetry != old.own_telemetry),
-            ("kandela.autopilot", new.autopilot != old.autopilot),
             ("kandela.delayed_name_removal", new.delayed_name_removal != old.delayed_name_removal),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()

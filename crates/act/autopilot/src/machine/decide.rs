@@ -1,6 +1,6 @@
 //! What follows from an input: events to write, and commands to carry out once they are written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kandela_algebra::verdict::Verdict;
@@ -218,8 +218,13 @@ impl<J: Judge> Deciding<'_, J> {
         let nearest =
             distances.min_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, distance)| *distance <= radius);
         if self.state.trial().is_some() {
-            let detail = self.context().map(|context| farthest(&context.measures, &seen.workload));
-            let detail = detail.unwrap_or_else(|| "nothing was known of it when the trial began".to_owned());
+            let most = self.context().and_then(|context| farthest(&context.measures, &seen.workload));
+            let detail = most.map_or_else(
+                || "nothing was known of it when the trial began".to_owned(),
+                |(name, then, now)| {
+                    format!("{name} is {now:.3}, and was {then:.3} in the context that the trial began in")
+                },
+            );
             self.end(Reason::WorkloadChanged, detail);
         }
         let new = nearest.is_none();
@@ -615,19 +620,17 @@ fn finite(mut reading: Reading) -> Reading {
 
 /// The largest difference of a measure; what one side lacks counts as 0 there.
 fn distance(a: &BTreeMap<String, f64>, b: &BTreeMap<String, f64>) -> f64 {
-    let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-    let at = |measures: &BTreeMap<String, f64>, name| measures.get(name).copied().unwrap_or(0.0);
-    names.into_iter().map(|name| (at(a, name) - at(b, name)).abs()).fold(0.0, f64::max)
+    farthest(a, b).map_or(0.0, |(_, a, b)| (a - b).abs())
 }
 
-/// Which measure of a workload is farthest from what it was.
-fn farthest(then: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>) -> String {
+/// Which measure differs most between two workloads, and what it is in either; one that is missing is 0.
+fn farthest<'m>(
+    a: &'m BTreeMap<String, f64>,
+    b: &'m BTreeMap<String, f64>,
+) -> Option<(&'m String, f64, f64)> {
     let at = |measures: &BTreeMap<String, f64>, name| measures.get(name).copied().unwrap_or(0.0);
-    let moved = then.keys().chain(now.keys()).map(|name| (name, at(then, name), at(now, name)));
-    let most = moved.max_by(|a, b| (a.1 - a.2).abs().total_cmp(&(b.1 - b.2).abs()));
-    most.map_or_else(String::new, |(name, then, now)| {
-        format!("{name} is {now:.3}, and was {then:.3} in the context that the trial began in")
-    })
+    let both = a.keys().chain(b.keys()).map(|name| (name, at(a, name), at(b, name)));
+    both.max_by(|one, other| (one.1 - one.2).abs().total_cmp(&(other.1 - other.2).abs()))
 }
 
 fn micros(time: Duration) -> i64 {

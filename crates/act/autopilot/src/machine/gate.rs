@@ -24,6 +24,11 @@ impl fmt::Display for Gate {
     }
 }
 
+/// Who paused, and why, where that was said.
+pub(crate) fn paused_by(by: &str, why: &str) -> String {
+    if why.is_empty() { format!("paused by {by}") } else { format!("paused by {by}: {why}") }
+}
+
 /// What notes about knobs that stand elsewhere than at the good settings are about.
 pub(super) const DRIFT: &str = "drift";
 
@@ -34,8 +39,7 @@ impl<J: Judge> Machine<J> {
     pub(super) fn closed(&self, state: &State, seen: &Observation, now: Timestamp) -> Option<Gate> {
         let gate = |about, what: String| Some(Gate { about, what });
         if let Some((by, why)) = &state.paused {
-            let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-            return gate("pause", format!("paused by {by}{why}; it needs `resume`"));
+            return gate("pause", format!("{}; it needs `resume`", paused_by(by, why)));
         }
         if let Some(window) = self.policy.freeze.frozen(now) {
             return gate("freeze", format!("a freeze window is open ({window}); it needs its end"));
